@@ -1,0 +1,1 @@
+"""How a language model writes: the core, without Qt."""

@@ -1,0 +1,162 @@
+"""Every error that the program raises on purpose.
+
+CanopyError
+├── UsageError              wrong use, or a value out of range (exit status 2)
+├── ModelError
+│   ├── SourceError         a GGUF, wheel or recipe is wrong, truncated or hostile
+│   ├── BundleError         a bundle's card, files and graph do not agree
+│   ├── ModelNotFoundError  no bundle of that name is installed
+│   └── BuildError          building a bundle failed; the old one, if any, is untouched
+├── PromptError
+│   ├── EmptyPromptError    the prompt has no token
+│   ├── PromptTooLongError  the prompt has more tokens than the context
+│   └── TemplateError       the chat template refuses these messages
+├── EngineError
+│   ├── ContextFullError    no position is left
+│   ├── InterruptedStepError  a pass was ended by `interrupt()`
+│   └── ProviderError       the execution provider failed in the middle
+├── SettingsError           settings contradict one another or are out of range (exit status 2)
+└── StorageError            a file could not be written or read
+
+`str(error)` is one plain English sentence with a remedy, for the command line and the log; the window
+words each kind itself from the attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class CanopyError(Exception):
+    """Base of all errors that a person can do something about."""
+
+    exit_status = 1
+
+
+class UsageError(CanopyError):
+    """Wrong use of a command, or a value out of range."""
+
+    exit_status = 2
+
+
+class ModelError(CanopyError):
+    """Something about a model's files is wrong."""
+
+
+class SourceError(ModelError):
+    """A GGUF, wheel or recipe is wrong, truncated or hostile."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path} cannot be used: {reason}.")
+        self.path = Path(path)
+        self.reason = reason
+
+
+class BundleError(ModelError):
+    """A bundle's card, files and graph do not agree."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"The model bundle {path} cannot be opened: {reason}. Build or copy it again.")
+        self.path = Path(path)
+        self.reason = reason
+
+
+class ModelNotFoundError(ModelError):
+    """No bundle of that name is installed."""
+
+    def __init__(self, name: str, searched: Sequence[Path]) -> None:
+        places = ", ".join(str(path) for path in searched) or "nowhere"
+        super().__init__(
+            f"No model called {name!r} was found (looked in {places}); build it with 'canopy-desktop models build', "
+            "or name its folder with --model."
+        )
+        self.name = name
+        self.searched = tuple(searched)
+
+
+class BuildError(ModelError):
+    """Building a bundle failed; the old one, if any, is untouched."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"The model could not be built: {reason}. {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class PromptError(CanopyError):
+    """The prompt cannot be run."""
+
+
+class EmptyPromptError(PromptError):
+    """The prompt has no token."""
+
+    def __init__(self) -> None:
+        super().__init__("The prompt is empty (0 tokens): type at least one character.")
+
+
+class PromptTooLongError(PromptError):
+    """The prompt has more tokens than the context."""
+
+    def __init__(self, length: int, context: int) -> None:
+        super().__init__(
+            f"The prompt has {length} tokens and the context holds {context}: shorten it by {length - context}."
+        )
+        self.length = length
+        self.context = context
+
+
+class TemplateError(PromptError):
+    """The chat template refuses these messages."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The chat template cannot be filled in: {reason}. Use plain completion instead.")
+        self.reason = reason
+
+
+class EngineError(CanopyError):
+    """The decoder could not go on."""
+
+
+class ContextFullError(EngineError):
+    """No position is left."""
+
+    def __init__(self, context: int) -> None:
+        super().__init__(f"The context is full: all {context} positions are taken. Go back, or start again.")
+        self.context = context
+
+
+class InterruptedStepError(EngineError):
+    """A pass was ended by `interrupt()`; the decoder is as it was before the pass."""
+
+    def __init__(self) -> None:
+        super().__init__("The pass was interrupted; run again to go on.")
+
+
+class ProviderError(EngineError):
+    """The execution provider failed in the middle of a pass."""
+
+    def __init__(self, provider: str, reason: str) -> None:
+        super().__init__(f"The {provider} provider failed: {reason}. Run again, or choose the CPU.")
+        self.provider = provider
+        self.reason = reason
+
+
+class SettingsError(CanopyError):
+    """Settings contradict one another or are out of range."""
+
+    exit_status = 2
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} {reason}.")
+        self.name = name
+        self.reason = reason
+
+
+class StorageError(CanopyError):
+    """A file could not be written or read."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}.")
+        self.path = Path(path)
+        self.reason = reason

@@ -1,0 +1,112 @@
+"""What happened, as frozen facts: steps, progress and ends of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.model.chat import TemplatedPrompt
+
+Slot: TypeAlias = int
+"""The number of a column in the column store."""
+
+PROMPT_NODE = -1
+"""The node that stands for the whole prompt; every first step has it as parent."""
+
+
+class ChosenBy(Enum):
+    """Who decided for a token."""
+
+    GREEDY = "greedy"
+    SAMPLED = "sampled"
+    PERSON = "person"
+
+
+class StopReason(Enum):
+    """Why a run ended."""
+
+    MAX_TOKENS = "max_tokens"
+    END_TOKEN = "end_token"
+    STOP_SEQUENCE = "stop_sequence"
+    CONTEXT_FULL = "context_full"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One token that could come next."""
+
+    token_id: int
+    logit: float
+    raw_logprob: float  # natural logarithm, before any stage
+    probability: float  # after all stages; 0 where a stage removed it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepRecord:
+    """One decision: the token at `position`, and the distribution it was chosen from."""
+
+    run_id: int
+    node: int  # its number in the tree
+    parent: int  # the node before it, or PROMPT_NODE
+    position: int  # where the chosen token stands in the context, from 0
+    chosen: Candidate
+    rank: int  # of the chosen token among the raw logits, from 1
+    chosen_by: ChosenBy
+    candidates: tuple[Candidate, ...] = field(repr=False)  # the 50 highest raw logits, highest first
+    vocabulary: int  # number of tokens that the distribution is over
+    kept: int  # tokens that no stage removed
+    entropy_bits: float  # of the raw distribution
+    end_probability: float  # raw, summed over the end tokens
+    uniform: float | None  # the number that was drawn; None when nothing was
+    settings: DecodingSettings = field(repr=False)
+    source: Slot  # the column whose last residual gave the logits
+    ms: float  # from the token before to this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptAccepted:
+    """A new exploration begins with this prompt."""
+
+    run_id: int
+    prompt: TemplatedPrompt
+    context: int  # positions that the context holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefillProgress:
+    """So many of the prompt's tokens have passed through the model."""
+
+    run_id: int
+    done: int
+    total: int
+    ms: float  # since the prefill began
+    slots: tuple[Slot, ...] = field(repr=False)  # the new columns, in order of position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """The run waits on the current token."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """The run ended."""
+
+    run_id: int
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """The run could not go on; the exploration stays as it was."""
+
+    run_id: int
+    error: Exception
+
+
+GenerationEvent: TypeAlias = PromptAccepted | PrefillProgress | StepRecord | RunPaused | RunFinished | RunFailed

@@ -1,0 +1,343 @@
+"""What the window shows: one frozen state, resolved from what happened and what is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from canopy_desktop.arrays import FloatArray
+from canopy_desktop.exploration.records import ChosenBy, Slot, StepRecord
+from canopy_desktop.exploration.tree import Exploration
+from canopy_desktop.model.tokenizer import Token, Tokenizer
+
+NATS_TO_BITS = 1.0 / float(np.log(2.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What the person looks at. `position` None follows the newest token."""
+
+    position: int | None = None
+    layer: int = 0
+    head: int = 0
+    hide_first: bool = False
+    shown: int = 10  # bars in the probability chart
+
+
+class TokenRole(Enum):
+    """Where a token comes from."""
+
+    TEMPLATE = "template"
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    COMPLETION = "completion"
+    GENERATED = "generated"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One token of the text."""
+
+    position: int
+    token: Token
+    role: TokenRole
+    node: int | None  # the step that chose it; None in the prompt
+    lost: bytes = b""  # bytes before it for which the model has no token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFacts:
+    """What is known about the selected token."""
+
+    chip: Chip
+    step: int | None  # from 1; None in the prompt
+    probability: float | None  # raw: what the model assigned before any setting
+    rank: int | None
+    surprisal_bits: float | None
+    entropy_bits: float | None
+    chosen_by: ChosenBy | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One token in the probability chart."""
+
+    token: Token
+    logit: float
+    probability: float  # raw softmax over the whole vocabulary
+    kept_probability: float  # after temperature and cuts; 0 where removed
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionView:
+    """The distribution that the token at `position` was chosen from."""
+
+    position: int
+    step: int | None  # from 1; None where the prompt gave the token
+    bars: tuple[Bar, ...]  # the highest logits first; a chosen token outside of them is the last
+    others: int  # tokens that are not drawn
+    others_probability: float
+    others_kept_probability: float
+    parent: int | None  # where another token would branch from; None: not possible here
+    greedy: bool
+    kept: int  # tokens that no stage removed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionReading:
+    """One head's attention over a square of positions, reduced so that bright cells survive."""
+
+    layer: int
+    head: int
+    hide_first: bool
+    length: int  # positions 0 … length-1 on both axes
+    cell: int  # positions in a cell of `values`, per side
+    values: FloatArray = field(repr=False)  # (query cells, key cells), the maximum in each; NaN: later, or hidden
+
+    def __post_init__(self) -> None:
+        self.values.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionReading:
+    """The model's distribution after a column, computed again from its last residual."""
+
+    slot: Slot
+    token_id: int  # the token that really came next
+    logits: FloatArray = field(repr=False)  # (50,), highest first
+    token_ids: tuple[int, ...] = field(repr=False)  # (50,)
+    log_sum_exp: float
+    logit: float  # of `token_id`
+    rank: int  # of `token_id`, from 1
+    entropy_bits: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """What the reader has computed so far; each part may be of an older selection."""
+
+    attention: AttentionReading | None = None
+    distribution: DistributionReading | None = None
+    prompt_surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))  # (tokens,) bits, NaN unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionView:
+    """The attention panel's state."""
+
+    reading: AttentionReading
+    tokens: tuple[str, ...]  # one per position, for the axes
+    selected: int | None  # the query position that is selected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsView:
+    """The figures of the run in hand. Times in milliseconds, sizes in bytes; None: not measured yet."""
+
+    ttft_ms: float | None
+    tpot_ms_median: float | None
+    tpot_ms_p95: float | None
+    tokens_per_s: float | None
+    prefill_tokens_per_s: float | None
+    context_used: int
+    context: int
+    cache_bytes: int
+    columns_bytes: int
+    memory_bytes: int
+    step_ms: FloatArray = field(repr=False)  # (steps,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowView:
+    """Everything that the panels paint."""
+
+    chips: tuple[Chip, ...] = ()
+    surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32), repr=False)  # (chips,) bits, NaN unknown
+    selected: int | None = None  # a position
+    facts: TokenFacts | None = None
+    distribution: DistributionView | None = None
+    attention: AttentionView | None = None
+
+
+class ViewResolver:
+    """Resolves views of one exploration; remembers its chips, which never change."""
+
+    def __init__(self, exploration: Exploration, tokenizer: Tokenizer) -> None:
+        self._exploration = exploration
+        self._tokenizer = tokenizer
+        self._prompt_chips = _prompt_chips(exploration, tokenizer)
+        self._step_chips: dict[int, Chip] = {}
+
+    def resolve(self, selection: Selection, readings: Readings) -> WindowView:
+        """Combine what happened with what is selected. Changes neither."""
+        steps = self._exploration.path(self._exploration.cursor)
+        chips = (*self._prompt_chips, *(self._chip_of(step) for step in steps))
+        newest = len(chips) - 1
+        position = newest if selection.position is None else min(selection.position, newest)
+        surprisal = self._surprisal(steps, readings)
+        return WindowView(
+            chips=chips,
+            surprisal=surprisal,
+            selected=position,
+            facts=self._facts(chips[position], steps, surprisal, readings),
+            distribution=self._distribution(position, steps, selection, readings),
+            attention=_attention(chips, position, readings),
+        )
+
+    def _chip_of(self, step: StepRecord) -> Chip:
+        chip = self._step_chips.get(step.node)
+        if chip is None:
+            token = self._tokenizer.token(step.chosen.token_id)
+            chip = self._step_chips[step.node] = Chip(step.position, token, TokenRole.GENERATED, step.node)
+        return chip
+
+    def _surprisal(self, steps: Sequence[StepRecord], readings: Readings) -> FloatArray:
+        prompt = np.full(len(self._prompt_chips), np.nan, np.float32)
+        known = min(readings.prompt_surprisal.size, prompt.size)
+        prompt[:known] = readings.prompt_surprisal[:known]
+        generated = [-step.chosen.raw_logprob * NATS_TO_BITS for step in steps]
+        return np.concatenate([prompt, np.array(generated, np.float32)])
+
+    def _facts(
+        self, chip: Chip, steps: Sequence[StepRecord], surprisal: FloatArray, readings: Readings
+    ) -> TokenFacts:
+        if chip.node is not None:
+            step = steps[chip.position - len(self._prompt_chips)]
+            return TokenFacts(
+                chip=chip,
+                step=chip.position - len(self._prompt_chips) + 1,
+                probability=float(np.exp(step.chosen.raw_logprob)),
+                rank=step.rank,
+                surprisal_bits=-step.chosen.raw_logprob * NATS_TO_BITS,
+                entropy_bits=step.entropy_bits,
+                chosen_by=step.chosen_by,
+            )
+        bits = float(surprisal[chip.position])
+        reading = self._distribution_reading(chip.position, readings)
+        return TokenFacts(
+            chip=chip,
+            step=None,
+            probability=None if np.isnan(bits) else 2.0**-bits,
+            rank=reading.rank if reading else None,
+            surprisal_bits=None if np.isnan(bits) else bits,
+            entropy_bits=reading.entropy_bits if reading else None,
+            chosen_by=None,
+        )
+
+    def _distribution_reading(self, position: int, readings: Readings) -> DistributionReading | None:
+        reading = readings.distribution
+        slots = self._exploration.prompt_slots
+        if reading is None or position == 0 or position > len(slots) or reading.slot != slots[position - 1]:
+            return None
+        return reading
+
+    def _distribution(
+        self, position: int, steps: Sequence[StepRecord], selection: Selection, readings: Readings
+    ) -> DistributionView | None:
+        if position >= len(self._prompt_chips):
+            return self._of_step(steps[position - len(self._prompt_chips)], position, selection.shown)
+        reading = self._distribution_reading(position, readings)
+        return self._of_reading(reading, position, selection.shown) if reading else None
+
+    def _of_step(self, step: StepRecord, position: int, shown: int) -> DistributionView:
+        listed = list(step.candidates[:shown])
+        if all(candidate.token_id != step.chosen.token_id for candidate in listed):
+            listed.append(step.chosen)
+        bars = tuple(
+            Bar(
+                self._tokenizer.token(candidate.token_id),
+                candidate.logit,
+                float(np.exp(candidate.raw_logprob)),
+                candidate.probability,
+                candidate.token_id == step.chosen.token_id,
+            )
+            for candidate in listed
+        )
+        return DistributionView(
+            position=position,
+            step=position - len(self._prompt_chips) + 1,
+            bars=bars,
+            others=step.vocabulary - len(bars),
+            others_probability=_rest(bar.probability for bar in bars),
+            others_kept_probability=_rest(bar.kept_probability for bar in bars),
+            parent=step.parent,
+            greedy=step.settings.greedy,
+            kept=step.kept,
+        )
+
+    def _of_reading(self, reading: DistributionReading, position: int, shown: int) -> DistributionView:
+        listed = list(zip(reading.token_ids[:shown], reading.logits[:shown], strict=True))
+        if reading.token_id not in reading.token_ids[:shown]:
+            listed.append((reading.token_id, np.float32(reading.logit)))
+        bars = tuple(
+            Bar(
+                self._tokenizer.token(token_id),
+                float(logit),
+                probability := float(np.exp(float(logit) - reading.log_sum_exp)),
+                probability,
+                token_id == reading.token_id,
+            )
+            for token_id, logit in listed
+        )
+        rest = _rest(bar.probability for bar in bars)
+        return DistributionView(
+            position=position,
+            step=None,
+            bars=bars,
+            others=self._tokenizer.vocabulary_size - len(bars),
+            others_probability=rest,
+            others_kept_probability=rest,
+            parent=None,
+            greedy=True,
+            kept=self._tokenizer.vocabulary_size,
+        )
+
+
+def wanted_slot(exploration: Exploration, selection: Selection) -> tuple[Slot, int] | None:
+    """The column whose distribution has to be read for a selected prompt token, and that token's id."""
+    position = selection.position
+    if position is None or not 0 < position < len(exploration.prompt.ids):
+        return None
+    if position > len(exploration.prompt_slots):
+        return None
+    return exploration.prompt_slots[position - 1], exploration.prompt.ids[position]
+
+
+def _rest(probabilities: Iterable[float]) -> float:
+    return max(0.0, 1.0 - sum(probabilities))
+
+
+def _attention(chips: Sequence[Chip], position: int, readings: Readings) -> AttentionView | None:
+    if readings.attention is None:
+        return None
+    return AttentionView(
+        reading=readings.attention, tokens=tuple(chip.token.text for chip in chips), selected=position
+    )
+
+
+def _prompt_chips(exploration: Exploration, tokenizer: Tokenizer) -> tuple[Chip, ...]:
+    roles = [TokenRole(part.role) for part in exploration.prompt.parts for _ in part.ids]
+    tokens = tokenizer.tokens(exploration.prompt.ids)
+    lost = _lost_before(exploration, [len(token.data) for token in tokens])
+    return tuple(
+        Chip(position, token, role, None, lost.get(position, b""))
+        for position, (token, role) in enumerate(zip(tokens, roles, strict=True))
+    )
+
+
+def _lost_before(exploration: Exploration, sizes: Sequence[int]) -> dict[int, bytes]:
+    """The bytes without a token, gathered before the position that follows them."""
+    before: dict[int, bytes] = {}
+    offset, position = 0, 0
+    for lost in exploration.prompt.lost:
+        while position < len(sizes) and offset + sizes[position] <= lost.offset:
+            offset += sizes[position]
+            position += 1
+        before[position] = before.get(position, b"") + bytes([lost.byte])
+        offset += 1
+    return before

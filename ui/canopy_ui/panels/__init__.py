@@ -1,0 +1,1 @@
+"""The docked panels; none knows the worker or another panel."""

@@ -1,0 +1,1 @@
+"""Item models: tables that Qt views show."""
