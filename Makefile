@@ -1,0 +1,41 @@
+# `make run` and `make test` are all that a fresh machine needs; packaging/setup.sh says what they install.
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: run setup setup-tests model test test-all lint reference lock clean
+
+run: setup
+	@$(BIN)/python packaging/run.py
+
+setup:
+	@bash packaging/setup.sh
+
+setup-tests:
+	@bash packaging/setup.sh --for-tests
+
+model:
+	@bash packaging/setup.sh system environment project model
+
+test: setup-tests lint
+	$(BIN)/python -m pytest
+
+test-all: setup-tests lint
+	$(BIN)/python -m pytest -m ""
+
+lint:
+	@bash packaging/setup.sh environment project
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+reference:
+	bash tests/reference/make.sh
+
+lock:
+	@bash packaging/lock.sh
+
+clean:
+	rm -rf build dist pictures .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
