@@ -13,7 +13,7 @@ VENV=.venv
 LOG=build/setup.log
 LOW_DISK_KIB=20480
 QT_PACKAGES=(libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1
-    libxcb-render-util0 libdbus-1-3 libfontconfig1)
+    libxcb-render-util0 libxcb-shape0 libdbus-1-3 libfontconfig1 libglib2.0-0 libwayland-cursor0 libwayland-egl1)
 TEST_PACKAGES=(xvfb openbox xdotool)
 for_tests=no
 
@@ -41,8 +41,10 @@ has_venv() {
     "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null
 }
 
-is_installed() {
-    [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+is_installed() { # Later Debians call some libraries NAMEt64.
+    local states
+    states=" $(dpkg-query --show --showformat='${db:Status-Status} ' "$1" "$1t64" 2>/dev/null || true)"
+    [[ $states == *" installed "* ]]
 }
 
 system() {
