@@ -92,7 +92,7 @@ fail_installing() { # Say in one sentence why pip did not install, from what it 
     elif grep -qiE 'connection|timed out|retrying|could not fetch|SSLError|ProxyError|HTTP error' "$LOG"; then
         fail "the Python packages could not be downloaded: check the network and pip's settings, $again"
     elif grep -q 'No matching distribution found' "$LOG"; then
-        fail "there is no ready-made package for this system: $(grep -m 1 -o 'No matching distribution found.*' "$LOG") ($LOG says more)."
+        fail "pip found no ready-made package for this system: check that pip's settings name a registry that has $(grep -m 1 -oP 'No matching distribution found for \K\S+' "$LOG"), $again"
     fi
     fail "the Python packages could not be installed: look at the end of $LOG, mend what it names, then try again."
 }
