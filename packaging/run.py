@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURES = ROOT / "pictures"
 PROBE_S = 20
 _PROBE = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
 
@@ -26,16 +25,16 @@ def display_is_reachable(environment: Mapping[str, str]) -> bool:
     return probe.returncode == 0
 
 
-def make_pictures(program: Path, environment: Mapping[str, str]) -> int:
+def make_pictures(program: Path, environment: Mapping[str, str], folder: Path) -> int:
     """Have the program picture its window after a real run; 1 if no new picture is there afterwards."""
     started = time.time() - 1  # a file's time may be coarser than the clock
-    print(f"No display can be reached: making pictures of the window in {PICTURES}", flush=True)
+    print(f"No display can be reached: making pictures of the window in {folder}", flush=True)
     made = subprocess.run(
-        [program, "snapshot", "--out", PICTURES], env={**environment, "QT_QPA_PLATFORM": "offscreen"}, check=False
+        [program, "snapshot", "--out", folder], env={**environment, "QT_QPA_PLATFORM": "offscreen"}, check=False
     )
     if made.returncode != 0:
         return 1
-    pictures = sorted(p for p in PICTURES.glob("*.png") if p.stat().st_mtime >= started and p.stat().st_size > 0)
+    pictures = sorted(p for p in folder.glob("*.png") if p.stat().st_mtime >= started and p.stat().st_size > 0)
     for picture in pictures:
         print(picture)
     if not pictures:
@@ -52,7 +51,7 @@ def main() -> int:
     program = Path(sys.executable).parent / "canopy-desktop"
     if display_is_reachable(os.environ):
         return subprocess.run([program], check=False).returncode
-    return make_pictures(program, os.environ)
+    return make_pictures(program, os.environ, ROOT / "pictures")
 
 
 if __name__ == "__main__":
