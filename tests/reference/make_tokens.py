@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 from gguf import GGUFReader
 from llama_cpp import Llama
-from source import DATA, GGUF, made_with, write_json
+from source import GGUF, made_with, write_json, write_npz
 from texts import named_texts, random_texts
 from transformers import AutoTokenizer
 
@@ -112,13 +112,13 @@ def make_tokenization(tokenizer: LlamaTokenizer) -> None:
     for text, plain in zip(texts, ids, strict=True):
         if tokenizer.ids(text, special=True) != plain:
             raise AssertionError(f"{text!r} holds a special token's text by chance: choose another seed")
-    np.savez_compressed(
-        DATA / "tokenization_random.npz",
+    write_npz(
+        "tokenization_random.npz",
+        head["made_with"] | {"unicode": unicodedata.unidata_version, "seed": str(RANDOM_SEED)},
         code_points=np.array([ord(c) for c in "".join(texts)], np.uint32),
         text_lengths=np.array([len(text) for text in texts], np.uint8),
         ids=np.array(list(chain.from_iterable(ids)), np.uint16),
         id_counts=np.array([len(row) for row in ids], np.uint8),
-        made_with=np.array(f"{head['made_with']}, Unicode {unicodedata.unidata_version}, seed {RANDOM_SEED}"),
     )
 
 

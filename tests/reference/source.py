@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 HERE = Path(__file__).resolve().parent
 DATA = HERE / "data"
 WORK = HERE.parents[1] / "build" / "reference"
@@ -39,6 +41,12 @@ def write_json(name: str, head: dict[str, Any], rows_name: str, rows: list[dict[
     DATA.mkdir(exist_ok=True)
     text = "{\n" + ",\n".join([*lines, f"{json.dumps(rows_name)}: [\n{body}\n]"]) + "\n}\n"
     (DATA / name).write_text(text, encoding="ascii")
+
+
+def write_npz(name: str, programs: dict[str, str], **arrays: np.ndarray) -> None:
+    """Write arrays, and the programs that made them as one JSON string."""
+    DATA.mkdir(exist_ok=True)
+    np.savez_compressed(DATA / name, made_with=np.array(json.dumps(programs)), **arrays)
 
 
 def unpack(wheel: Path) -> None:

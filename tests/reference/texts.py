@@ -30,6 +30,7 @@ EXAMPLES = (
     "Photosynthesis is the process by which plants",
     "In my opinion, the best movie is",
     STORY,
+    SINGLE,
     "Write a story",
     "Write a short story about a robot",
     "What is AI?",
@@ -45,24 +46,24 @@ were a cup of tea, and nine hundred, her father said, were a whole night of work
 sat on the iron stairs with a blanket over her knees and a pencil in her hand, and she made a small mark for each time \
 the beam crossed the harbour wall. By the third hour the marks had become a crowd, and by the fourth she was asleep.
 
-In the morning there was a boat on the rocks. It was not a large boat, and nobody had been hurt, but its owner stood on \
+In the morning there was a boat on the rocks. Nobody had been hurt, but its owner stood on \
 the beach and shouted at the sea as if the sea could hear him. "I saw the light," he said, when the keeper came down \
 with a rope and a bottle of brandy. "I saw it, and I thought it was the other one, the one at the end of the point. I \
-turned too soon." The keeper nodded slowly. He had heard the same story from three other men since the spring.
+turned too soon." The keeper nodded slowly. He had heard this before.
 
 That evening he opened the heavy book in which every ship was written down, and he asked his daughter to read the \
 numbers aloud while he drew them on a map. She read for a long time: 12 ships in January, 9 in February, 17 in March. \
 When she had finished, the map was full of little crosses, and all of the crosses lay in one narrow line, like beads \
-on a string. "What do you see?" he asked. She looked at the map from the left and from the right. Then she put her \
+on a string. "What do you see?" he asked. She put her \
 finger on the line and followed it past the rocks, across the bay, to the tall chimney of the new brick factory.
 
 "It has a lamp as well," she said. "On the roof. It turns."
 
-Her father laughed, although nothing was funny, and he put on his coat. They walked together through the wet grass to \
+Her father laughed, and he put on his coat. They walked together through the wet grass to \
 the house of the factory's owner, who was eating his supper and did not want to be disturbed. He listened all the \
 same, because the girl had brought the map, and a map is hard to argue with. A week later the lamp on the chimney was \
 painted red. No more boats came to the wrong side of the bay, and the heavy book grew quiet again. But the girl had \
-found out something about herself that winter, and she kept it, as other children keep a shell or a coin: if you count \
+found out something that winter, and she kept it, as others keep a shell or a coin: if you count \
 patiently, and write down what you count, the world will sometimes tell you why.
 """
 
