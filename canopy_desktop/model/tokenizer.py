@@ -1,0 +1,132 @@
+"""Text to tokens and back, byte for byte.
+
+A `Tokenizer` is never changed after it was opened, so the window and the inference thread may use one at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tokenizers
+
+from canopy_desktop.errors import BundleError, UsageError
+from canopy_desktop.model.tokenizer_build import byte_alphabet
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One entry of the vocabulary."""
+
+    id: int
+    text: str  # for display: bytes of a split character are shown as U+FFFD
+    data: bytes
+    special: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LostByte:
+    """A byte of the text for which the vocabulary has no token."""
+
+    offset: int  # in the text's UTF-8
+    byte: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A text's tokens, and the bytes that none of them stands for."""
+
+    ids: tuple[int, ...]
+    lost: tuple[LostByte, ...]
+
+
+class Tokenizer:
+    """Byte-level BPE without a token for the beginning of a text."""
+
+    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+        """`inner` is owned from now on, and must not be changed."""
+        added = inner.get_added_tokens_decoder()
+        self._with_special = inner
+        self._plain = tokenizers.Tokenizer(inner.model)  # shares the vocabulary, costs no memory
+        if inner.pre_tokenizer is not None:
+            self._plain.pre_tokenizer = inner.pre_tokenizer
+        self._plain.add_tokens([token for token in added.values() if not token.special])
+        self._added = {token_id: token.content for token_id, token in added.items()}
+        self._special = frozenset(token_id for token_id, token in added.items() if token.special)
+        self._size = inner.get_vocab_size()
+        self._byte_of = str.maketrans({char: chr(byte) for char, byte in byte_alphabet().items()})
+        self._known: dict[int, Token] = {}
+        missing = bytes(byte for char, byte in byte_alphabet().items() if inner.token_to_id(char) is None)
+        self._missing = re.compile(b"[" + re.escape(missing) + b"]") if missing else None
+
+    @classmethod
+    def open(cls, path: Path) -> Tokenizer:
+        """Open a tokenizer.json. Raises `BundleError`."""
+        try:
+            return cls(tokenizers.Tokenizer.from_str(path.read_text("utf-8")))
+        except OSError as error:
+            raise BundleError(path, f"it cannot be read ({error.strerror})") from error
+        except Exception as error:  # the package raises a bare Exception for a broken file
+            raise BundleError(path, "it is not a tokenizer") from error
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens, special ones included."""
+        return self._size
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Text and id of each special token."""
+        return {self._added[token_id]: token_id for token_id in sorted(self._special)}
+
+    def encode(self, text: str, *, special: bool = True) -> Encoding:
+        """The tokens of `text`; without `special`, the text of a special token is text like any other.
+
+        Half a surrogate pair, which UTF-8 cannot express, is read as U+FFFD.
+        """
+        text = without_surrogates(text)
+        inner = self._with_special if special else self._plain
+        return Encoding(tuple(inner.encode(text, add_special_tokens=False).ids), self._lost(text.encode()))
+
+    def token(self, token_id: int) -> Token:
+        """The token with this id. Raises `UsageError` for an id outside the vocabulary."""
+        known = self._known.get(token_id)
+        if known is None:
+            known = self._known[token_id] = self._make_token(token_id)
+        return known
+
+    def tokens(self, ids: Sequence[int]) -> tuple[Token, ...]:
+        """The tokens with these ids."""
+        return tuple(self.token(token_id) for token_id in ids)
+
+    def data(self, ids: Sequence[int]) -> bytes:
+        """The exact bytes that these tokens stand for."""
+        return b"".join(self.token(token_id).data for token_id in ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of these tokens, special ones included; bytes that are no UTF-8 become U+FFFD."""
+        return self.data(ids).decode("utf-8", "replace")
+
+    def _make_token(self, token_id: int) -> Token:
+        if not 0 <= token_id < self._size:
+            raise UsageError(f"There is no token {token_id}: ids go from 0 to {self._size - 1}.")
+        added = self._added.get(token_id)
+        if added is not None:
+            data = added.encode()
+        else:
+            data = (self._with_special.id_to_token(token_id) or "").translate(self._byte_of).encode("latin-1")
+        return Token(token_id, data.decode("utf-8", "replace"), data, token_id in self._special)
+
+    def _lost(self, data: bytes) -> tuple[LostByte, ...]:
+        if self._missing is None:
+            return ()
+        return tuple(LostByte(match.start(), data[match.start()]) for match in self._missing.finditer(data))
+
+
+def without_surrogates(text: str) -> str:
+    """`text` with each lone surrogate replaced by U+FFFD, so that it has an UTF-8 form."""
+    return _SURROGATE.sub("\ufffd", text)
