@@ -79,6 +79,10 @@ class Exploration:
             node = child
         return node
 
+    def depth(self, node: int) -> int:
+        """Steps from the prompt to `node`."""
+        return 0 if node == PROMPT_NODE else self._records[node].position - len(self.prompt.ids) + 1
+
     def path(self, node: int) -> list[StepRecord]:
         """The steps from the prompt to `node`, in order."""
         steps = list(self._upwards(node))

@@ -1,0 +1,85 @@
+"""Times and sizes of the run in hand, gathered from its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from canopy_desktop.arrays import DoubleArray
+from canopy_desktop.exploration.records import (
+    ChosenBy,
+    GenerationEvent,
+    PrefillProgress,
+    PromptAccepted,
+    StepRecord,
+)
+from canopy_desktop.exploration.view import MetricsView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What the engine keeps in memory, in bytes."""
+
+    cache_bytes: int = 0  # keys and values
+    columns_bytes: int = 0  # everything kept per token
+
+
+class MetricsLog:
+    """Adds up the events of one exploration. All times are the inference thread's own.
+
+    TTFT, the time to the first token: the prefill and the first step. TPOT, the time per output token: the
+    steps after it. A token that a person chose costs no ordinary step, so it is left out.
+    """
+
+    def __init__(self) -> None:
+        self.footprint = Footprint()
+        self._clear(context=0)
+
+    def _clear(self, *, context: int) -> None:
+        self._context = context
+        self._prefilled = 0
+        self._prefill_ms = 0.0
+        self._ttft_ms: float | None = None
+        self._step_ms: list[float] = []
+
+    def clear(self) -> None:
+        """Forget the run; what the engine keeps is forgotten with it."""
+        self.footprint = Footprint()
+        self._clear(context=self._context)
+
+    def add(self, event: GenerationEvent) -> None:
+        """Take note of an event. A step that was taken before must not be added again."""
+        match event:
+            case PromptAccepted():
+                self._clear(context=event.context)
+            case PrefillProgress():
+                self._prefilled, self._prefill_ms = event.done, event.ms
+            case StepRecord() if event.chosen_by is not ChosenBy.PERSON:
+                if self._ttft_ms is None:
+                    self._ttft_ms = self._prefill_ms + event.ms
+                else:
+                    self._step_ms.append(event.ms)
+            case _:
+                pass
+
+    def view(self, *, context_used: int, memory_bytes: int) -> MetricsView:
+        """The figures so far."""
+        steps: DoubleArray = np.array(self._step_ms, np.float64)
+        return MetricsView(
+            ttft_ms=self._ttft_ms,
+            tpot_ms_median=float(np.median(steps)) if steps.size else None,
+            tpot_ms_p95=float(np.percentile(steps, 95)) if steps.size else None,
+            tokens_per_s=_per_second(steps.size, float(steps.sum())),
+            prefill_tokens_per_s=_per_second(self._prefilled, self._prefill_ms),
+            context_used=context_used,
+            context=self._context,
+            cache_bytes=self.footprint.cache_bytes,
+            columns_bytes=self.footprint.columns_bytes,
+            memory_bytes=memory_bytes,
+            step_ms=steps.astype(np.float32),
+        )
+
+
+def _per_second(count: int, ms: float) -> float | None:
+    return count * 1000.0 / ms if count and ms > 0 else None

@@ -1,0 +1,95 @@
+"""Computing what is looked at from what was kept: attention, distributions, surprisal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.decoding.pipeline import NATS_TO_BITS, distribution, top_ids
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.attention import attention_cells
+from canopy_desktop.exploration.generation import LISTED
+from canopy_desktop.exploration.records import Slot
+from canopy_desktop.exploration.sequence import TokenSequence
+from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+from canopy_desktop.model.head import Head
+from canopy_desktop.model.rope import rotate
+
+MAX_CELLS = 600  # cells of an attention picture, per side
+
+
+class ColumnReader:
+    """Reads columns on any one thread. None means: the columns changed meanwhile, ask again."""
+
+    def __init__(self, sequence: TokenSequence, head: Head, rope: tuple[FloatArray, FloatArray]) -> None:
+        self._sequence = sequence
+        self._head = head
+        self._cosines, self._sines = rope
+
+    def attention(
+        self, slots: IntArray, layer: int, head: int, *, hide_first: bool, max_cells: int = MAX_CELLS
+    ) -> AttentionReading | None:
+        """One head's attention of all these tokens to one another, at most `max_cells` cells a side."""
+        vectors = self._vectors(slots, layer, head)
+        if vectors is None:
+            return None
+        generation, queries, keys = vectors
+        cell = -(-slots.size // max_cells)
+        values = attention_cells(queries, keys, cell=cell, hide_first=hide_first)
+        if self._sequence.generation != generation:
+            return None
+        return AttentionReading(
+            layer=layer, head=head, hide_first=hide_first, length=int(slots.size), cell=cell, values=values
+        )
+
+    def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
+        """The model's distribution after a column, and where `token_id` stands in it."""
+        try:
+            residual = self._sequence.columns.residuals(np.array([slot]), -1)
+        except LookupError:
+            return None
+        logits = self._head.logits(residual)[0]
+        found = distribution(logits, DecodingSettings())
+        ids = top_ids(logits, LISTED)
+        return DistributionReading(
+            slot=slot,
+            token_id=token_id,
+            logits=logits[ids],
+            token_ids=tuple(int(i) for i in ids),
+            log_sum_exp=found.log_sum_exp,
+            logit=float(logits[token_id]),
+            rank=found.rank(token_id),
+            entropy_bits=found.entropy_bits(),
+        )
+
+    def surprisal(self, slots: IntArray, token_ids: Sequence[int], first: int, last: int) -> FloatArray | None:
+        """Bits by which tokens first … last-1 surprised the model; the token at position 0 is NaN."""
+        bits = np.full(last - first, np.nan, np.float32)
+        start = max(first, 1)
+        if start < last:
+            try:
+                residuals = self._sequence.columns.residuals(slots[start - 1 : last - 1], -1)
+            except LookupError:
+                return None
+            logits = self._head.logits(residuals)
+            largest = logits.max(axis=-1)
+            sums = np.log(np.exp(logits - largest[:, None]).sum(axis=-1, dtype=np.float64)) + largest
+            chosen = logits[np.arange(last - start), list(token_ids[start:last])]
+            bits[start - first :] = (sums - chosen) * NATS_TO_BITS
+        return bits
+
+    def _vectors(self, slots: IntArray, layer: int, head: int) -> tuple[int, FloatArray, FloatArray] | None:
+        """Rotated queries and keys of one head, (slots, head_size) each, and the generation they belong to."""
+        sequence = self._sequence
+        generation, columns, a = sequence.generation, sequence.columns, sequence.decoder.architecture
+        own = slice(head * a.head_size, (head + 1) * a.head_size)
+        try:
+            keys = sequence.keys(slots, layer, head // (a.heads // a.kv_heads))
+            queries = columns.queries(slots, layer)[:, own]
+        except LookupError:
+            return None
+        if keys is None or not slots.size:
+            return None
+        return generation, rotate(queries, self._cosines[: slots.size], self._sines[: slots.size]), keys

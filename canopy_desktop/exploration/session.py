@@ -1,0 +1,48 @@
+"""A loaded model: everything that a run and a look at it need."""
+
+from __future__ import annotations
+
+from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.generation import Generation
+from canopy_desktop.exploration.reader import ColumnReader
+from canopy_desktop.exploration.sequence import TokenSequence
+from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.model.card import Card
+from canopy_desktop.model.chat import ChatTemplate
+from canopy_desktop.model.decoder import OnnxDecoder
+from canopy_desktop.model.head import Head
+from canopy_desktop.model.provider import ProviderChoice, ProviderReport, choose_provider
+from canopy_desktop.model.rope import rope_tables
+from canopy_desktop.model.tokenizer import Tokenizer
+
+
+class ModelSession:
+    """A bundle in memory, with one decoder and its cache."""
+
+    def __init__(self, bundle: Bundle, provider: ProviderReport, context: int | None) -> None:
+        self.card: Card = bundle.card
+        self.provider = provider
+        self.tokenizer = Tokenizer.open(bundle.tokenizer)
+        template = bundle.card.chat_template
+        self.template = None if template is None else ChatTemplate(template)
+        self.head = Head(bundle)
+        decoder = OnnxDecoder(bundle, context=context)
+        self.sequence = TokenSequence(decoder, ColumnStore(bundle.card.architecture))
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle, provider: ProviderChoice = ProviderChoice.AUTO, *, context: int | None = None
+    ) -> ModelSession:
+        """Load a verified bundle; takes a second or so. `context` makes the window smaller than the model's.
+
+        Raises `ProviderError` or `BundleError`.
+        """
+        return cls(bundle, choose_provider(provider), context)
+
+    def new_generation(self) -> Generation:
+        """The one that writes; for the inference thread. A second one shares the cache, so make only one."""
+        return Generation(self.sequence, self.head, self.card.end_ids, self.tokenizer)
+
+    def new_reader(self) -> ColumnReader:
+        """One that reads what was written, for any one thread."""
+        return ColumnReader(self.sequence, self.head, rope_tables(self.card.architecture))

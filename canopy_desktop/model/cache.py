@@ -1,0 +1,62 @@
+"""The key/value cache: one buffer a layer, grown in steps, written in place by the decoder."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from canopy_desktop.arrays import FloatArray
+from canopy_desktop.model.card import Architecture
+
+STEP = 512  # positions that the cache grows by, at least
+
+
+class Cache:
+    """Keys and values of the current sequence.
+
+    `keys[layer]` and `values[layer]` are (1, kv_heads, capacity, head_size) float32, keys already rotated. Growing
+    replaces the arrays; whoever still holds an old one keeps the positions it had.
+    """
+
+    def __init__(self, architecture: Architecture, context: int) -> None:
+        self._a = architecture
+        self._context = context
+        self.capacity = 0
+        self.keys: list[FloatArray] = []
+        self.values: list[FloatArray] = []
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the buffers take."""
+        return self.capacity * self._a.kv_bytes_per_token
+
+    def reserve(self, length: int, kept: int) -> bool:
+        """Make room for `length` positions, keeping the first `kept`. Returns whether the buffers moved."""
+        if length <= self.capacity:
+            return False
+        wanted = max(length, self.capacity + max(STEP, self.capacity // 2))
+        capacity = min(self._context, -(-wanted // STEP) * STEP)
+        shape = (1, self._a.kv_heads, capacity, self._a.head_size)
+        self.keys = [self._grown(shape, old, kept) for old in self.keys or [None] * self._a.layers]
+        self.values = [self._grown(shape, old, kept) for old in self.values or [None] * self._a.layers]
+        self.capacity = capacity
+        return True
+
+    def export(self, first: int, last: int) -> tuple[FloatArray, FloatArray]:
+        """Copies of the keys and values of positions first … last-1, each (layers, positions, kv_heads, head_size)."""
+        keys = np.stack([layer[0, :, first:last].transpose(1, 0, 2) for layer in self.keys])
+        values = np.stack([layer[0, :, first:last].transpose(1, 0, 2) for layer in self.values])
+        return keys, values
+
+    def restore(self, first: int, keys: FloatArray, values: FloatArray) -> None:
+        """Write positions from `first` on, in the shape that `export` gives. There must be room."""
+        last = first + keys.shape[1]
+        for layer in range(self._a.layers):
+            self.keys[layer][0, :, first:last] = keys[layer].transpose(1, 0, 2)
+            self.values[layer][0, :, first:last] = values[layer].transpose(1, 0, 2)
+
+    @staticmethod
+    def _grown(shape: tuple[int, int, int, int], old: FloatArray | None, kept: int) -> FloatArray:
+        new = np.zeros(shape, np.float32)
+        if old is not None and kept:
+            new[:, :, :kept] = old[:, :, :kept]
+        return new

@@ -1,0 +1,232 @@
+"""The decoder as an ONNX graph with an explicit cache, and the head alone.
+
+Inputs, outputs and shapes: docs/architecture.md, "The graph". The operators are those that the pinned onnxruntime
+runs fastest on a CPU: `GroupQueryAttention` (cache in place, rotation inside) and `MatMulNBits` (8 bits, int8
+activations); the fp32 form has plain `MatMul`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
+
+from canopy_desktop.arrays import AnyArray, FloatArray
+from canopy_desktop.model.card import Architecture, WeightForm
+from canopy_desktop.model.rope import rope_tables
+
+BLOCK = 32  # inputs that share one scale
+ZERO_POINT = 128
+MICROSOFT = "com.microsoft"
+OPSET = 21
+IR_VERSION = 10
+INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy level
+
+
+class WeightFile(Protocol):
+    """Takes arrays and gives back an initializer that points at them."""
+
+    def add(self, name: str, values: AnyArray) -> TensorProto:
+        """Keep `values` under `name`."""
+
+
+class Weights(Protocol):
+    """Where the graph's matrices come from."""
+
+    def matrix(self, name: str) -> FloatArray:
+        """A matrix or vector by its GGUF name, (outputs, inputs)."""
+
+
+def quantize(matrix: FloatArray) -> tuple[AnyArray, FloatArray]:
+    """Symmetric 8-bit blocks along the inputs: uint8 (outputs, blocks, BLOCK) and scales (outputs, blocks).
+
+    A value is (byte - 128) · scale. A matrix that came from such blocks, as GGML's Q8_0, comes back exactly.
+    """
+    outputs, inputs = matrix.shape
+    blocks = matrix.reshape(outputs, inputs // BLOCK, BLOCK)
+    largest = np.abs(blocks).max(axis=-1)
+    scales = (largest / np.float32(127)).astype(np.float32)
+    safe = np.where(scales == 0, np.float32(1), scales)
+    steps = np.rint(blocks / safe[..., None]).clip(-127, 127) + ZERO_POINT
+    return steps.astype(np.uint8), scales
+
+
+class GraphBuilder:
+    """Builds the decoder and its head from weights, in one of the weight forms."""
+
+    def __init__(self, architecture: Architecture, form: WeightForm, weights: Weights, file: WeightFile) -> None:
+        self._a = architecture
+        self._form = form
+        self._weights = weights
+        self._file = file
+        self._nodes: list[NodeProto] = []
+        self._initializers: dict[str, TensorProto] = {}
+
+    def decoder(self) -> Iterator[float]:
+        """Add the decoder's nodes, layer by layer; yields the part done, 0 to 1."""
+        a = self._a
+        self._embed()
+        self._rope()
+        stream = "residual.0"
+        self._vector("blk.0.attn_norm.weight")
+        self._node(
+            "SimplifiedLayerNormalization", [stream, "blk.0.attn_norm.weight"], ["normed.0"],
+            axis=-1, epsilon=a.epsilon, stash_type=1,
+        )  # fmt: skip
+        for layer in range(a.layers):
+            self._block(layer)
+            yield (layer + 1) / a.layers
+        self._node("Gather", [f"normed.{2 * a.layers}", "logit_rows"], ["last"], axis=1)
+        self._linear("last", "token_embd.weight", "logits", tied=True)
+
+    def model(self) -> ModelProto:
+        """The decoder; `decoder()` must have run to its end."""
+        a = self._a
+        width = a.heads * a.head_size
+        inputs = [
+            _value("input_ids", TensorProto.INT64, ["batch", "new"]),
+            _value("seqlens_k", TensorProto.INT32, ["batch"]),
+            _value("total", TensorProto.INT32, []),
+            _value("logit_rows", TensorProto.INT64, ["rows"]),
+        ]
+        outputs = [_value("logits", TensorProto.FLOAT, ["batch", "rows", a.vocabulary])]
+        cache = ["batch", a.kv_heads, "capacity", a.head_size]
+        for layer in range(a.layers):
+            for part in ("key", "value"):
+                inputs.append(_value(f"past.{layer}.{part}", TensorProto.FLOAT, cache))
+                outputs.append(_value(f"present.{layer}.{part}", TensorProto.FLOAT, cache))
+            inputs.append(
+                _value(f"attention_bias.{layer}", TensorProto.FLOAT, ["bias_batch", "bias_heads", "new", "total_length"])
+            )
+            outputs.append(_value(f"query.{layer}", TensorProto.FLOAT, ["batch", "new", width]))
+        outputs += [
+            _value(f"residual.{row}", TensorProto.FLOAT, ["batch", "new", a.hidden]) for row in range(2 * a.layers + 1)
+        ]
+        return self._proto("decoder", inputs, outputs)
+
+    def head(self) -> ModelProto:
+        """Final norm and output matrix alone, built as the decoder's end so that it gives the same bits.
+
+        `residual` (1, rows, hidden) and `zero` (the same shape, all zeros) to `logits` (1, rows, vocabulary).
+        """
+        a = self._a
+        decoder_initializers, self._initializers = self._initializers, {}
+        self._nodes = []
+        for name in ("output_norm.weight", *self._matrix_names("token_embd.weight")):
+            self._initializers[name] = decoder_initializers[name]
+        self._skip_norm("residual", "zero", "output_norm.weight", "normed", None)
+        self._linear("normed", "token_embd.weight", "logits", tied=True)
+        shape = [1, "rows", a.hidden]
+        inputs = [_value("residual", TensorProto.FLOAT, shape), _value("zero", TensorProto.FLOAT, shape)]
+        return self._proto("head", inputs, [_value("logits", TensorProto.FLOAT, [1, "rows", a.vocabulary])])
+
+    def _embed(self) -> None:
+        a, name = self._a, "token_embd.weight"
+        if self._form is WeightForm.FP32:
+            # stored once, (hidden, vocabulary), for the head: the row of a token is a column here
+            self._matrix(name)
+            self._node("Gather", [f"{name}.t", "input_ids"], ["embedding.t"], axis=1)
+            self._node("Transpose", ["embedding.t"], ["residual.0"], perm=[1, 2, 0])
+            return
+        self._matrix(name)
+        bytes_, scales = self._matrix_names(name)
+        self._node("Gather", [bytes_, "input_ids"], ["embedding.bytes"], axis=0)
+        self._node("Gather", [scales, "input_ids"], ["embedding.scales"], axis=0)
+        self._node("Cast", ["embedding.bytes"], ["embedding.float"], to=TensorProto.FLOAT)
+        self._constant("zero_point", np.float32(ZERO_POINT))
+        self._node("Sub", ["embedding.float", "zero_point"], ["embedding.steps"])
+        self._constant("last_axis", np.array([-1], np.int64))
+        self._node("Unsqueeze", ["embedding.scales", "last_axis"], ["embedding.scale"])
+        self._node("Mul", ["embedding.steps", "embedding.scale"], ["embedding.blocks"])
+        self._constant("embedding.shape", np.array([0, 0, a.hidden], np.int64))
+        self._node("Reshape", ["embedding.blocks", "embedding.shape"], ["residual.0"])
+
+    def _rope(self) -> None:
+        cosines, sines = rope_tables(self._a)
+        self._initializers["rope.cos"] = self._file.add("rope.cos", cosines)
+        self._initializers["rope.sin"] = self._file.add("rope.sin", sines)
+
+    def _block(self, layer: int) -> None:
+        a, name = self._a, f"blk.{layer}"
+        normed = f"normed.{2 * layer}"
+        self._linear(normed, f"{name}.attn_q.weight", f"query.{layer}")
+        self._linear(normed, f"{name}.attn_k.weight", f"key.{layer}")
+        self._linear(normed, f"{name}.attn_v.weight", f"value.{layer}")
+        self._node(
+            "GroupQueryAttention",
+            [
+                f"query.{layer}", f"key.{layer}", f"value.{layer}", f"past.{layer}.key", f"past.{layer}.value",
+                "seqlens_k", "total", "rope.cos", "rope.sin", "", f"attention_bias.{layer}",
+            ],
+            [f"attended.{layer}", f"present.{layer}.key", f"present.{layer}.value"],
+            domain=MICROSOFT, num_heads=a.heads, kv_num_heads=a.kv_heads, do_rotary=1, rotary_interleaved=0,
+        )  # fmt: skip
+        self._linear(f"attended.{layer}", f"{name}.attn_output.weight", f"attention.{layer}")
+        middle, after = 2 * layer + 1, 2 * layer + 2
+        self._vector(f"{name}.ffn_norm.weight")
+        self._skip_norm(
+            f"residual.{2 * layer}", f"attention.{layer}", f"{name}.ffn_norm.weight",
+            f"normed.{middle}", f"residual.{middle}",
+        )  # fmt: skip
+        self._linear(f"normed.{middle}", f"{name}.ffn_gate.weight", f"gate.{layer}")
+        self._linear(f"normed.{middle}", f"{name}.ffn_up.weight", f"up.{layer}")
+        self._node("Sigmoid", [f"gate.{layer}"], [f"sigmoid.{layer}"])
+        self._node("Mul", [f"gate.{layer}", f"sigmoid.{layer}"], [f"silu.{layer}"])
+        self._node("Mul", [f"silu.{layer}", f"up.{layer}"], [f"inner.{layer}"])
+        self._linear(f"inner.{layer}", f"{name}.ffn_down.weight", f"feed_forward.{layer}")
+        norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < a.layers else "output_norm.weight"
+        self._vector(norm)
+        self._skip_norm(
+            f"residual.{middle}", f"feed_forward.{layer}", norm, f"normed.{after}", f"residual.{after}"
+        )
+
+    def _skip_norm(self, stream: str, added: str, gamma: str, normed: str, summed: str | None) -> None:
+        outputs = [normed] if summed is None else [normed, "", "", summed]
+        self._node(
+            "SkipSimplifiedLayerNormalization", [stream, added, gamma], outputs,
+            domain=MICROSOFT, epsilon=self._a.epsilon,
+        )  # fmt: skip
+
+    def _linear(self, source: str, name: str, target: str, *, tied: bool = False) -> None:
+        if not tied:
+            self._matrix(name)
+        if self._form is WeightForm.FP32:
+            self._node("MatMul", [source, f"{name}.t"], [target])
+            return
+        outputs, blocks, _ = self._initializers[f"{name}.bytes"].dims
+        self._node(
+            "MatMulNBits", [source, *self._matrix_names(name)], [target],
+            domain=MICROSOFT, K=blocks * BLOCK, N=outputs, bits=8, block_size=BLOCK, accuracy_level=INT8_ACTIVATIONS,
+        )  # fmt: skip
+
+    def _matrix_names(self, name: str) -> tuple[str, ...]:
+        return (f"{name}.t",) if self._form is WeightForm.FP32 else (f"{name}.bytes", f"{name}.scales")
+
+    def _matrix(self, name: str) -> None:
+        matrix = self._weights.matrix(name)
+        arrays = (np.ascontiguousarray(matrix.T),) if self._form is WeightForm.FP32 else quantize(matrix)
+        for part, values in zip(self._matrix_names(name), arrays, strict=True):
+            self._initializers[part] = self._file.add(part, values)
+
+    def _vector(self, name: str) -> None:
+        self._initializers[name] = self._file.add(name, self._weights.matrix(name))
+
+    def _constant(self, name: str, value: AnyArray | np.float32) -> None:
+        array = np.asarray(value)
+        kind = TensorProto.FLOAT if array.dtype == np.float32 else TensorProto.INT64
+        self._initializers[name] = helper.make_tensor(name, kind, array.shape, array.tobytes(), raw=True)
+
+    def _node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object) -> None:
+        name = f"{kind}.{outputs[0]}"
+        self._nodes.append(helper.make_node(kind, list(inputs), list(outputs), name=name, **attributes))
+
+    def _proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> ModelProto:
+        graph = helper.make_graph(self._nodes, name, list(inputs), list(outputs), list(self._initializers.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="canopy-desktop")
+
+
+def _value(name: str, kind: int, shape: Sequence[int | str]) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, list(shape))

@@ -1,0 +1,23 @@
+"""Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34), in the half-split order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from canopy_desktop.arrays import FloatArray
+from canopy_desktop.model.card import Architecture
+
+
+def rope_tables(architecture: Architecture) -> tuple[FloatArray, FloatArray]:
+    """Cosines and sines, (context, head_size / 2), computed in double precision and rounded once."""
+    half = architecture.head_size // 2
+    frequencies = architecture.rope_base ** (-np.arange(half, dtype=np.float64) / half)
+    angles = np.arange(architecture.context, dtype=np.float64)[:, None] * frequencies
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+def rotate(vectors: FloatArray, cosines: FloatArray, sines: FloatArray) -> FloatArray:
+    """Turn queries or keys to their positions: (…, positions, head_size) with (positions, head_size / 2)."""
+    half = vectors.shape[-1] // 2
+    first, second = vectors[..., :half], vectors[..., half:]
+    return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)

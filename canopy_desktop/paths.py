@@ -1,0 +1,67 @@
+"""Where things are; no other module knows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+APP = "canopy-desktop"
+_PACKAGE = Path(__file__).resolve().parent
+_PACKED = _PACKAGE / "_data"
+_CHECKOUT = _PACKAGE.parent
+
+
+def resources() -> Path:
+    """Icons, fonts, examples: packed into the wheel, or in the source checkout."""
+    return _PACKED / "resources" if _PACKED.is_dir() else _CHECKOUT / "resources"
+
+
+def recipes() -> Path:
+    """The folder of recipes, one TOML a model."""
+    return _PACKED / "models" if _PACKED.is_dir() else _CHECKOUT / "models"
+
+
+def checkout_models() -> Path | None:
+    """Where a source checkout keeps what it built; None when the program is installed."""
+    return None if _PACKED.is_dir() else _CHECKOUT / "models" / "built"
+
+
+def user_models() -> Path:
+    """The user's own models."""
+    return Path(platformdirs.user_data_dir(APP, appauthor=False)) / "models"
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Where bundles are looked for, first come first served."""
+    given = os.environ.get("CANOPY_MODELS", "")
+    folders = [Path(part) for part in given.split(os.pathsep) if part]
+    folders.append(user_models())
+    folders.extend(Path(part) / "models" for part in _site_data_folders())
+    folders.append(_PACKAGE.parent / "canopy-models")
+    checkout = checkout_models()
+    if checkout is not None:
+        folders.append(checkout)
+    return tuple(folders)
+
+
+def build_folder() -> Path:
+    """Where `models build` puts a bundle."""
+    given = os.environ.get("CANOPY_MODELS", "").split(os.pathsep)[0]
+    return Path(given) if given else checkout_models() or user_models()
+
+
+def settings_file() -> Path:
+    """The user's settings."""
+    return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "settings.json"
+
+
+def log_file() -> Path:
+    """The program's log."""
+    return Path(platformdirs.user_log_dir(APP, appauthor=False)) / "canopy-desktop.log"
+
+
+def _site_data_folders() -> list[str]:
+    folders = platformdirs.site_data_dir(APP, appauthor=False, multipath=True)
+    return [part for part in folders.split(os.pathsep) if part]
