@@ -77,9 +77,7 @@ def distribution(logits: FloatArray, settings: DecodingSettings) -> Distribution
         cut = np.zeros_like(weights)
         cut[kept] = weights[kept]
         weights = cut
-    return Distribution(
-        logits, log_sum_exp, weights / weights.sum(), logits.size if kept is None else int(kept.size)
-    )
+    return Distribution(logits, log_sum_exp, weights / weights.sum(), logits.size if kept is None else int(kept.size))
 
 
 def choose(found: Distribution, settings: DecodingSettings, position: int, draw: int = 0) -> Choice:

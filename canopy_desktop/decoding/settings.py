@@ -26,10 +26,10 @@ class DecodingSettings:
 
     def __post_init__(self) -> None:
         _require(math.isfinite(self.temperature) and 0 <= self.temperature <= 100, "Temperature", "0 to 100")
-        _require(0 <= self.top_k, "Top-k", "0 (off) or more")
+        _require(self.top_k >= 0, "Top-k", "0 (off) or more")
         _require(math.isfinite(self.top_p) and 0 < self.top_p <= 1, "Top-p", "above 0, up to 1")
         _require(0 <= self.seed <= MAX_SEED, "Seed", f"0 to {MAX_SEED}")
-        _require(1 <= self.max_tokens, "Maximum of tokens", "1 or more")
+        _require(self.max_tokens >= 1, "Maximum of tokens", "1 or more")
         if any(not text for text in self.stop):
             raise SettingsError("Stop text", "must not be empty")
 

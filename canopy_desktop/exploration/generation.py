@@ -34,9 +34,7 @@ LISTED = 50  # candidates that a record keeps
 class Generation:
     """One exploration in the making. Lives on the inference thread, but for `interrupt`."""
 
-    def __init__(
-        self, sequence: TokenSequence, head: Head, end_ids: Sequence[int], tokenizer: Tokenizer
-    ) -> None:
+    def __init__(self, sequence: TokenSequence, head: Head, end_ids: Sequence[int], tokenizer: Tokenizer) -> None:
         self._sequence = sequence
         self._head = head
         self._end_ids = tuple(end_ids)

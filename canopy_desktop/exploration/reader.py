@@ -9,7 +9,7 @@ import numpy as np
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.decoding.pipeline import NATS_TO_BITS, distribution, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.attention import attention_cells
+from canopy_desktop.exploration.attention import attention_cells, attention_rows
 from canopy_desktop.exploration.generation import LISTED
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.exploration.sequence import TokenSequence
@@ -43,6 +43,15 @@ class ColumnReader:
         return AttentionReading(
             layer=layer, head=head, hide_first=hide_first, length=int(slots.size), cell=cell, values=values
         )
+
+    def attention_row(self, slots: IntArray, layer: int, head: int, query: int) -> FloatArray | None:
+        """Where one token looks: probabilities over the positions 0 … query."""
+        vectors = self._vectors(slots[: query + 1], layer, head)
+        if vectors is None:
+            return None
+        generation, queries, keys = vectors
+        row = attention_rows(queries[-1:], keys, query)[0]
+        return row if self._sequence.generation == generation else None
 
     def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
         """The model's distribution after a column, and where `token_id` stands in it."""

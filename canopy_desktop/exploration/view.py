@@ -157,7 +157,9 @@ class WindowView:
     """Everything that the panels paint."""
 
     chips: tuple[Chip, ...] = ()
-    surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32), repr=False)  # (chips,) bits, NaN unknown
+    surprisal: FloatArray = field(
+        default_factory=lambda: np.empty(0, np.float32), repr=False
+    )  # (chips,) bits, NaN unknown
     selected: int | None = None  # a position
     facts: TokenFacts | None = None
     distribution: DistributionView | None = None
@@ -203,9 +205,7 @@ class ViewResolver:
         generated = [-step.chosen.raw_logprob * NATS_TO_BITS for step in steps]
         return np.concatenate([prompt, np.array(generated, np.float32)])
 
-    def _facts(
-        self, chip: Chip, steps: Sequence[StepRecord], surprisal: FloatArray, readings: Readings
-    ) -> TokenFacts:
+    def _facts(self, chip: Chip, steps: Sequence[StepRecord], surprisal: FloatArray, readings: Readings) -> TokenFacts:
         if chip.node is not None:
             step = steps[chip.position - len(self._prompt_chips)]
             return TokenFacts(
@@ -315,9 +315,7 @@ def _rest(probabilities: Iterable[float]) -> float:
 def _attention(chips: Sequence[Chip], position: int, readings: Readings) -> AttentionView | None:
     if readings.attention is None:
         return None
-    return AttentionView(
-        reading=readings.attention, tokens=tuple(chip.token.text for chip in chips), selected=position
-    )
+    return AttentionView(reading=readings.attention, tokens=tuple(chip.token.text for chip in chips), selected=position)
 
 
 def _prompt_chips(exploration: Exploration, tokenizer: Tokenizer) -> tuple[Chip, ...]:

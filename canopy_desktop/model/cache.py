@@ -36,8 +36,8 @@ class Cache:
         wanted = max(length, self.capacity + max(STEP, self.capacity // 2))
         capacity = min(self._context, -(-wanted // STEP) * STEP)
         shape = (1, self._a.kv_heads, capacity, self._a.head_size)
-        self.keys = [self._grown(shape, old, kept) for old in self.keys or [None] * self._a.layers]
-        self.values = [self._grown(shape, old, kept) for old in self.values or [None] * self._a.layers]
+        self.keys = self._grown(shape, self.keys, kept)
+        self.values = self._grown(shape, self.values, kept)
         self.capacity = capacity
         return True
 
@@ -54,9 +54,9 @@ class Cache:
             self.keys[layer][0, :, first:last] = keys[layer].transpose(1, 0, 2)
             self.values[layer][0, :, first:last] = values[layer].transpose(1, 0, 2)
 
-    @staticmethod
-    def _grown(shape: tuple[int, int, int, int], old: FloatArray | None, kept: int) -> FloatArray:
-        new = np.zeros(shape, np.float32)
-        if old is not None and kept:
-            new[:, :, :kept] = old[:, :, :kept]
-        return new
+    def _grown(self, shape: tuple[int, int, int, int], old: list[FloatArray], kept: int) -> list[FloatArray]:
+        grown = [np.zeros(shape, np.float32) for _ in range(self._a.layers)]
+        if kept:
+            for new, before in zip(grown, old, strict=True):
+                new[:, :, :kept] = before[:, :, :kept]
+        return grown

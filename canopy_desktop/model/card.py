@@ -105,7 +105,9 @@ def read_card(folder: Path) -> Card:
 def _card(values: Mapping[str, Any]) -> Card:
     if values["format"] != CARD_FORMAT:
         raise ValueError(f"format {values['format']!r}")
-    files = tuple(FileSum(name=_plain(f["name"]), bytes=int(f["bytes"]), sha256=str(f["sha256"])) for f in values["files"])
+    files = tuple(
+        FileSum(name=_plain(f["name"]), bytes=int(f["bytes"]), sha256=str(f["sha256"])) for f in values["files"]
+    )
     architecture = values["architecture"]
     template = values["chat_template"]
     return Card(

@@ -85,14 +85,15 @@ class OnnxDecoder:
         Keys and values go into the cache, queries and residuals into `columns`. Raises `ContextFullError`,
         `InterruptedStepError` or `ProviderError`; after each of them nothing has changed.
         """
-        new, total = len(token_ids), self.length + len(token_ids)
+        total = self.length + len(token_ids)
         self.reserve(total)
         logits = np.empty((1, 1, self.architecture.vocabulary), np.float32)
         held = self._bind_pass(np.array([token_ids], np.int64), total, columns, logits)
         self._run()
         del held
         self.length = total
-        return logits[0, 0]
+        last: FloatArray = logits[0, 0]
+        return last
 
     def reserve(self, length: int) -> None:
         """Make room in the cache for `length` positions. Raises `ContextFullError`."""
@@ -134,9 +135,7 @@ class OnnxDecoder:
                 self._bind_in(f"past.{layer}.{part}", buffers[layer])
                 self._bind_out(f"present.{layer}.{part}", buffers[layer])
 
-    def _bind_pass(
-        self, ids: AnyArray, total: int, columns: ColumnRows, logits: FloatArray
-    ) -> tuple[AnyArray, ...]:
+    def _bind_pass(self, ids: AnyArray, total: int, columns: ColumnRows, logits: FloatArray) -> tuple[AnyArray, ...]:
         """Bind one pass; the arrays returned must live until it has run."""
         new = ids.shape[1]
         seqlens = np.array([total - 1], np.int32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from gguf import GGUFReader
+from gguf import GGMLQuantizationType, GGUFReader
 from gguf.quants import dequantize
 
 from canopy_desktop.arrays import AnyArray, FloatArray
@@ -35,7 +35,7 @@ class GgufModel:
         """A tensor's values, dequantised, in the order of the file: (rows, columns)."""
         return np.ascontiguousarray(dequantize(*self.raw(name)), dtype=np.float32)
 
-    def raw(self, name: str) -> tuple[AnyArray, int]:
+    def raw(self, name: str) -> tuple[AnyArray, GGMLQuantizationType]:
         """A tensor's bytes as the file has them, and their GGML type."""
         for tensor in self.reader.tensors:
             if tensor.name == name:

@@ -8,7 +8,7 @@ activations); the fp32 form has plain `MatMul`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
@@ -19,6 +19,7 @@ from canopy_desktop.model.rope import rope_tables
 
 BLOCK = 32  # inputs that share one scale
 ZERO_POINT = 128
+Shape: TypeAlias = list[int | str]
 MICROSOFT = "com.microsoft"
 OPSET = 21
 IR_VERSION = 10
@@ -92,13 +93,15 @@ class GraphBuilder:
             _value("logit_rows", TensorProto.INT64, ["rows"]),
         ]
         outputs = [_value("logits", TensorProto.FLOAT, ["batch", "rows", a.vocabulary])]
-        cache = ["batch", a.kv_heads, "capacity", a.head_size]
+        cache: Shape = ["batch", a.kv_heads, "capacity", a.head_size]
         for layer in range(a.layers):
             for part in ("key", "value"):
                 inputs.append(_value(f"past.{layer}.{part}", TensorProto.FLOAT, cache))
                 outputs.append(_value(f"present.{layer}.{part}", TensorProto.FLOAT, cache))
             inputs.append(
-                _value(f"attention_bias.{layer}", TensorProto.FLOAT, ["bias_batch", "bias_heads", "new", "total_length"])
+                _value(
+                    f"attention_bias.{layer}", TensorProto.FLOAT, ["bias_batch", "bias_heads", "new", "total_length"]
+                )
             )
             outputs.append(_value(f"query.{layer}", TensorProto.FLOAT, ["batch", "new", width]))
         outputs += [
@@ -118,7 +121,7 @@ class GraphBuilder:
             self._initializers[name] = decoder_initializers[name]
         self._skip_norm("residual", "zero", "output_norm.weight", "normed", None)
         self._linear("normed", "token_embd.weight", "logits", tied=True)
-        shape = [1, "rows", a.hidden]
+        shape: Shape = [1, "rows", a.hidden]
         inputs = [_value("residual", TensorProto.FLOAT, shape), _value("zero", TensorProto.FLOAT, shape)]
         return self._proto("head", inputs, [_value("logits", TensorProto.FLOAT, [1, "rows", a.vocabulary])])
 
@@ -178,9 +181,7 @@ class GraphBuilder:
         self._linear(f"inner.{layer}", f"{name}.ffn_down.weight", f"feed_forward.{layer}")
         norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < a.layers else "output_norm.weight"
         self._vector(norm)
-        self._skip_norm(
-            f"residual.{middle}", f"feed_forward.{layer}", norm, f"normed.{after}", f"residual.{after}"
-        )
+        self._skip_norm(f"residual.{middle}", f"feed_forward.{layer}", norm, f"normed.{after}", f"residual.{after}")
 
     def _skip_norm(self, stream: str, added: str, gamma: str, normed: str, summed: str | None) -> None:
         outputs = [normed] if summed is None else [normed, "", "", summed]
@@ -218,7 +219,7 @@ class GraphBuilder:
         kind = TensorProto.FLOAT if array.dtype == np.float32 else TensorProto.INT64
         self._initializers[name] = helper.make_tensor(name, kind, array.shape, array.tobytes(), raw=True)
 
-    def _node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object) -> None:
+    def _node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         name = f"{kind}.{outputs[0]}"
         self._nodes.append(helper.make_node(kind, list(inputs), list(outputs), name=name, **attributes))
 
@@ -228,5 +229,5 @@ class GraphBuilder:
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="canopy-desktop")
 
 
-def _value(name: str, kind: int, shape: Sequence[int | str]) -> ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, list(shape))
+def _value(name: str, kind: int, shape: Shape) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)

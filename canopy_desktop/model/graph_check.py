@@ -63,9 +63,7 @@ def head_contract(a: Architecture) -> dict[str, tuple[int | None, ...]]:
     return {"residual": (1, None, a.hidden), "zero": (1, None, a.hidden), "logits": (1, None, a.vocabulary)}
 
 
-def _check_contract(
-    folder: Path, name: str, model: ModelProto, expected: Mapping[str, tuple[int | None, ...]]
-) -> None:
+def _check_contract(folder: Path, name: str, model: ModelProto, expected: Mapping[str, tuple[int | None, ...]]) -> None:
     found: dict[str, tuple[int | None, ...]] = {}
     for value in (*model.graph.input, *model.graph.output):
         dims = value.type.tensor_type.shape.dim

@@ -23,4 +23,5 @@ class Head:
             (logits,) = self._session.run(["logits"], {"residual": rows, "zero": np.zeros_like(rows)})
         except Exception as error:  # onnxruntime has no public base class of its errors
             raise ProviderError("cpu", first_line(error)) from error
-        return np.asarray(logits, np.float32)[0]
+        found: FloatArray = np.asarray(logits, np.float32)[0]
+        return found

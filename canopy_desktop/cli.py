@@ -1,0 +1,160 @@
+"""The command line: arguments in, one JSON object or plain text out. The contract is docs/command-line.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from canopy_desktop import __version__, paths
+from canopy_desktop.errors import CanopyError, UsageError
+
+JsonObject = dict[str, Any]
+Command = Callable[[argparse.Namespace], JsonObject]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argument errors become one sentence and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}; '{self.prog} --help' shows what is possible.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, 1 for a failure, 2 for wrong use."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    try:
+        arguments = parser().parse_args(argv)
+        command, show = _COMMANDS[arguments.command]
+        result = command(arguments)
+        if arguments.json:
+            print(json.dumps(_finite(result), ensure_ascii=True, allow_nan=False))
+        else:
+            print(show(result))
+        sys.stdout.flush()
+    except CanopyError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("There is not enough memory: use a shorter prompt or a smaller model.", file=sys.stderr)
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last boundary: a sentence for the person, the rest to the log
+        print(_unexpected(error), file=sys.stderr)
+        return 1
+    return int(result.get("failed", 0))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands that need no window."""
+    top = _Parser(prog="canopy-desktop", description="See how a language model writes: the commands without a window.")
+    top.add_argument("--version", action="version", version=f"canopy-desktop {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    tokens = _add(commands, "tokens", "show the tokens of a text")
+    tokens.add_argument("text", metavar="TEXT")
+    tokens.add_argument("--no-special", action="store_true", help="special-token text is plain text")
+    trace = _add(commands, "trace", "generate, and report every step")
+    trace.add_argument("prompt", metavar="PROMPT")
+    _add_settings(trace)
+    trace.add_argument("--top", type=int, default=5, metavar="N", help="likeliest tokens listed at each step (0 to 50)")
+    trace.add_argument(
+        "--chat", action="store_true", help="the prompt is a user's message in the model's chat template"
+    )
+    trace.add_argument("--system", metavar="TEXT", help="the system message; an empty TEXT means none (with --chat)")
+    attention = _add(commands, "attention", "attention of a text, every layer and head or one")
+    attention.add_argument("prompt", metavar="PROMPT")
+    attention.add_argument("--layer", type=int, metavar="L")
+    attention.add_argument("--head", type=int, metavar="H")
+    lens = _add(commands, "lens", "what the model would say after each layer")
+    lens.add_argument("prompt", metavar="PROMPT")
+    lens.add_argument("--top", type=int, default=5, metavar="N", help="tokens listed for each layer")
+    bench = _add(commands, "bench", "measure this machine")
+    bench.add_argument("--contexts", default="16,512,2048", metavar="N,N,…", help="prompt lengths in tokens")
+    _add(commands, "doctor", "versions, provider, memory and a check of the model")
+    models = commands.add_parser("models", help="list, verify, build or import models")
+    actions = models.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    _add(actions, "list", "what is there")
+    verify = _add(actions, "verify", "check every file of a model")
+    verify.add_argument("id", nargs="?", metavar="ID", help="default: all that are there")
+    build = _add(actions, "build", "fetch and build a model from its recipe")
+    build.add_argument("id", nargs="?", metavar="ID")
+    build.add_argument("--precision", choices=("int8", "fp32"), help="form of the weights; default: the recipe's")
+    load = _add(actions, "import", "add a bundle that was built elsewhere")
+    load.add_argument("path", metavar="PATH")
+    return top
+
+
+SUBCOMMANDS = frozenset({"tokens", "trace", "attention", "lens", "bench", "doctor", "models"})
+
+
+def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument("--model", metavar="ID|DIR")
+    command.add_argument("--provider", choices=("auto", "cpu", "cuda"), default="auto")
+    return command
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--greedy", action="store_true", help="always the likeliest token (the default)")
+    command.add_argument("--temperature", type=float)
+    command.add_argument("--top-k", type=int, metavar="K")
+    command.add_argument("--top-p", type=float, metavar="P")
+    command.add_argument("--seed", type=int)
+    command.add_argument("--max-tokens", type=int, default=32, metavar="N")
+    command.add_argument("--stop", action="append", default=[], metavar="TEXT", help="stop after this text; repeatable")
+
+
+def _unexpected(error: Exception) -> str:
+    """A sentence for an error that nobody foresaw; its traceback goes to the log file."""
+    path = paths.log_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)
+    except OSError:
+        return f"Something unexpected happened ({type(error).__name__}: {error}); please report it."
+    return f"Something unexpected happened ({type(error).__name__}: {error}); please report it with {path}."
+
+
+def _finite(value: Any) -> Any:
+    """The same value with null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _command(name: str) -> Command:
+    """A command, imported when it is run, so that help and errors need no engine."""
+
+    def run(arguments: argparse.Namespace) -> JsonObject:
+        from canopy_desktop import commands
+
+        return commands.COMMANDS[name](arguments)
+
+    return run
+
+
+def _show(name: str) -> Callable[[JsonObject], str]:
+    def show(result: JsonObject) -> str:
+        from canopy_desktop import plain_text
+
+        return plain_text.SHOW[name](result)
+
+    return show
+
+
+_COMMANDS = {name: (_command(name), _show(name)) for name in SUBCOMMANDS}

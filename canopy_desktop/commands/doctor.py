@@ -1,0 +1,53 @@
+"""`doctor`: what this installation is made of, and whether it can run."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psutil
+
+from canopy_desktop import __version__
+from canopy_desktop.errors import CanopyError
+from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.bundle import Bundle, find_bundle
+from canopy_desktop.model.provider import ProviderChoice
+
+LIBRARIES = (
+    "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "tokenizers", "gguf", "Jinja2", "PySide6-Essentials",
+    "pyqtgraph",
+)  # fmt: skip
+
+
+def doctor(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Versions, provider and why, libraries, memory, and a check of the model that would run."""
+    memory = psutil.virtual_memory()
+    found: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": psutil.cpu_count(logical=True),
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "memory": {"total_mb": memory.total / 1e6, "available_mb": memory.available / 1e6},
+        "provider": None,
+        "provider_reason": None,
+        "model": {"id": None, "folder": None, "problem": None},
+    }
+    try:
+        folder = find_bundle(arguments.model)
+        found["model"] |= {"id": folder.name, "folder": str(folder)}
+        session = ModelSession.open(Bundle.open(folder), ProviderChoice(arguments.provider))
+        found["model"]["id"] = session.card.id
+        found["provider"], found["provider_reason"] = session.provider.name, session.provider.reason
+    except CanopyError as error:
+        found["model"]["problem"] = str(error)
+    return found | {"failed": int(found["model"]["problem"] is not None)}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,42 @@
+"""From arguments to a loaded model and a prompt that fits it."""
+
+from __future__ import annotations
+
+import argparse
+
+from canopy_desktop.errors import EmptyPromptError, PromptTooLongError, UsageError
+from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.bundle import Bundle, find_bundle
+from canopy_desktop.model.provider import ProviderChoice
+from canopy_desktop.model.tokenizer import Tokenizer
+
+
+def open_bundle(arguments: argparse.Namespace) -> Bundle:
+    """The verified bundle that `--model` names. Raises `ModelError`."""
+    return Bundle.open(find_bundle(arguments.model))
+
+
+def open_session(bundle: Bundle, arguments: argparse.Namespace) -> ModelSession:
+    """Load it on the provider that `--provider` names."""
+    return ModelSession.open(bundle, ProviderChoice(arguments.provider))
+
+
+def prompt_ids(bundle: Bundle, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """The ids of a plain prompt. Raises `EmptyPromptError` or `PromptTooLongError`."""
+    return fitting(bundle, tokenizer.encode(text).ids)
+
+
+def fitting(bundle: Bundle, ids: tuple[int, ...]) -> tuple[int, ...]:
+    """The same ids if the model's context holds them. Raises `EmptyPromptError` or `PromptTooLongError`."""
+    if not ids:
+        raise EmptyPromptError
+    if len(ids) > bundle.card.architecture.context:
+        raise PromptTooLongError(len(ids), bundle.card.architecture.context)
+    return ids
+
+
+def in_range(name: str, value: int, first: int, last: int) -> int:
+    """The same value if it lies between `first` and `last`. Raises `UsageError`."""
+    if not first <= value <= last:
+        raise UsageError(f"{name} must be {first} to {last}, not {value}.")
+    return value

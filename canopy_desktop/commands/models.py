@@ -1,0 +1,130 @@
+"""`models`: list, verify, build, import."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from canopy_desktop import paths
+from canopy_desktop.errors import BuildError, CanopyError, UsageError
+from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, find_bundle, installed_bundles
+from canopy_desktop.model.card import WeightForm
+
+BAR = 30
+
+
+def models(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is there, whether it is whole, and how it gets there."""
+    match arguments.action:
+        case "list":
+            return list_models()
+        case "verify":
+            return verify(arguments.id or arguments.model)
+        case "build":
+            return build_model(arguments.id or arguments.model or DEFAULT_MODEL, arguments.precision)
+        case _:
+            return import_bundle(Path(arguments.path))
+
+
+def list_models() -> dict[str, Any]:
+    """All bundles in the known places."""
+    found = [
+        {
+            "id": listed.id,
+            "title": listed.card.title if listed.card else None,
+            "weights": listed.card.weights.value if listed.card else None,
+            "licence": listed.card.licence if listed.card else None,
+            "bytes": sum(entry.bytes for entry in listed.card.files) if listed.card else None,
+            "folder": str(listed.folder),
+            "problem": listed.problem,
+        }
+        for listed in installed_bundles()
+    ]
+    return {"models": found, "searched": [str(folder) for folder in paths.model_folders()]}
+
+
+def verify(name: str | None) -> dict[str, Any]:
+    """Check every file of one bundle, or of all."""
+    folders = [find_bundle(name)] if name else [listed.folder for listed in installed_bundles()]
+    results: list[dict[str, Any]] = []
+    for folder in folders:
+        try:
+            results.append({"id": Bundle.open(folder).card.id, "folder": str(folder), "problem": None})
+        except CanopyError as error:
+            results.append({"id": folder.name, "folder": str(folder), "problem": str(error)})
+    return {"models": results, "failed": int(any(result["problem"] for result in results))}
+
+
+def build_model(name: str, precision: str | None) -> dict[str, Any]:
+    """Build a bundle from its recipe; nothing is done where it is there already."""
+    from canopy_desktop.model.build import build, is_built
+    from canopy_desktop.model.recipe import find_recipe
+
+    if precision is None and name.endswith("-fp32"):
+        name, precision = name.removesuffix("-fp32"), "fp32"
+    recipe = find_recipe(name)
+    form = WeightForm(precision) if precision else recipe.form
+    folder = paths.build_folder()
+    target = folder / recipe.bundle_id(form)
+    built = not is_built(recipe, form, target)
+    if built:
+        progress = _ProgressBar(recipe.bundle_id(form))
+        try:
+            build(recipe, form, folder, progress.show)
+        finally:
+            progress.close()
+    return {"id": recipe.bundle_id(form), "folder": str(target), "built": built}
+
+
+def import_bundle(path: Path) -> dict[str, Any]:
+    """Copy a bundle that was built elsewhere to the user's models, and verify it there."""
+    if not path.is_dir():
+        raise UsageError(f"{path} is not the folder of a model bundle; a bundle is a folder with a card.json.")
+    bundle = Bundle.open(path)
+    target = paths.build_folder() / bundle.card.id
+    if target.exists():
+        raise BuildError(f"{target} is there already", "Remove it first.")
+    work = target.with_name(f".importing-{bundle.card.id}")
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(path, work)
+        Bundle.open(work)
+        work.rename(target)
+    except OSError as error:
+        raise BuildError(
+            f"{target} cannot be written ({error.strerror})", "Free space, or check permissions."
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return {"id": bundle.card.id, "folder": str(target)}
+
+
+class _ProgressBar:
+    """One line on standard error that is written anew, or plain lines where that is no terminal."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._last = ""
+        self._live = sys.stderr.isatty()
+
+    def show(self, doing: str, part: float) -> None:
+        """Show what is being done, and the part of the whole that is done."""
+        if self._live:
+            filled = round(part * BAR)
+            self._write(f"\r{self._name} [{'#' * filled}{'.' * (BAR - filled)}] {doing:<12}")
+        elif doing != self._last:
+            self._write(f"{self._name}: {doing}\n")
+        self._last = doing
+
+    def close(self) -> None:
+        """End the line."""
+        if self._live:
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -1,0 +1,71 @@
+"""The commands' results as text for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+Result = dict[str, Any]
+
+
+def _tokens(result: Result) -> str:
+    lines = [f"{len(result['tokens'])} tokens ({result['model']})"]
+    lines += [f"{token['id']:>7}  {token['bytes']:<20}  {token['text']!r}" for token in result["tokens"]]
+    lines += [f"no token for byte {lost['byte']:02X} at offset {lost['offset']}" for lost in result["lost"]]
+    return "\n".join(lines)
+
+
+def _trace(result: Result) -> str:
+    lines = [
+        f"{result['model']} ({result['weights']}) on {result['provider']}, {len(result['prompt_ids'])} prompt tokens"
+    ]
+    for step in result["steps"]:
+        others = "  ".join(f"{top['text']!r} {100 * top['probability']:.1f} %" for top in step["top"])
+        lines.append(f"{step['text']!r:>16} {100 * step['probability']:5.1f} %  rank {step['rank']:<5} {others}")
+    metrics = result["metrics"]
+    lines += [result["text"], f"stopped: {result['stop_reason']}"]
+    lines.append("  ".join(f"{name} {value:.1f}" for name, value in metrics.items() if value is not None))
+    return "\n".join(lines)
+
+
+def _lens(result: Result) -> str:
+    return "\n".join(
+        f"layer {layer['layer']:>2}  " + "  ".join(f"{top['text']!r} {top['logprob']:.2f}" for top in layer["top"])
+        for layer in result["layers"]
+    )
+
+
+def _bench(result: Result) -> str:
+    lines = [
+        f"{row['context']:>6} tokens: TTFT {row['ttft_ms']:.0f} ms, TPOT {row['tpot_ms']:.1f} ms"
+        for row in result["contexts"]
+    ]
+    memory, kept = result["memory_mb"], result["kept_bytes"] / 1e6
+    lines.append(f"load {result['load_ms']:.0f} ms, peak memory {memory:.0f} MB, kept {kept:.0f} MB")
+    return "\n".join(lines)
+
+
+def _models(result: Result) -> str:
+    if "models" not in result:
+        return f"{result['id']} is in {result['folder']}"
+    if not result["models"]:
+        return "No model is installed; 'canopy-desktop models build' builds the default one."
+    return "\n".join(
+        f"{model['id']}: {model['problem'] or 'in order'} ({model['folder']})" for model in result["models"]
+    )
+
+
+def _json(result: Result) -> str:
+    return json.dumps(result, indent=1, ensure_ascii=False)
+
+
+SHOW: dict[str, Callable[[Result], str]] = {
+    "tokens": _tokens,
+    "trace": _trace,
+    "attention": _json,
+    "lens": _lens,
+    "bench": _bench,
+    "doctor": _json,
+    "models": _models,
+}

@@ -1,0 +1,111 @@
+"""Which ways through the model give the same bits, and how far the others are apart (docs/architecture.md)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from canopy_desktop.model.decoder import chunks_of
+from tests.core.engine import all_logits, go_on, log_softmax, one_by_one, prefill, session_of
+from tests.reference import fixtures
+
+
+@pytest.fixture(params=["int8", "fp32"])
+def session(request: pytest.FixtureRequest, built_model: Path, built_fp32_model: Path):
+    return session_of(built_model if request.param == "int8" else built_fp32_model)
+
+
+@pytest.fixture
+def ids() -> tuple[int, ...]:
+    return fixtures.prompt_logits("prose").ids
+
+
+@pytest.mark.parametrize("size", [2, 7, 100, 256, 300])
+def test_a_chunked_prefill_gives_the_bits_of_a_whole_one(session, ids, size: int) -> None:
+    whole = prefill(session, ids[:301], 1000)
+    whole_all = all_logits(session)
+    chunked = prefill(session, ids[:301], size)
+    assert np.array_equal(chunked, whole)
+    assert np.array_equal(all_logits(session), whole_all)
+
+
+def test_a_prompt_is_never_cut_into_a_single_token() -> None:
+    for size in (2, 3, 256):
+        for count in range(2, 1100):
+            sizes = chunks_of(count, size)
+            assert sum(sizes) == count
+            assert min(sizes) >= 2
+    assert chunks_of(1) == [1]
+    assert chunks_of(0) == []
+
+
+def test_rewinding_and_repeating_gives_the_same_bits(session, ids) -> None:
+    prefill(session, ids[:40])
+    first = one_by_one(session, ids[40:60])
+    session.sequence.go_to(session.sequence.slots[:45].copy())
+    assert np.array_equal(one_by_one(session, ids[45:60]), first[5:])
+
+
+def test_logits_from_a_kept_residual_are_the_bits_of_the_pass(session, ids) -> None:
+    prefill(session, ids[:30])
+    passed = one_by_one(session, ids[30:50])
+    residuals = session.sequence.columns.residuals(session.sequence.slots[30:], -1)
+    for row, logits in zip(residuals, passed, strict=True):
+        assert np.array_equal(session.head.logits(row[None])[0], logits)
+
+
+def test_leaving_a_branch_and_coming_back_gives_the_same_bits(session, ids) -> None:
+    prefill(session, ids[:40])
+    one_by_one(session, ids[40:52])
+    branch = session.sequence.slots.copy()
+    straight = one_by_one(session, ids[52:60])
+    session.sequence.go_to(branch[:44])
+    one_by_one(session, ids[100:130])
+    session.sequence.go_to(branch)
+    assert np.array_equal(one_by_one(session, ids[52:60]), straight)
+
+
+def test_growing_the_cache_changes_no_bit(session, ids) -> None:
+    long = (*ids, *ids[:20])
+    assert len(long) > 512
+    whole = prefill(session, long, 1000)
+    session.sequence.decoder.cache.capacity = 0  # the next pass makes new buffers, the one after grows them
+    session.sequence.forget()
+    go_on(session, long[:500])
+    assert session.sequence.decoder.cache.capacity == 512
+    assert np.array_equal(go_on(session, long[500:]), whole)
+    assert session.sequence.decoder.cache.capacity > 512
+
+
+def test_fp32_decoding_with_the_cache_equals_recomputing_everything(built_fp32_model: Path, ids) -> None:
+    session = session_of(built_fp32_model)
+    prefill(session, ids[:20])
+    stepped = one_by_one(session, ids[20:60])
+    prefill(session, ids[:60])
+    whole = all_logits(session)[20:]
+    assert np.abs(stepped - whole).max() <= 2e-3
+    assert np.array_equal(stepped.argmax(axis=-1), whole.argmax(axis=-1))
+
+
+def test_8_bit_decoding_with_the_cache_differs_from_recomputing_by_rounding_alone(built_model: Path, ids) -> None:
+    session = session_of(built_model)
+    prefill(session, ids[:20])
+    stepped = one_by_one(session, ids[20:320])
+    prefill(session, ids[:320])
+    whole = all_logits(session)[20:]
+    exact, rounded = log_softmax(whole), log_softmax(stepped)
+    divergence = (np.exp(exact) * (exact - rounded)).sum(axis=-1).mean()
+    print(f"largest logit difference {np.abs(stepped - whole).max():.2f}, mean KL {divergence:.4f}")
+    assert divergence <= 0.006
+    assert np.abs(stepped - whole).max() <= 2.0
+
+
+def test_8_bit_refeeding_the_last_two_tokens_gives_the_bits_of_recomputing(built_model: Path, ids) -> None:
+    session = session_of(built_model)
+    prefill(session, ids[:20])
+    refed = []
+    for position in range(20, 60):
+        session.sequence.go_to(session.sequence.slots[: position - 1].copy())
+        refed.append(session.sequence.feed(ids[position - 1 : position + 1])[1])
+    prefill(session, ids[:60])
+    assert np.array_equal(np.stack(refed), all_logits(session)[20:])
