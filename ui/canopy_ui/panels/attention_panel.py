@@ -1,0 +1,187 @@
+"""Where one head looks."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
+
+from canopy_desktop.exploration.view import AttentionView
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.attention_matrix import AttentionMatrix
+from canopy_ui.widgets.flow_layout import FlowLayout
+from canopy_ui.widgets.matrix_axes import axis_text
+from canopy_ui.widgets.message_page import MessagePage
+from canopy_ui.widgets.numbers import percent
+
+
+class AttentionPanel(QWidget):
+    """Layer and head, the matrix, and the value under the mouse."""
+
+    head_selected = Signal(int, int)  # layer, head
+    hide_first_toggled = Signal(bool)
+    position_selected = Signal(object)  # int
+    title_changed = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = ""
+        self._view: AttentionView | None = None
+        self._pending = False
+        self._cell: tuple[int, int] | None = None
+        self._layer = self._spin(self.tr("layer "), self.tr("Layer"))
+        self._head = self._spin(self.tr("head "), self.tr("Head"))
+        self._hide = QCheckBox(self.tr("hide first token"))
+        self._hide.setToolTip(
+            self.tr("Heads often rest on the first token. Hidden, the rest is rescaled to add up to 100 %.")
+        )
+        self._matrix = AttentionMatrix(theme)
+        self._page = MessagePage(self.tr("Where each token looks appears here once the model has read a prompt."))
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._page)
+        self._pages.addWidget(self._matrix)
+        self._value = QLabel()
+        self._value.setProperty("look", "secondary")
+        self._value.setAccessibleName(self.tr("Value under the mouse"))
+        self._value.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._controls = FlowLayout()
+        for control in (self._layer, self._head, self._hide):
+            self._controls.addWidget(control)
+        self._layout = QVBoxLayout(self)
+        self._layout.addLayout(self._controls)
+        self._layout.addWidget(self._pages, 1)
+        self._layout.addWidget(self._value)
+        self._layer.valueChanged.connect(self._on_head_changed)
+        self._head.valueChanged.connect(self._on_head_changed)
+        self._hide.toggled.connect(self._on_hide_toggled)
+        self._matrix.cell_hovered.connect(self._on_cell_hovered)
+        self._matrix.query_picked.connect(self.position_selected)
+        self.set_theme(theme)
+        self._show()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change colours and zoom."""
+        self._matrix.set_theme(theme)
+        for control in (self._layer, self._head, self._hide):
+            control.setFont(theme.font(13))
+        self._controls.set_gaps(theme.px(8), theme.px(4))
+        self._layout.setContentsMargins(theme.px(12), theme.px(6), theme.px(12), theme.px(8))
+        self._layout.setSpacing(theme.px(4))
+        self._value.setFixedHeight(theme.px(20))
+
+    def title(self) -> str:
+        """What the dock says beside its name."""
+        return self._title
+
+    def set_model(self, layers: int, heads: int) -> None:
+        """Say what can be chosen, counted from 0."""
+        for spin, count in ((self._layer, layers), (self._head, heads)):
+            spin.setEnabled(count > 0)
+            spin.setRange(0, max(0, count - 1))
+            spin.setToolTip(self.tr("0 to {last}").format(last=max(0, count - 1)))
+
+    def set_selected(self, layer: int, head: int, hide_first: bool) -> None:
+        """Show this choice, without asking for it."""
+        for control in (self._layer, self._head, self._hide):
+            control.blockSignals(True)
+        self._layer.setValue(layer)
+        self._head.setValue(head)
+        self._hide.setChecked(hide_first)
+        for control in (self._layer, self._head, self._hide):
+            control.blockSignals(False)
+        self._show()
+
+    def set_attention(self, view: AttentionView | None, *, pending: bool) -> None:
+        """Show this reading; `pending`: a newer one is being computed."""
+        self._view, self._pending = view, pending
+        self._show()
+
+    def _spin(self, prefix: str, name: str) -> QSpinBox:
+        spin = QSpinBox()
+        spin.setPrefix(prefix)
+        spin.setRange(0, 0)
+        spin.setKeyboardTracking(False)
+        spin.setAccessibleName(name)
+        return spin
+
+    def _show(self) -> None:
+        view = self._view
+        if view is None or view.reading.values.size == 0:
+            self._page.set_text(
+                self.tr("Computing where each token looks …")
+                if self._pending
+                else self.tr("Where each token looks appears here once the model has read a prompt.")
+            )
+            self._pages.setCurrentWidget(self._page)
+        else:
+            self._matrix.set_view(view, dimmed=self._pending and not self._is_wanted(view))
+            self._pages.setCurrentWidget(self._matrix)
+        self._value.setText(self._sentence())
+        self._set_title(self._subtitle())
+
+    def _is_wanted(self, view: AttentionView) -> bool:
+        reading = view.reading
+        wanted = (self._layer.value(), self._head.value(), self._hide.isChecked())
+        return (reading.layer, reading.head, reading.hide_first) == wanted
+
+    def _subtitle(self) -> str:
+        parts = [
+            self.tr("layer {layer}").format(layer=self._layer.value()),
+            self.tr("head {head}").format(head=self._head.value()),
+        ]
+        if self._hide.isChecked():
+            parts.append(self.tr("first token hidden, rest rescaled"))
+        return " · ".join(parts)
+
+    def _sentence(self) -> str:
+        """The value under the mouse; without a mouse, where the selected token looks most."""
+        view = self._view
+        if view is None or view.reading.values.size == 0:
+            return ""
+        if self._pending and not self._is_wanted(view):
+            return self.tr("computing …")
+        if self._cell is not None and max(self._cell) < view.reading.values.shape[0]:
+            return self._of_cell(view, *self._cell)
+        row = None if view.selected is None else view.selected // view.reading.cell
+        if row is None or row >= view.reading.values.shape[0] or np.isnan(view.reading.values[row]).all():
+            return ""
+        return self.tr("most: {link}").format(
+            link=self._of_cell(view, row, int(np.nanargmax(view.reading.values[row])))
+        )
+
+    def _of_cell(self, view: AttentionView, query: int, key: int) -> str:
+        reading = view.reading
+        link = f"{self._name(view, query)} → {self._name(view, key)}"
+        value = float(reading.values[query, key])
+        if not np.isnan(value):
+            known = percent(value)
+            if reading.cell > 1:
+                return self.tr("positions {link}: at most {value}").format(link=link, value=known)
+            return self.tr("{link}: {value}").format(link=link, value=known)
+        if key > query:
+            return self.tr("{link}: comes later, cannot be looked at").format(link=link)
+        return self.tr("{link}: hidden").format(link=link)
+
+    def _name(self, view: AttentionView, cell: int) -> str:
+        reading = view.reading
+        if reading.cell == 1:
+            return axis_text(view, cell) or str(cell)
+        first, last = cell * reading.cell, min((cell + 1) * reading.cell, reading.length) - 1
+        return f"{first:,}–{last:,}"
+
+    def _on_head_changed(self) -> None:
+        self._show()
+        self.head_selected.emit(self._layer.value(), self._head.value())
+
+    def _on_hide_toggled(self, hide: bool) -> None:
+        self._show()
+        self.hide_first_toggled.emit(hide)
+
+    def _on_cell_hovered(self, cell: object) -> None:
+        self._cell = cell if isinstance(cell, tuple) else None
+        self._value.setText(self._sentence())
+
+    def _set_title(self, title: str) -> None:
+        if title != self._title:
+            self._title = title
+            self.title_changed.emit(title)

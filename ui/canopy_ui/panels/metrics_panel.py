@@ -1,0 +1,109 @@
+"""The run's figures, as one strip."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from canopy_desktop.exploration.view import MetricsView
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.figure import Figure
+from canopy_ui.widgets.flow_layout import FlowLayout
+from canopy_ui.widgets.numbers import UNKNOWN, byte_size, grouped, milliseconds, rate
+from canopy_ui.widgets.time_plot import TimePlot
+
+
+class MetricsPanel(QWidget):
+    """Times, speeds and sizes that were measured on this machine."""
+
+    title_changed = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = ""
+        self._view: MetricsView | None = None
+        self._ttft = Figure(self.tr("first token (TTFT)"), self.tr("From Run to the first chosen token"))
+        self._tpot = Figure(self.tr("per token (TPOT)"), self.tr("Median, and what 95 of 100 tokens stay below"))
+        self._speed = Figure(self.tr("speed"), self.tr("Generated tokens in a second"))
+        self._prefill = Figure(self.tr("prefill"), self.tr("Tokens of the prompt in a second, read many at once"))
+        self._context = Figure(self.tr("context"), self.tr("Positions that are filled, of those the model has"))
+        self._cache = Figure(self.tr("cache"), self.tr("Keys and values of all positions"))
+        self._memory = Figure(self.tr("memory"), self.tr("Resident memory of the whole program"))
+        self._plot = TimePlot(theme)
+        strip = QWidget()
+        self._flow = FlowLayout(strip)
+        for widget in (*self._figures(), self._plot):
+            self._flow.addWidget(widget)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(strip)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        self.set_theme(theme)
+        self._show()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change colours and zoom."""
+        self._plot.set_theme(theme)
+        for figure in self._figures():
+            figure.forget_width()
+        self._flow.setContentsMargins(theme.px(16), theme.px(8), theme.px(16), theme.px(8))
+        self._flow.set_gaps(theme.px(24), theme.px(8))
+
+    def title(self) -> str:
+        """What the dock says beside its name."""
+        return self._title
+
+    def set_metrics(self, view: MetricsView | None) -> None:
+        """Show these figures; None: nothing has run."""
+        self._view = view
+        self._show()
+
+    def _figures(self) -> tuple[Figure, ...]:
+        return self._ttft, self._tpot, self._speed, self._prefill, self._context, self._cache, self._memory
+
+    def _show(self) -> None:
+        view = self._view
+        if view is None:
+            for figure in self._figures():
+                figure.set_value(UNKNOWN)
+            self._plot.set_times(np.empty(0, np.float32))
+            self._set_title(self.tr("measured on this machine while it generates"))
+            return
+        self._ttft.set_value(milliseconds(view.ttft_ms))
+        self._tpot.set_value(self._spread(view))
+        self._speed.set_value(self._per_second(view.tokens_per_s))
+        self._prefill.set_value(self._per_second(view.prefill_tokens_per_s))
+        self._context.set_value(
+            self.tr("{used} of {all}").format(used=grouped(view.context_used), all=grouped(view.context))
+        )
+        self._cache.set_value(byte_size(view.cache_bytes))
+        self._cache.setToolTip(
+            self.tr("Keys and values of all positions; with all that is kept to look at: {size}").format(
+                size=byte_size(view.columns_bytes)
+            )
+        )
+        self._memory.set_value(byte_size(view.memory_bytes))
+        self._plot.set_times(view.step_ms)
+        self._set_title(self._steps(view))
+
+    def _spread(self, view: MetricsView) -> str:
+        if view.tpot_ms_median is None or view.tpot_ms_p95 is None:
+            return milliseconds(view.tpot_ms_median)
+        return self.tr("{median} · p95 {p95}").format(
+            median=milliseconds(view.tpot_ms_median), p95=milliseconds(view.tpot_ms_p95).removesuffix(" ms")
+        )
+
+    def _per_second(self, tokens: float | None) -> str:
+        return UNKNOWN if tokens is None else self.tr("{rate} tokens/s").format(rate=rate(tokens))
+
+    def _steps(self, view: MetricsView) -> str:
+        return self.tr("{count} steps").format(count=grouped(view.step_ms.size)) if view.step_ms.size else ""
+
+    def _set_title(self, title: str) -> None:
+        if title != self._title:
+            self._title = title
+            self.title_changed.emit(title)

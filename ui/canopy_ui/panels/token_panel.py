@@ -1,0 +1,118 @@
+"""The text as tokens, with what is known about the selected one."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
+
+from canopy_desktop.exploration.view import TokenRole, WindowView
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.facts_card import FactsCard
+from canopy_ui.widgets.legend import Legend
+from canopy_ui.widgets.message_page import MessagePage
+from canopy_ui.widgets.notice import Notice
+from canopy_ui.widgets.numbers import grouped
+from canopy_ui.widgets.progress_line import ProgressLine
+from canopy_ui.widgets.token_text import TokenText
+
+
+class TokenPanel(QWidget):
+    """The centre of the window."""
+
+    position_selected = Signal(object)  # int, or None: follow the newest
+    hovered = Signal(object)  # int, or None
+    title_changed = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = ""
+        self._message = ""
+        self._view = WindowView()
+        self._text = TokenText(theme)
+        self._text.position_selected.connect(self.position_selected)
+        self._text.hovered.connect(self.hovered)
+        self._card = FactsCard(theme)
+        self._legend = Legend(theme)
+        self._progress = ProgressLine(theme)
+        self._counts = QLabel()
+        self._counts.setProperty("look", "secondary")
+        self._notice = Notice()
+        self._page = MessagePage(self._invitation())
+        self._pages = QStackedLayout(self)
+        self._pages.addWidget(self._page)
+        self._pages.addWidget(self._with_text())
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change colours and zoom."""
+        self._theme = theme
+        for widget in (self._text, self._card, self._legend, self._progress):
+            widget.set_theme(theme)
+        layout = self._foot.layout()
+        if layout is not None:
+            layout.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), theme.px(10))
+
+    def title(self) -> str:
+        """What the dock says beside its name."""
+        return self._title
+
+    def set_view(self, view: WindowView) -> None:
+        """Show this text, and its selected token."""
+        began_anew = view.chips[:1] != self._view.chips[:1]
+        counts_changed = len(view.chips) != len(self._view.chips) or began_anew
+        self._view = view
+        if began_anew:
+            self._message = ""
+        self._text.set_view(view)
+        self._card.set_facts(view.facts)
+        if counts_changed:
+            self._counts.setText(self._counted())
+        self._show_page()
+
+    def set_busy(self, prefill_done: int, total: int) -> None:
+        """Show the progress of a prefill; nothing is shown once it is done, or where `total` is 0."""
+        self._progress.set_progress(prefill_done, total)
+
+    def set_message(self, text: str) -> None:
+        """Say why there is no text, or above the text what happened; another prompt takes it away."""
+        self._message = text
+        self._show_page()
+
+    def _with_text(self) -> QWidget:
+        page, self._foot = QWidget(), QWidget()
+        legend = QHBoxLayout()
+        legend.addWidget(self._counts)
+        legend.addWidget(self._legend, 1)
+        foot = QVBoxLayout(self._foot)
+        foot.setSpacing(4)
+        foot.addWidget(self._progress)
+        foot.addWidget(self._card)
+        foot.addLayout(legend)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._notice)
+        layout.addWidget(self._text, 1)
+        layout.addWidget(self._foot)
+        return page
+
+    def _show_page(self) -> None:
+        empty = not self._view.chips
+        self._page.set_text(self._message or self._invitation())
+        self._notice.set_text("" if empty else self._message)
+        self._pages.setCurrentIndex(0 if empty else 1)
+        self._set_title("" if empty else self.tr("coloured by surprisal"))
+
+    def _counted(self) -> str:
+        generated = sum(chip.role is TokenRole.GENERATED for chip in self._view.chips)
+        return self.tr("{prompt} in the prompt + {generated} generated").format(
+            prompt=grouped(len(self._view.chips) - generated), generated=grouped(generated)
+        )
+
+    def _invitation(self) -> str:
+        return self.tr("Type a prompt and press Run: the text appears here, one token at a time.")
+
+    def _set_title(self, title: str) -> None:
+        if title != self._title:
+            self._title = title
+            self.title_changed.emit(title)

@@ -1,0 +1,49 @@
+"""A table whose selected cells are copied as text between tabs."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from canopy_ui.theme import Theme
+
+
+class CopyableTable(QTableView):
+    """Rows are selected whole; Ctrl+C copies them, or all where none is selected."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.verticalHeader().hide()
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.horizontalHeader().setStretchLastSection(True)
+        self.horizontalHeader().setHighlightSections(False)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change zoom."""
+        self.setFont(theme.font(14))
+        self.horizontalHeader().setFont(theme.font(13))
+        self.verticalHeader().setDefaultSectionSize(theme.px(24))
+        self.verticalHeader().setMinimumSectionSize(theme.px(20))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            QGuiApplication.clipboard().setText(self.copied_text())
+        else:
+            super().keyPressEvent(event)
+
+    def copied_text(self) -> str:
+        """The header and the selected rows, cells between tabs."""
+        model = self.model()
+        chosen = sorted(index.row() for index in self.selectionModel().selectedRows())
+        columns = range(model.columnCount())
+        header = [str(model.headerData(column, self.horizontalHeader().orientation())) for column in columns]
+        rows = [
+            [str(model.index(row, column).data()).replace("\t", " ") for column in columns]
+            for row in (chosen or range(model.rowCount()))
+        ]
+        return "\n".join("\t".join(cells) for cells in (header, *rows)) + "\n"

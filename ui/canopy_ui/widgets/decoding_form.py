@@ -1,0 +1,153 @@
+"""How the next token is chosen: greedy, or by sampling with its settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PySide6.QtCore import QRegularExpression, Signal
+from PySide6.QtGui import QRegularExpressionValidator
+from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+
+from canopy_desktop.decoding.settings import MAX_SEED, DecodingSettings
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.segmented import Segmented
+
+_LARGEST = 1_000_000
+_FIRST_TEMPERATURE = 0.8
+
+
+class DecodingForm(QWidget):
+    """Always holds valid settings."""
+
+    settings_changed = Signal(object)  # DecodingSettings
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._settings = DecodingSettings()
+        self._temperature_before = _FIRST_TEMPERATURE
+        self._way = Segmented((self.tr("Greedy"), self.tr("Sampling")), self.tr("How the token is chosen"))
+        self._temperature = self._number(0.01, 100.0, 0.1)
+        self._temperature.setToolTip(self.tr("Below 1 the likely tokens gain, above 1 the unlikely ones"))
+        self._top_p = self._number(0.01, 1.0, 0.05)
+        self._top_p.setToolTip(
+            self.tr("Keeps the likeliest tokens that together have this probability; 1 cuts nothing")
+        )
+        self._top_k = self._count(0)
+        self._top_k.setSpecialValueText(self.tr("off"))
+        self._top_k.setToolTip(self.tr("Keeps so many of the likeliest tokens"))
+        self._seed = QLineEdit()
+        self._seed.setValidator(QRegularExpressionValidator(QRegularExpression(r"\d{0,19}"), self))
+        self._seed.setToolTip(self.tr("The same seed draws the same tokens again"))
+        self._max_tokens = self._count(1)
+        self._max_tokens.setToolTip(self.tr("Generation stops after so many tokens"))
+        self._grid = QGridLayout()
+        self._labels: list[QLabel] = []
+        self._sampling: list[QWidget] = []
+        self._place(self.tr("at most, tokens"), self._max_tokens, 0, 0, sampling=False)
+        self._place(self.tr("temperature"), self._temperature, 0, 1, sampling=True)
+        self._place(self.tr("top-k"), self._top_k, 2, 0, sampling=True)
+        self._place(self.tr("top-p"), self._top_p, 2, 1, sampling=True)
+        self._place(self.tr("seed"), self._seed, 4, 0, sampling=True)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.addWidget(self._way)
+        self._layout.addLayout(self._grid)
+        self._show()
+        self._way.chosen.connect(self._on_way_chosen)
+        for spin in (self._temperature, self._top_p, self._top_k, self._max_tokens):
+            spin.valueChanged.connect(self._on_edited)
+        self._seed.textChanged.connect(self._on_edited)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change zoom."""
+        for control in (self._temperature, self._top_p, self._top_k, self._max_tokens, self._seed):
+            control.setFont(theme.font(14))
+        self._grid.setHorizontalSpacing(theme.px(10))
+        self._grid.setVerticalSpacing(theme.px(1))
+        self._layout.setSpacing(theme.px(6))
+
+    def settings(self) -> DecodingSettings:
+        """What is shown."""
+        return self._settings
+
+    def set_settings(self, settings: DecodingSettings) -> None:
+        """Show these settings, and say nothing."""
+        self._settings = settings
+        self._show()
+
+    def summary(self) -> str:
+        """The settings in one line."""
+        settings = self._settings
+        if settings.greedy:
+            return self.tr("greedy, at most {count} tokens").format(count=settings.max_tokens)
+        return self.tr("sampling, temperature {temperature:g}, at most {count} tokens").format(
+            temperature=round(settings.temperature, 2), count=settings.max_tokens
+        )
+
+    def _place(self, name: str, control: QWidget, row: int, column: int, *, sampling: bool) -> None:
+        label = QLabel(name)
+        label.setProperty("look", "secondary")
+        label.setBuddy(control)
+        control.setAccessibleName(name)
+        control.setMinimumWidth(40)
+        self._grid.addWidget(label, row, column)
+        self._grid.addWidget(control, row + 1, column)
+        self._grid.setColumnStretch(column, 1)
+        if sampling:
+            self._sampling += [label, control]
+
+    def _number(self, least: float, most: float, step: float) -> QDoubleSpinBox:
+        spin = QDoubleSpinBox()
+        spin.setRange(least, most)
+        spin.setSingleStep(step)
+        spin.setDecimals(2)
+        return spin
+
+    def _count(self, least: int) -> QSpinBox:
+        spin = QSpinBox()
+        spin.setRange(least, _LARGEST)
+        return spin
+
+    def _show(self) -> None:
+        settings = self._settings
+        controls = (self._temperature, self._top_p, self._top_k, self._max_tokens, self._seed)
+        for control in controls:
+            control.blockSignals(True)
+        self._way.choose(0 if settings.greedy else 1)
+        self._temperature.setValue(self._temperature_before if settings.greedy else settings.temperature)
+        self._top_k.setValue(settings.top_k)
+        self._top_p.setValue(settings.top_p)
+        self._max_tokens.setValue(settings.max_tokens)
+        if self._seed_value() != settings.seed:
+            self._seed.setText(str(settings.seed))
+        for control in controls:
+            control.blockSignals(False)
+        for widget in self._sampling:
+            widget.setVisible(not settings.greedy)
+
+    def _seed_value(self) -> int:
+        return min(int(self._seed.text() or 0), MAX_SEED)
+
+    def _on_way_chosen(self, way: int) -> None:
+        if not self._settings.greedy:
+            self._temperature_before = self._settings.temperature
+        self._take(replace(self._settings, temperature=self._temperature_before if way == 1 else 0.0))
+        self._show()
+
+    def _on_edited(self) -> None:
+        self._take(
+            replace(
+                self._settings,
+                temperature=0.0 if self._settings.greedy else self._temperature.value(),
+                top_k=self._top_k.value(),
+                top_p=round(self._top_p.value(), 2),
+                seed=self._seed_value(),
+                max_tokens=self._max_tokens.value(),
+            )
+        )
+
+    def _take(self, settings: DecodingSettings) -> None:
+        if settings != self._settings:
+            self._settings = settings
+            self.settings_changed.emit(settings)

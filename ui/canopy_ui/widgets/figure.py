@@ -1,0 +1,42 @@
+"""One figure with its name above it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from canopy_ui.widgets.numbers import UNKNOWN
+
+
+class Figure(QWidget):
+    """A name, and a value that only ever makes it wider, so that its neighbours stay where they are."""
+
+    def __init__(self, name: str, hint: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._name = QLabel(name)
+        self._name.setProperty("look", "secondary")
+        self._value = QLabel(UNKNOWN)
+        self._value.setProperty("look", "figure")
+        self._value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._value.setAccessibleName(name)
+        self.setToolTip(hint)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._name)
+        layout.addWidget(self._value)
+
+    def set_value(self, text: str) -> None:
+        """Show another value."""
+        if text != self._value.text():
+            self._value.setText(text)
+            self._value.setMinimumWidth(max(self._value.minimumWidth(), self._value.sizeHint().width()))
+
+    def value(self) -> str:
+        """The text that is shown."""
+        return self._value.text()
+
+    def forget_width(self) -> None:
+        """Let it become narrow again, at another zoom."""
+        self._value.setMinimumWidth(0)

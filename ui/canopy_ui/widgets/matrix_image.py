@@ -1,0 +1,44 @@
+"""Attention as an image: magnitudes in one hue, unknown cells left open."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtGui import QImage
+
+from canopy_desktop.arrays import ByteArray, FloatArray
+from canopy_ui.theme import mixed
+
+LEVELS = 256
+
+
+def colour_table(low: str, high: str) -> ByteArray:
+    """Red, green, blue and opacity for 0 to 1 in even steps."""
+    table = np.empty((LEVELS, 4), np.uint8)
+    for level in range(LEVELS):
+        colour = mixed(low, high, level / (LEVELS - 1))
+        table[level] = colour.red(), colour.green(), colour.blue(), 255
+    return table
+
+
+def image_of(values: FloatArray, table: ByteArray) -> QImage:
+    """One pixel a cell; transparent where the value is NaN.
+
+    values: (query, key), 0 to 1, on a scale that never changes.
+    """
+    unknown = np.isnan(values)
+    levels = np.clip(np.nan_to_num(values) * (LEVELS - 1) + 0.5, 0, LEVELS - 1).astype(np.uint8)
+    pixels = table[levels]  # (query, key, 4)
+    pixels[unknown, 3] = 0
+    height, width = values.shape
+    return QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
+
+
+def brightest(values: FloatArray, factor: int) -> FloatArray:
+    """The maximum of each `factor` by `factor` cells, so that bright ones survive where cells outnumber pixels."""
+    if factor <= 1:
+        return values
+    rows, columns = values.shape
+    padded = np.full((-(-rows // factor) * factor, -(-columns // factor) * factor), -1.0, np.float32)
+    padded[:rows, :columns] = np.where(np.isnan(values), -1.0, values)
+    blocks = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).max(axis=(1, 3))
+    return np.where(blocks < 0, np.float32(np.nan), blocks)

@@ -1,0 +1,45 @@
+"""Two or more buttons of which one is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+
+class Segmented(QWidget):
+    """A choice that can always be seen whole."""
+
+    chosen = Signal(int)  # by the person
+
+    def __init__(self, names: Sequence[str], accessible_name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(accessible_name)
+        self._group = QButtonGroup(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        for number, name in enumerate(names):
+            button = QPushButton(name)
+            button.setCheckable(True)
+            button.setProperty("look", "segment")
+            button.setAccessibleName(f"{accessible_name}: {name}")
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            self._group.addButton(button, number)
+            layout.addWidget(button)
+        self.choose(0)
+        self._group.idClicked.connect(self.chosen)
+
+    def choice(self) -> int:
+        """The number of the chosen button."""
+        return self._group.checkedId()
+
+    def choose(self, number: int) -> None:
+        """Choose without saying so."""
+        self._group.button(number).setChecked(True)
+
+    def set_possible(self, number: int, possible: bool, hint: str = "") -> None:
+        """Allow or refuse one choice."""
+        self._group.button(number).setEnabled(possible)
+        self._group.button(number).setToolTip(hint)

@@ -1,0 +1,68 @@
+"""The system message of a chat: the template's own, one's own, or none at all."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+
+from canopy_desktop.model.chat import SystemChoice
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.prompt_edit import PromptEdit
+
+
+class SystemForm(QWidget):
+    """An empty field means the template's own message, which it shows."""
+
+    changed = Signal()
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        name = QLabel(self.tr("System message"))
+        name.setProperty("look", "secondary")
+        self._choice = QComboBox()
+        self._choice.addItem(self.tr("with a system message"))
+        self._choice.addItem(self.tr("no system message at all"))
+        self._choice.setAccessibleName(self.tr("System message: with or without"))
+        self._choice.setMinimumContentsLength(10)
+        self._choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._text = PromptEdit(theme, 3)
+        self._text.setAccessibleName(self.tr("System message"))
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (name, self._choice, self._text):
+            self._layout.addWidget(widget)
+        self._choice.currentIndexChanged.connect(self._on_choice_changed)
+        self._text.textChanged.connect(self.changed)
+        self.set_default(None)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change zoom."""
+        self._text.set_theme(theme)
+        self._text.setFont(theme.font(14))
+        self._choice.setFont(theme.font(14))
+        self._layout.setSpacing(theme.px(4))
+
+    def set_default(self, text: str | None) -> None:
+        """What the template says by itself."""
+        shown = self.tr("{text}  (the template's own)").format(text=text) if text else self.tr("none of the template's")
+        self._text.setPlaceholderText(shown)
+
+    def choice(self) -> SystemChoice:
+        """Where the system message comes from."""
+        if self._choice.currentIndex() == 1:
+            return SystemChoice.NONE
+        return SystemChoice.CUSTOM if self._text.text() else SystemChoice.DEFAULT
+
+    def text(self) -> str:
+        """One's own message."""
+        return self._text.text()
+
+    def set_message(self, choice: SystemChoice, text: str) -> None:
+        """Show this choice and text."""
+        self._choice.setCurrentIndex(1 if choice is SystemChoice.NONE else 0)
+        self._text.set_text("" if choice is SystemChoice.DEFAULT else text)
+
+    def _on_choice_changed(self, index: int) -> None:
+        self._text.setEnabled(index == 0)
+        self.changed.emit()

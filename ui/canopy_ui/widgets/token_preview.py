@@ -1,0 +1,89 @@
+"""The prompt's tokens with their ids, while it is being typed."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter
+from PySide6.QtWidgets import QWidget
+
+from canopy_desktop.exploration.view import Chip, TokenRole
+from canopy_desktop.model.chat import TemplatedPrompt
+from canopy_desktop.model.tokenizer import LostByte, Token
+from canopy_ui.theme import Theme, mixed
+from canopy_ui.widgets.chip_area import ChipArea
+
+
+class TokenPreview(ChipArea):
+    """Small chips over their ids; bytes without a token are marked."""
+
+    text_px = 15.0
+    row_px = 42.0
+    chip_px = 38.0
+    margin_px = 6.0
+    gap_px = 3.0
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(theme, parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName(self.tr("Tokens of the prompt"))
+
+    def set_prompt(self, prompt: TemplatedPrompt | None, tokens: tuple[Token, ...]) -> None:
+        """Show these tokens."""
+        self.set_chips(preview_chips(prompt, tokens) if prompt else ())
+
+    def sizeHint(self) -> QSize:
+        return QSize(120, self._theme.px(104))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(80, self._theme.px(56))
+
+    def _apply_theme(self) -> None:
+        super()._apply_theme()
+        self._id_font = self._theme.font(12)
+        self._id_metrics = QFontMetricsF(self._id_font)
+
+    def _width_of(self, chip: Chip) -> float:
+        number = self._id_metrics.horizontalAdvance(str(chip.token.id)) + 2 * self._padding
+        return max(super()._width_of(chip), number + self._lost_width(chip))
+
+    def _paint_chip(self, painter: QPainter, index: int, rect: QRectF) -> None:
+        theme, chip = self._theme, self._chips[index]
+        upper = QRectF(rect.left(), rect.top(), rect.width(), rect.height() * 0.58)
+        lower = QRectF(rect.left(), upper.bottom(), rect.width(), rect.height() * 0.42)
+        upper = self._paint_lost(painter, chip, upper)
+        lower.setLeft(upper.left())
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(mixed(theme.panel, theme.bar, 0.30 if index % 2 else 0.16))
+        painter.drawRoundedRect(upper, theme.px(3), theme.px(3))
+        super()._paint_chip(painter, index, QRectF(upper))
+        painter.setFont(self._id_font)
+        painter.setPen(QColor(theme.secondary))
+        painter.drawText(lower, Qt.AlignmentFlag.AlignCenter, str(chip.token.id))
+
+
+def preview_chips(prompt: TemplatedPrompt, tokens: tuple[Token, ...]) -> tuple[Chip, ...]:
+    """A prompt's tokens as chips, each with the lost bytes that stand before it."""
+    roles = [TokenRole(part.role) for part in prompt.parts for _ in part.ids]
+    roles += [TokenRole.COMPLETION] * (len(tokens) - len(roles))
+    before = _lost_before(tokens, prompt.lost)
+    return tuple(
+        Chip(position, token, role, None, before.get(position, b""))
+        for position, (token, role) in enumerate(zip(tokens, roles, strict=False))
+    )
+
+
+def lost_at_end(prompt: TemplatedPrompt, tokens: tuple[Token, ...]) -> bytes:
+    """The lost bytes that no token follows."""
+    return _lost_before(tokens, prompt.lost).get(len(tokens), b"")
+
+
+def _lost_before(tokens: tuple[Token, ...], lost: tuple[LostByte, ...]) -> dict[int, bytes]:
+    before: dict[int, bytes] = {}
+    offset = position = 0
+    for byte in lost:
+        while position < len(tokens) and offset + len(tokens[position].data) <= byte.offset:
+            offset += len(tokens[position].data)
+            position += 1
+        before[position] = before.get(position, b"") + bytes([byte.byte])
+        offset += 1
+    return before

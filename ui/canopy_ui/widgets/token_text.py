@@ -1,0 +1,207 @@
+"""The text as chips, coloured by surprisal: the heart of the token view."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
+from PySide6.QtWidgets import QPushButton, QToolTip, QWidget
+
+from canopy_desktop.arrays import FloatArray
+from canopy_desktop.exploration.view import Chip, TokenFacts, TokenRole, WindowView
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.chip_area import ChipArea
+from canopy_ui.widgets.chip_label import label_of, marked
+from canopy_ui.widgets.numbers import grouped, hexadecimal, percent
+
+
+class TokenText(ChipArea):
+    """Chips that are selected by click and by arrow keys."""
+
+    position_selected = Signal(object)  # int, or None: follow the newest
+    hovered = Signal(object)  # int, or None
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        self._surprisal: FloatArray = np.empty(0, np.float32)  # (chips,) bits, NaN unknown
+        self._selected: int | None = None
+        self._facts: TokenFacts | None = None
+        self._hovered: int | None = None
+        super().__init__(theme, parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName(self.tr("Text as tokens"))
+        self._newest = QPushButton(self.tr("↓ newest"), self.viewport())
+        self._newest.setAccessibleName(self.tr("Scroll to the newest token"))
+        self._newest.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._newest.clicked.connect(self._on_newest_clicked)
+        self._newest.hide()
+
+    def set_view(self, view: WindowView) -> None:
+        """Show this text and selection."""
+        old_surprisal, old_selected = self._surprisal, self._selected
+        self._surprisal, self._selected, self._facts = view.surprisal, view.selected, view.facts
+        same = self.set_chips(view.chips)
+        if not _equal(old_surprisal[:same], view.surprisal[:same]):
+            self.viewport().update()
+        elif old_selected != view.selected:
+            self._update_chip(old_selected)
+            self._update_chip(view.selected)
+        if self._hovered is not None and self._hovered >= len(view.chips):
+            self._set_hovered(None)
+        self._show_newest_button()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._show_newest_button()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        index = self._chip_under(event.position())
+        if event.button() == Qt.MouseButton.LeftButton and index is not None:
+            self.position_selected.emit(index)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._set_hovered(self._chip_under(event.position()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._set_hovered(None)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        target = self._target_of(event.key())
+        if target is None or not self._chips:
+            super().keyPressEvent(event)
+            return
+        newest = len(self._chips) - 1
+        if target >= newest:
+            self.follow_newest()
+            self.position_selected.emit(None)
+        else:
+            self._bring_into_view(max(0, target))
+            self.position_selected.emit(max(0, target))
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            index = self._chip_under(QPointF(event.pos()))
+            if index is None:
+                QToolTip.hideText()
+            else:
+                QToolTip.showText(event.globalPos(), self.description_of(index), self.viewport())
+            return True
+        return super().viewportEvent(event)
+
+    def description_of(self, index: int) -> str:
+        """What the tool tip says about a chip."""
+        chip = self._chips[index]
+        lines = [
+            self.tr("{text}   token {id}").format(text=marked(chip.token), id=grouped(chip.token.id)),
+            self.tr("position {position}, {role}").format(position=chip.position, role=self._role_name(chip)),
+            self.tr("bytes {bytes}").format(bytes=hexadecimal(chip.token.data) or "–"),
+        ]
+        bits = float(self._surprisal[index]) if index < self._surprisal.size else float("nan")
+        if not np.isnan(bits):
+            lines.append(self.tr("assigned {probability}").format(probability=percent(2.0**-bits)))
+        if self._facts is not None and self._facts.chip == chip and self._facts.rank is not None:
+            lines.append(self.tr("rank {rank}").format(rank=grouped(self._facts.rank)))
+        if chip.lost:
+            lines.append(self.tr("before it, without a token: {bytes}").format(bytes=hexadecimal(chip.lost)))
+        return "\n".join(lines)
+
+    def _role_name(self, chip: Chip) -> str:
+        return {
+            TokenRole.TEMPLATE: self.tr("from the chat template"),
+            TokenRole.SYSTEM: self.tr("system message"),
+            TokenRole.USER: self.tr("user message"),
+            TokenRole.ASSISTANT: self.tr("earlier answer"),
+            TokenRole.COMPLETION: self.tr("prompt"),
+            TokenRole.GENERATED: self.tr("generated"),
+        }[chip.role]
+
+    def _paint_chip(self, painter: QPainter, index: int, rect: QRectF) -> None:
+        theme, chip = self._theme, self._chips[index]
+        rect = self._paint_lost(painter, chip, rect)
+        radius = theme.px(4)
+        bits = float(self._surprisal[index]) if index < self._surprisal.size else float("nan")
+        painter.setPen(Qt.PenStyle.NoPen)
+        if not np.isnan(bits):
+            painter.setBrush(theme.surprisal_colour(bits))
+            painter.drawRoundedRect(rect, radius, radius)
+        if chip.role is TokenRole.GENERATED:
+            painter.setBrush(QColor(theme.accent))
+            thickness = float(theme.px(3))
+            painter.drawRoundedRect(
+                QRectF(rect.left(), rect.bottom() - thickness, rect.width(), thickness), thickness / 2, thickness / 2
+            )
+        self._paint_label(painter, label_of(chip.token), rect)
+        if index in (self._selected, self._hovered):
+            selected = index == self._selected
+            pen = QPen(QColor(theme.accent if selected else theme.control_border), theme.px(2.5) if selected else 1.0)
+            painter.setPen(pen)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), radius, radius)
+
+    def _target_of(self, key: int) -> int | None:
+        """Where a key moves the selection; None: it is not one of those keys."""
+        newest = len(self._chips) - 1
+        now = newest if self._selected is None else min(self._selected, newest)
+        match key:
+            case Qt.Key.Key_Left:
+                return now - 1
+            case Qt.Key.Key_Right:
+                return now + 1
+            case Qt.Key.Key_Home:
+                return 0
+            case Qt.Key.Key_End | Qt.Key.Key_Escape:
+                return newest
+            case Qt.Key.Key_Up | Qt.Key.Key_Down if self._chips:
+                return self._in_next_line(now, -1 if key == Qt.Key.Key_Up else 1)
+        return None
+
+    def _in_next_line(self, chip: int, direction: int) -> int:
+        left, width = self._layout_of_chips.span(chip)
+        other = self._layout_of_chips.nearest(left + width / 2, self._layout_of_chips.line_of(chip) + direction)
+        return chip if other is None else other
+
+    def _bring_into_view(self, chip: int) -> None:
+        rect, height = self.rect_of(chip), self.viewport().height()
+        beyond = min(0.0, rect.top() - self._margin) + max(0.0, rect.bottom() + self._margin - height)
+        if beyond:
+            self._following = False
+            self._scroll_to(self.verticalScrollBar().value() + round(beyond))
+            self._show_newest_button()
+
+    def _chip_under(self, point: QPointF) -> int | None:
+        return self.chip_at(point.x(), point.y())
+
+    def _set_hovered(self, index: int | None) -> None:
+        if index != self._hovered:
+            self._update_chip(self._hovered)
+            self._hovered = index
+            self._update_chip(index)
+            self.hovered.emit(index)
+
+    def _update_chip(self, index: int | None) -> None:
+        if index is not None and index < len(self._chips):
+            self.viewport().update(self.rect_of(index).adjusted(-3, -3, 3, 3).toAlignedRect())
+
+    def _on_scrolled(self, value: int) -> None:
+        super()._on_scrolled(value)
+        self._show_newest_button()
+
+    def _on_newest_clicked(self) -> None:
+        self.follow_newest()
+        self._show_newest_button()
+
+    def _show_newest_button(self) -> None:
+        wanted = not self.following and bool(self._chips)
+        self._newest.setVisible(wanted)
+        if wanted:
+            self._newest.adjustSize()
+            area = self.viewport().rect()
+            self._newest.move(
+                area.right() - self._newest.width() - self._theme.px(10),
+                area.bottom() - self._newest.height() - self._theme.px(8),
+            )
+
+
+def _equal(old: FloatArray, new: FloatArray) -> bool:
+    """Whether two arrays are the same, unknown values included."""
+    return old.shape == new.shape and bool(np.array_equal(old, new, equal_nan=True))
