@@ -1,0 +1,92 @@
+"""Times and sizes of a run, from its events."""
+
+import numpy as np
+import pytest
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.metrics import Footprint, MetricsLog
+from canopy_desktop.exploration.records import Candidate, ChosenBy, PrefillProgress, PromptAccepted, StepRecord
+from canopy_desktop.model.chat import TemplatedPrompt
+
+
+def accepted() -> PromptAccepted:
+    return PromptAccepted(run_id=1, prompt=TemplatedPrompt("ab", (1, 2), (), ()), context=100)
+
+
+def prefill(done: int, ms: float) -> PrefillProgress:
+    return PrefillProgress(run_id=1, done=done, total=20, ms=ms, slots=())
+
+
+def step(ms: float, chosen_by: ChosenBy = ChosenBy.GREEDY) -> StepRecord:
+    chosen = Candidate(1, 0.0, 0.0, 1.0)
+    return StepRecord(
+        run_id=1,
+        node=0,
+        parent=-1,
+        position=2,
+        chosen=chosen,
+        rank=1,
+        chosen_by=chosen_by,
+        candidates=(chosen,),
+        vocabulary=1,
+        kept=1,
+        entropy_bits=0.0,
+        end_probability=0.0,
+        uniform=None,
+        settings=DecodingSettings(),
+        source=0,
+        ms=ms,
+    )
+
+
+def logged(*events: PromptAccepted | PrefillProgress | StepRecord) -> MetricsLog:
+    log = MetricsLog()
+    for event in events:
+        log.add(event)
+    return log
+
+
+def test_the_first_token_takes_the_prefill_and_the_first_step() -> None:
+    view = logged(accepted(), prefill(10, 30.0), prefill(20, 50.0), step(8.0), step(4.0)).view(
+        context_used=22, memory_bytes=0
+    )
+    assert view.ttft_ms == 58.0
+    assert view.prefill_tokens_per_s == pytest.approx(400)
+
+
+def test_time_per_token_leaves_the_first_token_out() -> None:
+    log = logged(accepted(), prefill(20, 50.0), step(1000.0), *(step(float(ms)) for ms in range(1, 101)))
+    view = log.view(context_used=0, memory_bytes=0)
+    assert view.tpot_ms_median == pytest.approx(50.5)
+    assert view.tpot_ms_p95 == pytest.approx(95.05)
+    assert view.tokens_per_s == pytest.approx(100 * 1000 / 5050)
+    np.testing.assert_array_equal(view.step_ms, np.arange(1, 101))
+
+
+def test_what_was_not_measured_is_none() -> None:
+    view = MetricsLog().view(context_used=0, memory_bytes=5)
+    assert (view.ttft_ms, view.tpot_ms_median, view.tpot_ms_p95) == (None, None, None)
+    assert (view.tokens_per_s, view.prefill_tokens_per_s) == (None, None)
+    assert view.memory_bytes == 5
+
+
+def test_a_token_that_a_person_chose_is_no_measured_step() -> None:
+    view = logged(accepted(), prefill(20, 50.0), step(5.0), step(1.0, ChosenBy.PERSON), step(7.0)).view(
+        context_used=0, memory_bytes=0
+    )
+    assert view.tpot_ms_median == 7.0
+
+
+def test_another_prompt_starts_the_figures_anew() -> None:
+    view = logged(accepted(), prefill(20, 50.0), step(5.0), step(6.0), accepted()).view(context_used=0, memory_bytes=0)
+    assert view.ttft_ms is None
+    assert view.step_ms.size == 0
+    assert view.context == 100
+
+
+def test_a_cleared_log_keeps_no_footprint() -> None:
+    log = logged(accepted(), prefill(20, 50.0))
+    log.footprint = Footprint(cache_bytes=3, columns_bytes=4)
+    assert log.view(context_used=0, memory_bytes=0).columns_bytes == 4
+    log.clear()
+    assert log.view(context_used=0, memory_bytes=0).cache_bytes == 0

@@ -1,0 +1,180 @@
+"""A model that follows a script, behind the real generation: for tests alone, the program cannot reach it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+
+from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.errors import InterruptedStepError
+from canopy_desktop.exploration.generation import Generation
+from canopy_desktop.exploration.records import Slot
+from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+from canopy_desktop.model.card import Architecture, Card, WeightForm
+from canopy_desktop.model.provider import ProviderReport
+from canopy_desktop.model.tokenizer import Tokenizer
+
+SCRIPT = "abcdefghijklmnopqrstuvwxyz"
+ARCHITECTURE = Architecture(
+    layers=3,
+    heads=4,
+    kv_heads=2,
+    head_size=2,
+    hidden=8,
+    feed_forward=16,
+    vocabulary=256,
+    context=300,
+    rope_base=10_000.0,
+    epsilon=1e-5,
+)
+
+
+def byte_tokenizer() -> Tokenizer:
+    """One token a byte."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = tokenizers.Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    return Tokenizer(inner)
+
+
+class ScriptedSequence:
+    """After any n tokens the likeliest next one is letter n of the script, the second likeliest the letter after."""
+
+    def __init__(self, tokenizer: Tokenizer, script: str, context: int) -> None:
+        self.decoder = SimpleNamespace(context=context, architecture=ARCHITECTURE, interrupt=self.interrupt)
+        self.columns = SimpleNamespace(bytes=0, residuals=lambda slots, row: np.array(slots, np.float32)[:, None])
+        self.fed: list[tuple[int, ...]] = []
+        self.gate = threading.Event()  # a pass waits until it is set, or interrupted
+        self.gate.set()
+        self.waiting = threading.Event()  # a pass has reached the gate
+        self._interrupted = threading.Event()
+        self._in_pass = False
+        self._ids = [tokenizer.encode(letter).ids[0] for letter in script]
+        self._slots: list[Slot] = []
+        self._next_slot = 0
+        self._lengths: dict[Slot, int] = {}  # tokens up to and with that column
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def feed(self, token_ids: Sequence[int]) -> tuple[tuple[Slot, ...], FloatArray]:
+        self._pass_gate()
+        self.fed.append(tuple(token_ids))
+        slots = tuple(range(self._next_slot, self._next_slot + len(token_ids)))
+        self._next_slot += len(token_ids)
+        for slot in slots:
+            self._slots.append(slot)
+            self._lengths[slot] = len(self._slots)
+        self.columns.bytes += 100 * len(token_ids)
+        return slots, self.logits(np.array([[slots[-1]]]))[0]
+
+    def logits(self, residuals: FloatArray) -> FloatArray:
+        logits = np.zeros((len(residuals), ARCHITECTURE.vocabulary), np.float32)
+        for row, slot in enumerate(residuals[:, 0]):
+            length = self._lengths[int(slot)]
+            logits[row, self._ids[(length + 1) % len(self._ids)]] = 5.0
+            logits[row, self._ids[length % len(self._ids)]] = 6.0
+        return logits
+
+    def go_to(self, slots: IntArray) -> None:
+        self._slots = [int(slot) for slot in slots]
+
+    def forget(self) -> None:
+        self._slots = []
+
+    def interrupt(self) -> None:
+        """Like the decoder's: ends a pass in progress, and no later one."""
+        if self._in_pass:
+            self._interrupted.set()
+
+    def _pass_gate(self) -> None:
+        self._interrupted.clear()
+        self._in_pass = True
+        try:
+            while not self.gate.is_set():
+                self.waiting.set()
+                if self._interrupted.wait(0.001):
+                    raise InterruptedStepError
+        finally:
+            self._in_pass = False
+
+
+class ScriptedReader:
+    """Readings that are easy to tell: every earlier token gets the same attention, every token two bits."""
+
+    def __init__(self, session: "ScriptedSession") -> None:
+        self._session = session
+
+    def attention(
+        self, slots: IntArray, layer: int, head: int, *, hide_first: bool, max_cells: int = 600
+    ) -> AttentionReading | None:
+        self._session.asked.append(("attention", len(slots), layer, head))
+        rows = np.tril(np.ones((len(slots), len(slots)), np.float32))
+        values = np.where(rows > 0, rows / rows.sum(axis=1, keepdims=True), np.nan).astype(np.float32)
+        return AttentionReading(layer=layer, head=head, hide_first=hide_first, length=len(slots), cell=1, values=values)
+
+    def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
+        self._session.asked.append(("distribution", slot, token_id))
+        logits = self._session.sequence.logits(np.array([[slot]]))[0]
+        ids = np.argsort(-logits, kind="stable")[:50]
+        return DistributionReading(
+            slot=slot,
+            token_id=token_id,
+            logits=logits[ids],
+            token_ids=tuple(int(i) for i in ids),
+            log_sum_exp=float(np.log(np.exp(logits).sum())),
+            logit=float(logits[token_id]),
+            rank=int((logits > logits[token_id]).sum()) + 1,
+            entropy_bits=1.0,
+        )
+
+    def surprisal(self, slots: IntArray, token_ids: Sequence[int], first: int, last: int) -> FloatArray | None:
+        self._session.asked.append(("surprisal", first, last))
+        bits = np.full(last - first, 2.0, np.float32)
+        if first == 0:
+            bits[0] = np.nan
+        return bits
+
+
+class ScriptedSession:
+    """Stands for a loaded model; has what the window uses of one."""
+
+    def __init__(self, *, script: str = SCRIPT, context: int = ARCHITECTURE.context) -> None:
+        self.card = Card(
+            id="scripted",
+            title="Scripted",
+            licence="Apache-2.0",
+            source="tests",
+            source_sha256="",
+            recipe_sha256="",
+            weights=WeightForm.FP32,
+            architecture=ARCHITECTURE,
+            end_ids=(),
+            chat_template=None,
+            files=(),
+        )
+        self.provider = ProviderReport("cpu", "The CPU was asked for.")
+        self.tokenizer = byte_tokenizer()
+        self.template = None
+        self.sequence = ScriptedSequence(self.tokenizer, script, context)
+        self.asked: list[tuple[object, ...]] = []  # what readers were asked
+
+    def new_generation(self) -> Generation:
+        return Generation(self.sequence, self.sequence, (), self.tokenizer)  # type: ignore[arg-type]
+
+    def new_reader(self) -> ScriptedReader:
+        return ScriptedReader(self)
+
+
+def opener_of(session: ScriptedSession) -> Callable[[Callable[[float], None]], ScriptedSession]:
+    """Opens it at once."""
+
+    def open_scripted(progress: Callable[[float], None]) -> ScriptedSession:
+        progress(1.0)
+        return session
+
+    return open_scripted

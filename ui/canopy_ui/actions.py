@@ -1,0 +1,76 @@
+"""What a person can do with the whole window, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtGui import QAction, QKeySequence
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+
+class Command(Enum):
+    """One thing to do."""
+
+    RESET = "reset"
+    BACK = "back"
+    STEP = "step"
+    RUN = "run"
+    STOP = "stop"
+    ZOOM_IN = "zoom_in"
+    ZOOM_OUT = "zoom_out"
+    ZOOM_RESET = "zoom_reset"
+    RESET_LAYOUT = "reset_layout"
+    SHORTCUTS = "shortcuts"
+    QUIT = "quit"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """A command's name, explanation and keys; the first key is shown."""
+
+    command: Command
+    text: str
+    tip: str
+    keys: tuple[str, ...] = ()
+
+
+# The texts are translated in the context "Actions".
+SPECS = (
+    ActionSpec(Command.RUN, "Run", "Run or pause", ("Ctrl+Return", "Ctrl+Enter", "F5")),
+    ActionSpec(Command.STEP, "Step", "Generate one token", ("F10", "Ctrl+Right")),
+    ActionSpec(Command.BACK, "Back", "Go back one token; nothing is lost", ("Ctrl+Left",)),
+    ActionSpec(Command.STOP, "Stop", "End the run; its text stays", ("Esc",)),
+    ActionSpec(Command.RESET, "Reset", "Clear the text; the prompt stays", ("Ctrl+R",)),
+    ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),
+    ActionSpec(Command.ZOOM_OUT, "Smaller text", "Smaller text", ("Ctrl+-",)),
+    ActionSpec(Command.ZOOM_RESET, "Normal text", "Text at 100 %", ("Ctrl+0",)),
+    ActionSpec(Command.RESET_LAYOUT, "Reset layout", "All panels back in their places"),
+    ActionSpec(Command.SHORTCUTS, "Keyboard shortcuts", "The keyboard shortcuts", ("F1",)),
+    ActionSpec(Command.QUIT, "Quit", "Close the window", ("Ctrl+Q",)),
+)
+
+
+def translated(text: str) -> str:
+    """A text of `SPECS` in the person's language."""
+    return QCoreApplication.translate("Actions", text)
+
+
+def make_actions(window: QWidget) -> dict[Command, QAction]:
+    """One action a command, with its shortcuts, owned by the window."""
+    return {spec.command: _made(spec, window) for spec in SPECS}
+
+
+def _made(spec: ActionSpec, window: QWidget) -> QAction:
+    action = QAction(translated(spec.text), window)
+    action.setShortcuts([QKeySequence(key) for key in spec.keys])
+    key = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+    tip = translated(spec.tip)
+    action.setToolTip(f"{tip} ({key})" if key else tip)
+    action.setObjectName(spec.command.value)
+    window.addAction(action)
+    return action

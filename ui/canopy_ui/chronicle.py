@@ -1,0 +1,114 @@
+"""The window's own copy of one exploration: the tree, its figures, and what has been read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from canopy_desktop.exploration.metrics import Footprint, MetricsLog
+from canopy_desktop.exploration.records import PROMPT_NODE, PrefillProgress, PromptAccepted, StepRecord
+from canopy_desktop.exploration.tree import Exploration
+from canopy_desktop.exploration.view import MetricsView, Selection, ViewResolver, WindowView
+from canopy_desktop.model.tokenizer import Tokenizer
+from canopy_ui.reader import ReadingRequest, ReadingResult
+from canopy_ui.reading_plan import ReadingPlan
+
+
+class Chronicle:
+    """Built from the worker's events, in their order. Used on one thread."""
+
+    def __init__(self) -> None:
+        self.exploration: Exploration | None = None
+        self._resolver: ViewResolver | None = None
+        self._metrics = MetricsLog()
+        self._plan = ReadingPlan()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a prompt was accepted."""
+        return self.exploration is not None
+
+    @property
+    def cursor(self) -> int:
+        """The node on which we stand."""
+        return self.exploration.cursor if self.exploration else PROMPT_NODE
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.exploration.prompt.ids) if self.exploration else 0
+
+    @property
+    def processed(self) -> int:
+        """Tokens of the prompt that have passed through the model."""
+        return len(self.exploration.prompt_slots) if self.exploration else 0
+
+    @property
+    def generated(self) -> int:
+        """Steps from the prompt to where we stand."""
+        return self.exploration.depth(self.exploration.cursor) if self.exploration else 0
+
+    @property
+    def read_up(self) -> bool:
+        """Whether no reading is awaited."""
+        return self._plan.idle
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.exploration = self._resolver = None
+        self._metrics.clear()
+        self._plan.clear()
+
+    def begin(self, event: PromptAccepted, tokenizer: Tokenizer) -> None:
+        """Start over with this prompt."""
+        self.exploration = Exploration(event.prompt)
+        self._resolver = ViewResolver(self.exploration, tokenizer)
+        self._metrics.add(event)
+        self._plan.clear()
+
+    def note_progress(self, event: PrefillProgress) -> None:
+        """More of the prompt has passed through the model."""
+        if self.exploration is not None:
+            self.exploration.prompt_slots.extend(event.slots)
+            self._metrics.add(event)
+
+    def note_step(self, event: StepRecord, *, follow: bool) -> None:
+        """A step was taken, or walked along once more; we stand on it if `follow`, else where we stood."""
+        exploration = self.exploration
+        if exploration is None:
+            return
+        stand = exploration.cursor
+        if event.node == exploration.next_node():
+            exploration.add(event)
+            self._metrics.add(event)
+        else:
+            exploration.go_to(event.node)
+        if not follow:
+            exploration.go_to(stand)
+
+    def note_footprint(self, footprint: Footprint) -> None:
+        """What the engine keeps has changed."""
+        self._metrics.footprint = footprint
+
+    def note_result(self, result: ReadingResult, now: float) -> None:
+        """The reader has answered."""
+        self._plan.take(result, now)
+
+    def go_to(self, node: int) -> None:
+        """Stand on a node."""
+        if self.exploration is not None:
+            self.exploration.go_to(node)
+            self._plan.rewind(self.exploration.slots(node).size)
+
+    def view(self, selection: Selection) -> WindowView:
+        """What the panels paint."""
+        return self._resolver.resolve(selection, self._plan.readings) if self._resolver else WindowView()
+
+    def metrics(self, memory_bytes: int) -> MetricsView:
+        """The figures so far."""
+        exploration = self.exploration
+        used = exploration.slots(exploration.cursor).size if exploration else 0
+        return self._metrics.view(context_used=int(used), memory_bytes=memory_bytes)
+
+    def wishes(self, selection: Selection, now: float, *, busy: bool) -> Sequence[ReadingRequest]:
+        """What to ask the reader for now."""
+        return self._plan.wishes(self.exploration, selection, now, busy=busy) if self.exploration else ()

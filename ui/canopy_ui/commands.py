@@ -1,0 +1,46 @@
+"""Commands to the inference thread that change where we stand; each takes a new run id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.model.chat import TemplatedPrompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCommand:
+    """Begin a new exploration; `play` False stays on the first token."""
+
+    run_id: int
+    prompt: TemplatedPrompt
+    settings: DecodingSettings
+    play: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeCommand:
+    """Go on from the cursor as a new run; `play` False takes one step."""
+
+    run_id: int
+    settings: DecodingSettings
+    play: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseCommand:
+    """Branch to a token that a person chose, and go on from there if `play`."""
+
+    run_id: int
+    parent: int
+    token_id: int
+    settings: DecodingSettings
+    play: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoToCommand:
+    """Stand on a node, and wait there."""
+
+    run_id: int
+    node: int

@@ -1,0 +1,374 @@
+"""What the person wishes, what the model did, and the one view that follows from both."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+import psutil
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.errors import CanopyError
+from canopy_desktop.exploration.metrics import Footprint
+from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.records import (
+    PROMPT_NODE,
+    GenerationEvent,
+    PrefillProgress,
+    PromptAccepted,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    StepRecord,
+    StopReason,
+)
+from canopy_desktop.exploration.view import Selection
+from canopy_desktop.settings import Preferences
+from canopy_ui.chronicle import Chronicle
+from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
+from canopy_ui.draft import Draft
+from canopy_ui.reader import ReadingResult
+from canopy_ui.state import RunPhase, RunState
+from canopy_ui.threads import Threads
+from canopy_ui.worker import Opener
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.session import ModelSession
+
+REPAINT_MS = 33
+
+
+class Controller(QObject):
+    """Turns wishes into commands to the threads, and their events into one view. Lives on the GUI thread.
+
+    Every command that changes where we stand takes a new run id. Steps of an older run of the same exploration are
+    still facts, so they are kept in the tree, but the cursor stays where the person put it.
+    """
+
+    view_changed = Signal(object)  # WindowView
+    metrics_changed = Signal(object)  # MetricsView
+    state_changed = Signal(object)  # RunState
+    model_opened = Signal(object)  # ModelSession
+    load_progressed = Signal(float)
+    failed = Signal(object)  # Exception, to be put in words
+    begun = Signal()  # a run was started or taken up again
+    settled = Signal()  # nothing runs, and everything that is looked at is there
+
+    def __init__(self, opener: Opener, preferences: Preferences, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.decoding = preferences.decoding
+        self.interval_ms = preferences.speed_ms
+        self.selection = Selection(
+            layer=preferences.layer,
+            head=preferences.head,
+            hide_first=preferences.hide_first,
+            shown=preferences.shown,
+        )
+        self.state = RunState(phase=RunPhase.LOADING, loaded=False)
+        self.session: ModelSession | None = None
+        self.draft = Draft(preferences.prompt, self)
+        self._chronicle = Chronicle()
+        self._run_request: PromptRequest | None = None  # what the exploration was started with
+        self._starting: PromptRequest | None = None  # what was sent, and is not yet accepted
+        self._phase = RunPhase.LOADING
+        self._reason: StopReason | None = None
+        self._run_id = 0
+        self._oldest_run = 1  # the run that began the exploration
+        self._playing = False  # how the person went on last: Run, or Step
+        self._must_resume = False  # the run in hand is over, or its cursor was moved
+        self._process = psutil.Process()
+        self._repaint = QTimer(self, interval=REPAINT_MS, singleShot=True)
+        self._threads = Threads(opener, self)
+        self._connect()
+
+    def _connect(self) -> None:
+        self._repaint.timeout.connect(self._on_repaint_due)
+        self.draft.encoded.connect(self._on_draft_encoded)
+        worker, reader = self._threads.worker, self._threads.reader
+        worker.load_progressed.connect(self.load_progressed)
+        worker.model_loaded.connect(self._on_worker_model_loaded)
+        worker.load_failed.connect(self._on_worker_load_failed)
+        worker.event_ready.connect(self._on_worker_event_ready)
+        worker.footprint_changed.connect(self._on_worker_footprint_changed)
+        reader.result_ready.connect(self._on_reader_result_ready)
+
+    def open(self) -> None:
+        """Start the threads, and with them the loading of the model."""
+        self._threads.start()
+        self._threads.interval_requested.emit(self.interval_ms)
+
+    def shutdown(self) -> None:
+        """End the run and the threads. Raises `RuntimeError` where they do not end in time."""
+        self._repaint.stop()
+        self.draft.close()
+        self._oldest_run = self._run_id + 1  # whatever still comes is dropped
+        self._threads.shutdown()
+
+    @Slot()
+    def run(self) -> None:
+        """Generate until the run ends: anew when the prompt was edited, else from where we stand."""
+        self._go(play=True)
+
+    @Slot()
+    def step(self) -> None:
+        """Generate one token."""
+        self._go(play=False)
+
+    @Slot()
+    def pause(self) -> None:
+        """Stay on the current token."""
+        if self.state.busy:
+            self._threads.pause_requested.emit()
+
+    @Slot()
+    def toggle(self) -> None:
+        """Run, or pause when running."""
+        if self.state.busy:
+            self.pause()
+        else:
+            self.run()
+
+    @Slot()
+    def stop(self) -> None:
+        """End the run; its text stays."""
+        if self.state.can_stop:
+            self._threads.stop_run()
+
+    @Slot()
+    def back(self) -> None:
+        """Stand one token earlier; nothing is lost."""
+        exploration = self._chronicle.exploration
+        if exploration is None or not self.state.can_go_back:
+            return
+        node = exploration.parent(exploration.cursor)
+        self._chronicle.go_to(node)
+        self._must_resume = True
+        self._threads.go_to_requested.emit(GoToCommand(run_id=self._new_run(), node=node))
+        self._enter(RunPhase.PAUSED)
+
+    @Slot(int, int)
+    def choose(self, parent: int, token_id: int) -> None:
+        """Continue with another token after `parent`: a branch. Goes on as before, running or step by step."""
+        if not self._chronicle.begun or self._phase is RunPhase.PREFILLING:
+            return
+        self._chronicle.go_to(parent)
+        self._must_resume = False
+        command = ChooseCommand(
+            run_id=self._new_run(), parent=parent, token_id=token_id, settings=self.decoding, play=self._playing
+        )
+        self._threads.choose_requested.emit(command)
+        self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+
+    @Slot()
+    def reset(self) -> None:
+        """Clear the text; the prompt stays."""
+        if not self.state.can_reset:
+            return
+        if self.state.can_stop:
+            self._threads.stop_run()
+        self._oldest_run = self._new_run()
+        self._run_request = self._starting = None
+        self._chronicle.clear()
+        self.select(None)
+        self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
+
+    @Slot(object)
+    def set_decoding(self, settings: DecodingSettings) -> None:
+        """Decide like this from the next run or step on."""
+        self._must_resume = self._must_resume or settings != self.decoding
+        self.decoding = settings
+
+    @Slot(int)
+    def set_interval(self, interval_ms: int) -> None:
+        """The least time from one token to the next; 0 is full speed."""
+        self.interval_ms = interval_ms
+        self._threads.interval_requested.emit(interval_ms)
+
+    @Slot(object)
+    def select(self, position: int | None) -> None:
+        """Look at one token; None follows the newest."""
+        self._look(replace(self.selection, position=position))
+
+    @Slot(int, int)
+    def select_head(self, layer: int, head: int) -> None:
+        """Look at one attention head."""
+        self._look(replace(self.selection, layer=layer, head=head))
+
+    @Slot(bool)
+    def hide_first(self, hidden: bool) -> None:
+        """Leave the first token out of the attention that is shown."""
+        self._look(replace(self.selection, hide_first=hidden))
+
+    @Slot(int)
+    def show_bars(self, shown: int) -> None:
+        """The number of tokens in the probability chart."""
+        self._look(replace(self.selection, shown=shown))
+
+    @Slot(object)
+    def _on_worker_model_loaded(self, session: ModelSession) -> None:
+        self.session = session
+        size = session.card.architecture
+        layer, head = min(self.selection.layer, size.layers - 1), min(self.selection.head, size.heads - 1)
+        self.select_head(layer, head)
+        self.draft.open(session)
+        self.model_opened.emit(session)
+        self._enter(self._waiting_phase())
+
+    @Slot(object)
+    def _on_worker_load_failed(self, error: Exception) -> None:
+        self._enter(RunPhase.FAILED)
+        self.failed.emit(error)
+
+    @Slot(object)
+    def _on_worker_footprint_changed(self, footprint: Footprint) -> None:
+        self._chronicle.note_footprint(footprint)
+        self._touch()
+
+    @Slot(object)
+    def _on_worker_event_ready(self, event: GenerationEvent) -> None:
+        if event.run_id < self._oldest_run:
+            return
+        current = event.run_id == self._run_id
+        match event:
+            case PromptAccepted():
+                self._begin(event)
+            case PrefillProgress():
+                self._chronicle.note_progress(event)
+                self._touch()
+            case StepRecord():
+                self._chronicle.note_step(event, follow=current)
+                if current and self._phase is RunPhase.PREFILLING:
+                    self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+                self._touch()
+            case RunPaused() | RunFinished() | RunFailed():
+                if current:
+                    self._note_end(event)
+            case _:
+                assert_never(event)
+
+    @Slot(object)
+    def _on_reader_result_ready(self, result: ReadingResult) -> None:
+        self._chronicle.note_result(result, time.perf_counter())
+        self._touch()
+
+    @Slot()
+    def _on_draft_encoded(self) -> None:
+        if self._phase in (RunPhase.EMPTY, RunPhase.READY):
+            self._phase = self._waiting_phase()
+        self._publish_state()
+
+    @Slot()
+    def _on_repaint_due(self) -> None:
+        """Paint the newest state, and ask for what it lacks."""
+        self.view_changed.emit(self._chronicle.view(self.selection))
+        self.metrics_changed.emit(self._chronicle.metrics(self._process.memory_info().rss))
+        self._publish_state()
+        for wish in self._chronicle.wishes(self.selection, time.perf_counter(), busy=self.state.busy):
+            self._threads.read_requested.emit(wish)
+        if self._chronicle.read_up and not self.state.busy:
+            self.settled.emit()
+
+    def _go(self, *, play: bool) -> None:
+        if not self.state.loaded:
+            return
+        if self.draft.request != (self._starting or self._run_request):
+            self._start(play=play)
+        elif not self.state.busy:
+            self._go_on(play=play)
+        elif not play:
+            self._playing = False
+            self._threads.step_requested.emit()
+
+    def _start(self, *, play: bool) -> None:
+        try:
+            prompt = self.draft.prompt()
+        except CanopyError as error:
+            self.failed.emit(error)
+            return
+        if self.state.busy:
+            self._threads.worker.abandon()
+        self._playing = play
+        self._starting = self.draft.request
+        command = StartCommand(run_id=self._new_run(), prompt=prompt, settings=self.decoding, play=play)
+        self._threads.start_requested.emit(command)
+        self.begun.emit()
+        self._enter(RunPhase.PREFILLING)
+
+    def _go_on(self, *, play: bool) -> None:
+        self._playing = play
+        if self._must_resume:
+            self._must_resume = False
+            command = ResumeCommand(run_id=self._new_run(), settings=self.decoding, play=play)
+            self._threads.resume_requested.emit(command)
+        elif play:
+            self._threads.play_requested.emit()
+        else:
+            self._threads.step_requested.emit()
+        self.begun.emit()
+        if self._chronicle.processed < self._chronicle.prompt_tokens:
+            self._enter(RunPhase.PREFILLING)
+        else:
+            self._enter(RunPhase.RUNNING if play else RunPhase.PAUSED)
+
+    def _begin(self, event: PromptAccepted) -> None:
+        if self.session is None:
+            return
+        self._oldest_run = event.run_id
+        self._run_request, self._starting = self._starting, None
+        self._must_resume = False
+        self._chronicle.begin(event, self.session.tokenizer)
+        self.select(None)
+        self._touch()
+
+    def _note_end(self, event: RunPaused | RunFinished | RunFailed) -> None:
+        match event:
+            case RunPaused():
+                self._enter(RunPhase.PAUSED)
+            case RunFinished():
+                self._must_resume = True
+                self._reason = event.reason
+                self._enter(RunPhase.FINISHED)
+            case RunFailed():
+                self._must_resume = True
+                self._starting = None
+                self._enter(RunPhase.FAILED)
+                self.failed.emit(event.error)
+
+    def _new_run(self) -> int:
+        self._run_id += 1
+        return self._run_id
+
+    def _look(self, selection: Selection) -> None:
+        if selection != self.selection:
+            self.selection = selection
+            self._touch()
+
+    def _waiting_phase(self) -> RunPhase:
+        return RunPhase.EMPTY if self.draft.empty else RunPhase.READY
+
+    def _enter(self, phase: RunPhase) -> None:
+        self._phase = phase
+        self._touch()
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        chronicle = self._chronicle
+        state = RunState(
+            phase=self._phase,
+            reason=self._reason if self._phase is RunPhase.FINISHED else None,
+            processed=chronicle.processed,
+            prompt_tokens=chronicle.prompt_tokens,
+            generated=chronicle.generated,
+            can_go_back=chronicle.cursor != PROMPT_NODE and self._phase is not RunPhase.PREFILLING,
+            edited=chronicle.begun and self.draft.request != self._run_request,
+            loaded=self.session is not None,
+        )
+        if state != self.state:
+            self.state = state
+            self.state_changed.emit(state)
+
+    def _touch(self) -> None:
+        if not self._repaint.isActive():
+            self._repaint.start()

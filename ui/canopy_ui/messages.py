@@ -1,0 +1,133 @@
+"""Words for errors and states, as a person reads them in the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from PySide6.QtCore import QObject
+
+from canopy_desktop import errors
+from canopy_desktop.exploration.records import StopReason
+from canopy_ui.state import RunPhase, RunState
+
+
+class Tone(Enum):
+    """How much a message matters."""
+
+    NOTE = "note"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One clear sentence."""
+
+    text: str
+    tone: Tone = Tone.NOTE
+
+
+class Wording(QObject):
+    """Turns facts into sentences of the person's language."""
+
+    def of_error(self, error: Exception) -> Message:
+        """What happened and what to do about it."""
+        text = self._of_model(error) or self._of_prompt(error) or self._of_engine(error) or self._of_other(error)
+        return Message(text or self.unexpected(), Tone.WARNING)
+
+    def unexpected(self) -> str:
+        """For a mistake of the program itself."""
+        return self.tr("Something unexpected went wrong. The log has the details; you can go on.")
+
+    def of_state(self, state: RunState) -> str:
+        """A few words on where the run stands."""
+        match state.phase:
+            case RunPhase.LOADING:
+                return self.tr("The model is loading")
+            case RunPhase.EMPTY:
+                return self.tr("Type a prompt to begin")
+            case RunPhase.READY:
+                return self.tr("Ready")
+            case RunPhase.PREFILLING:
+                return self.tr("Reading the prompt: {done:,} of {total:,} tokens").format(
+                    done=state.processed, total=state.prompt_tokens
+                )
+            case RunPhase.RUNNING:
+                return self.tr("Generating")
+            case RunPhase.PAUSED:
+                return self.tr("Paused")
+            case RunPhase.FINISHED:
+                return self._of_end(state.reason)
+            case RunPhase.FAILED:
+                return self.tr("Stopped by an error") if state.loaded else self.tr("No model")
+
+    def _of_end(self, reason: StopReason | None) -> str:
+        match reason:
+            case StopReason.MAX_TOKENS:
+                return self.tr("Finished: as many tokens as asked for")
+            case StopReason.END_TOKEN:
+                return self.tr("Finished: the model ended its text")
+            case StopReason.STOP_SEQUENCE:
+                return self.tr("Finished: the stop text came")
+            case StopReason.CONTEXT_FULL:
+                return self.tr("Finished: the context is full")
+            case StopReason.CANCELLED | None:
+                return self.tr("Stopped")
+
+    def _of_model(self, error: Exception) -> str:
+        match error:
+            case errors.SourceError(path=path, reason=reason):
+                return self.tr("{name} cannot be used as a source: {reason}.").format(name=path.name, reason=reason)
+            case errors.BundleError(path=path, reason=reason):
+                return self.tr("The model in {name} cannot be opened: {reason}. Build or copy it again.").format(
+                    name=path.name, reason=reason
+                )
+            case errors.ModelNotFoundError(name=name):
+                return self.tr(
+                    "No model called {name} is installed: build it with “canopy-desktop models build”."
+                ).format(name=name)
+            case errors.BuildError(reason=reason, remedy=remedy):
+                return self.tr("The model could not be built: {reason}. {remedy}").format(reason=reason, remedy=remedy)
+            case _:
+                return ""
+
+    def _of_prompt(self, error: Exception) -> str:
+        match error:
+            case errors.EmptyPromptError():
+                return self.tr("The prompt is empty: type at least one character.")
+            case errors.PromptTooLongError(length=length, context=context):
+                return self.tr(
+                    "The prompt has {length:,} tokens, but the context holds {context:,}: shorten it by {over:,}."
+                ).format(length=length, context=context, over=length - context)
+            case errors.TemplateError(reason=reason):
+                return self.tr("The chat template cannot be filled in: {reason}. Use plain completion.").format(
+                    reason=reason
+                )
+            case _:
+                return ""
+
+    def _of_engine(self, error: Exception) -> str:
+        match error:
+            case errors.ContextFullError(context=context):
+                return self.tr("The context is full: all {context:,} positions are taken. Go back, or reset.").format(
+                    context=context
+                )
+            case errors.InterruptedStepError():
+                return self.tr("The step was interrupted: press Run to go on.")
+            case errors.ProviderError(provider=provider, reason=reason):
+                return self.tr("The {provider} provider failed: {reason}. Run again, or choose the CPU.").format(
+                    provider=provider.upper(), reason=reason
+                )
+            case _:
+                return ""
+
+    def _of_other(self, error: Exception) -> str:
+        match error:
+            case errors.SettingsError(name=name, reason=reason):
+                return self.tr("{name} {reason}.").format(name=self.tr(name), reason=reason)
+            case errors.StorageError(path=path, reason=reason):
+                return self.tr("{name}: {reason}.").format(name=path.name, reason=reason)
+            case errors.UsageError():
+                return str(error)
+            case _:
+                return ""

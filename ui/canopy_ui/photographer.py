@@ -1,0 +1,118 @@
+"""Runs the real window and grabs it when everything in it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer, Slot
+from PySide6.QtWidgets import QApplication
+
+from canopy_desktop.errors import CanopyError, StorageError
+from canopy_desktop.settings import Preferences
+from canopy_ui.controller import Controller
+from canopy_ui.main_window import MainWindow
+from canopy_ui.program import make_application, write_log
+from canopy_ui.state import RunPhase, RunState
+from canopy_ui.worker import Opener
+
+if TYPE_CHECKING:
+    from canopy_ui.snapshot import Picture
+
+
+class NoPictureError(CanopyError):
+    """The window did not come to rest, so no picture could be taken."""
+
+
+class Photographer(QObject):
+    """Starts a run as soon as it can, and leaves its event loop when the window has settled or failed."""
+
+    def __init__(self, controller: Controller, patience_ms: int) -> None:
+        super().__init__()
+        self._controller = controller
+        self._loop = QEventLoop()
+        self._error: Exception | None = None
+        self._finished = False
+        self._patience = QTimer(self, interval=patience_ms, singleShot=True)
+        self._patience.timeout.connect(self._loop.quit)
+        controller.state_changed.connect(self._on_state_changed)
+        controller.failed.connect(self._on_failed)
+        controller.settled.connect(self._on_settled)
+
+    def wait(self) -> None:
+        """Return when the run is over and everything is painted. Raises the run's error, or `NoPictureError`."""
+        self._finished = False
+        self._patience.start()
+        self._loop.exec()
+        self._patience.stop()
+        if self._error is not None:
+            raise self._error
+        if not self._finished:
+            raise NoPictureError("The window did not come to rest in time, so no picture was taken: try again.")
+
+    @Slot(object)
+    def _on_state_changed(self, state: RunState) -> None:
+        if state.phase is RunPhase.READY:
+            self._controller.run()
+
+    @Slot(object)
+    def _on_failed(self, error: Exception) -> None:
+        self._error = error
+        self._loop.quit()
+
+    @Slot()
+    def _on_settled(self) -> None:
+        if self._controller.state.phase is RunPhase.FINISHED:
+            self._finished = True
+            self._loop.quit()
+
+
+def take(
+    pictures: Sequence[Picture], folder: Path, *, opener: Opener, preferences: Preferences, patience_ms: int
+) -> tuple[Path, ...]:
+    """Run once, and grab the window at every size. Returns the files.
+
+    Raises what kept the run from ending, `NoPictureError`, or `StorageError`.
+    """
+    write_log()
+    make_application()
+    controller = Controller(opener, preferences)
+    window = MainWindow(controller, preferences, _forget)
+    window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)  # no screen and no window manager limits its size
+    photographer = Photographer(controller, patience_ms)
+    try:
+        _fit(window, pictures[0])
+        window.show()
+        controller.open()
+        photographer.wait()
+        return tuple(_grab(window, picture, folder) for picture in pictures)
+    finally:
+        window.close()
+
+
+def _forget(preferences: Preferences) -> None:
+    """A picture changes nothing that a person set."""
+
+
+def _fit(window: MainWindow, picture: Picture) -> None:
+    window.resize(picture.size[0] // picture.scale, picture.size[1] // picture.scale)
+    window.reset_layout()
+
+
+def _grab(window: MainWindow, picture: Picture, folder: Path) -> Path:
+    _fit(window, picture)
+    for _ in range(3):  # layouts follow sizes, and panels follow layouts
+        QApplication.processEvents()
+    window.reset_layout()
+    QApplication.processEvents()
+    image = window.grab().toImage()
+    width, height = picture.size
+    if (image.width(), image.height()) != (width, height):
+        raise NoPictureError(
+            f"The window became {image.width()}x{image.height()} and not {width}x{height}: choose a larger --size."
+        )
+    path = folder / picture.name
+    if not image.save(str(path)):
+        raise StorageError(path, "the picture cannot be written; check the folder's owner and the free disk space")
+    return path

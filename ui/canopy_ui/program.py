@@ -1,0 +1,101 @@
+"""The running program: application, log, settings, and the window."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import traceback
+from types import TracebackType
+
+from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
+from PySide6.QtWidgets import QApplication
+
+from canopy_desktop import paths, settings
+from canopy_desktop.errors import StorageError
+from canopy_ui.controller import Controller
+from canopy_ui.main_window import MainWindow
+from canopy_ui.opening import opener_of
+from canopy_ui.theme import load_fonts
+
+LOG_BYTES = 1_000_000
+logger = logging.getLogger(__name__)
+
+_QT_LEVELS = {
+    QtMsgType.QtDebugMsg: logging.DEBUG,
+    QtMsgType.QtInfoMsg: logging.INFO,
+    QtMsgType.QtWarningMsg: logging.WARNING,
+    QtMsgType.QtCriticalMsg: logging.ERROR,
+    QtMsgType.QtFatalMsg: logging.CRITICAL,
+}
+
+
+class Mishaps(QObject):
+    """Exceptions that nobody caught: written to the log, and told to the window."""
+
+    happened = Signal(object)  # Exception
+
+    def catch(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """To be `sys.excepthook`."""
+        if isinstance(error, KeyboardInterrupt):
+            QApplication.quit()
+            return
+        logger.error("Unhandled:\n%s", "".join(traceback.format_exception(kind, error, trace)))
+        self.happened.emit(error)
+
+
+def run_window(model: str | None, provider: str) -> int:
+    """Show the window until it is closed. Returns the exit status."""
+    write_log()
+    app = make_application()
+    preferences = settings.load(paths.settings_file())
+    controller = Controller(opener_of(model, provider), preferences)
+    window = MainWindow(controller, preferences, _remember)
+    mishaps = Mishaps()
+    mishaps.happened.connect(window.report)
+    sys.excepthook = mishaps.catch
+    window.show()
+    controller.open()
+    try:
+        return app.exec()
+    finally:
+        sys.excepthook = sys.__excepthook__
+        qInstallMessageHandler(None)
+
+
+def make_application() -> QApplication:
+    """Qt's application object, with the program's name and fonts."""
+    running = QApplication.instance()
+    app = running if isinstance(running, QApplication) else QApplication(["canopy-desktop"])
+    app.setApplicationName("canopy-desktop")
+    app.setApplicationDisplayName("Canopy")
+    app.setDesktopFileName("canopy-desktop")
+    load_fonts()
+    return app
+
+
+def write_log() -> None:
+    """Write the log, with what Qt has to say, to the user's folder; to standard error where that is not possible."""
+    qInstallMessageHandler(_log_qt)
+    handler: logging.Handler
+    try:
+        paths.log_file().parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(
+            paths.log_file(), maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8"
+        )
+    except OSError:
+        handler = logging.StreamHandler()
+    logging.basicConfig(
+        level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _remember(preferences: settings.Preferences) -> None:
+    try:
+        settings.save(paths.settings_file(), preferences)
+    except StorageError as error:
+        logger.warning("%s", error)
+
+
+def _log_qt(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
+    logging.getLogger("qt").log(_QT_LEVELS.get(kind, logging.WARNING), "%s", text)

@@ -1,0 +1,112 @@
+"""The reader thread's worker: computes what is looked at from what the model left behind."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.exploration.records import Slot as ColumnSlot
+from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.reader import ColumnReader
+    from canopy_desktop.exploration.session import ModelSession
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionRequest:
+    """One head's attention among the columns `slots`."""
+
+    generation: int
+    slots: IntArray = field(repr=False)  # (length,)
+    layer: int
+    head: int
+    hide_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistributionRequest:
+    """The distribution after a column, and where `token_id` stands in it."""
+
+    generation: int
+    slot: ColumnSlot
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurprisalRequest:
+    """The surprisal of tokens `first` … `last` - 1."""
+
+    generation: int
+    slots: IntArray = field(repr=False)  # (length,)
+    token_ids: tuple[int, ...] = field(repr=False)  # (length,)
+    first: int
+    last: int
+
+
+ReadingRequest: TypeAlias = AttentionRequest | DistributionRequest | SurprisalRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingResult:
+    """The answer to a request; None where the columns changed meanwhile, or the reader failed."""
+
+    request: ReadingRequest
+    value: AttentionReading | DistributionReading | FloatArray | None
+    failed: bool = False
+
+
+class Reader(QObject):
+    """Answers each request with one result. Every slot runs on the reader thread; no exception leaves one."""
+
+    result_ready = Signal(object)  # ReadingResult
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._session: ModelSession | None = None
+        self._columns: ColumnReader | None = None
+
+    @Slot(object)
+    def open(self, session: ModelSession) -> None:
+        """Read from this session's columns from now on."""
+        self._session, self._columns = session, None
+
+    @Slot()
+    def close(self) -> None:
+        """Leave the thread's event loop for good."""
+        self._session = self._columns = None
+        self.thread().quit()
+
+    @Slot(object)
+    def read(self, request: ReadingRequest) -> None:
+        """Compute what is asked for."""
+        try:
+            value = self._value(request)
+        except Exception:
+            logger.exception("Unexpected error while reading %r", request)
+            self.result_ready.emit(ReadingResult(request=request, value=None, failed=True))
+        else:
+            self.result_ready.emit(ReadingResult(request=request, value=value))
+
+    def _value(self, request: ReadingRequest) -> AttentionReading | DistributionReading | FloatArray | None:
+        columns = self._opened()
+        match request:
+            case AttentionRequest():
+                return columns.attention(request.slots, request.layer, request.head, hide_first=request.hide_first)
+            case DistributionRequest():
+                return columns.distribution(request.slot, request.token_id)
+            case SurprisalRequest():
+                return columns.surprisal(request.slots, request.token_ids, request.first, request.last)
+
+    def _opened(self) -> ColumnReader:
+        if self._columns is None:
+            if self._session is None:
+                raise RuntimeError("a request came before the model was loaded")
+            self._columns = self._session.new_reader()
+        return self._columns

@@ -1,0 +1,161 @@
+"""What to ask the reader for next: a plan without threads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+import numpy as np
+
+from canopy_desktop.exploration.tree import Exploration
+from canopy_desktop.exploration.view import AttentionReading, DistributionReading, Readings, Selection, wanted_slot
+from canopy_ui.reader import AttentionRequest, DistributionRequest, ReadingRequest, ReadingResult, SurprisalRequest
+
+SURPRISAL_CHUNK = 64  # positions; newer wishes for attention come in between
+REST_FACTOR = 2.0  # while the model generates, the reader rests this many times what an attention took
+
+
+class ReadingPlan:
+    """Knows what has been read of one exploration, what is being read, and what is wanted next.
+
+    At most one request of a kind is under way. Results of an older generation are dropped.
+    """
+
+    def __init__(self) -> None:
+        self.readings = Readings()
+        self._generation = 0
+        self._attention: AttentionRequest | None = None  # answered, or under way
+        self._attention_due = 0.0
+        self._attention_began = 0.0
+        self._under_way: dict[type[ReadingRequest], ReadingRequest] = {}
+        self._unreadable: set[type[ReadingRequest]] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no result is awaited."""
+        return not self._under_way
+
+    def clear(self) -> None:
+        """Forget everything, for another exploration begins."""
+        self.readings = Readings()
+        self._forget()
+
+    def rewind(self, length: int) -> None:
+        """Keep what stays true when only the first `length` columns remain on the way to the cursor."""
+        attention = self.readings.attention
+        self.readings = replace(self.readings, attention=_cropped(attention, length))
+        self._attention = None
+        self._generation += 1
+        self._under_way.pop(AttentionRequest, None)
+
+    def _forget(self) -> None:
+        self._generation += 1
+        self._attention = None
+        self._attention_due = 0.0
+        self._under_way.clear()
+        self._unreadable.clear()
+
+    def wishes(self, exploration: Exploration, selection: Selection, now: float, *, busy: bool) -> list[ReadingRequest]:
+        """The requests to send now; they count as under way from here on. `now` in seconds."""
+        wishes = [
+            wish
+            for wish in (
+                self._wanted_attention(exploration, selection, now, busy=busy),
+                self._wanted_distribution(exploration, selection),
+                self._wanted_surprisal(exploration),
+            )
+            if wish is not None and type(wish) not in self._unreadable
+        ]
+        for wish in wishes:
+            self._under_way[type(wish)] = wish
+            if isinstance(wish, AttentionRequest):
+                self._attention, self._attention_began = wish, now
+        return wishes
+
+    def take(self, result: ReadingResult, now: float) -> bool:
+        """Note a result. Returns whether the readings changed."""
+        request = result.request
+        if self._under_way.get(type(request)) is not request:
+            return False
+        del self._under_way[type(request)]
+        if result.failed:
+            self._unreadable.add(type(request))  # until the next exploration, lest it fail at every repaint
+            return False
+        match request:
+            case AttentionRequest():
+                return self._take_attention(result, now)
+            case DistributionRequest():
+                if isinstance(result.value, DistributionReading):
+                    self.readings = replace(self.readings, distribution=result.value)
+            case SurprisalRequest():
+                if isinstance(result.value, np.ndarray):
+                    known = np.concatenate([self.readings.prompt_surprisal, result.value])
+                    self.readings = replace(self.readings, prompt_surprisal=known)
+            case _:
+                assert_never(request)
+        return result.value is not None
+
+    def _take_attention(self, result: ReadingResult, now: float) -> bool:
+        self._attention_due = now + REST_FACTOR * (now - self._attention_began)
+        if not isinstance(result.value, AttentionReading):
+            self._attention = None  # the columns changed: ask again
+            return False
+        self.readings = replace(self.readings, attention=result.value)
+        return True
+
+    def _wanted_attention(
+        self, exploration: Exploration, selection: Selection, now: float, *, busy: bool
+    ) -> AttentionRequest | None:
+        if AttentionRequest in self._under_way:
+            return None
+        slots = exploration.slots(exploration.cursor)
+        known = self._attention
+        same_head = known is not None and (known.layer, known.head, known.hide_first) == (
+            selection.layer,
+            selection.head,
+            selection.hide_first,
+        )
+        if not slots.size or (same_head and known is not None and np.array_equal(known.slots, slots)):
+            return None
+        if busy and same_head and now < self._attention_due:
+            return None
+        return AttentionRequest(
+            generation=self._generation,
+            slots=slots,
+            layer=selection.layer,
+            head=selection.head,
+            hide_first=selection.hide_first,
+        )
+
+    def _wanted_distribution(self, exploration: Exploration, selection: Selection) -> DistributionRequest | None:
+        wanted = wanted_slot(exploration, selection)
+        if wanted is None or DistributionRequest in self._under_way:
+            return None
+        slot, token_id = wanted
+        known = self.readings.distribution
+        if known is not None and (known.slot, known.token_id) == (slot, token_id):
+            return None
+        return DistributionRequest(generation=self._generation, slot=slot, token_id=token_id)
+
+    def _wanted_surprisal(self, exploration: Exploration) -> SurprisalRequest | None:
+        ids = exploration.prompt.ids
+        first = self.readings.prompt_surprisal.size
+        complete = len(exploration.prompt_slots) >= len(ids)
+        if not complete or first >= len(ids) or SurprisalRequest in self._under_way:
+            return None
+        return SurprisalRequest(
+            generation=self._generation,
+            slots=np.array(exploration.prompt_slots, np.int64),
+            token_ids=tuple(ids),
+            first=first,
+            last=min(first + SURPRISAL_CHUNK, len(ids)),
+        )
+
+
+def _cropped(reading: AttentionReading | None, length: int) -> AttentionReading | None:
+    """Earlier rows do not depend on later ones, so the corner of a matrix is the shorter text's matrix."""
+    if reading is None or reading.length <= length:
+        return reading
+    if reading.cell != 1 or length <= 0:
+        return None
+    return replace(reading, length=length, values=reading.values[:length, :length].copy())

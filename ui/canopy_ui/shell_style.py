@@ -1,0 +1,30 @@
+"""The style sheet of the window's own parts: tool bar, docks and what lies between them."""
+
+from __future__ import annotations
+
+from canopy_ui.theme import Theme
+
+
+def shell_style(theme: Theme) -> str:
+    """Qt's style sheet for a theme and its zoom."""
+    radius, gap = theme.px(6), max(6, theme.px(8))
+    small = max(12, theme.px(13))
+    return f"""
+QMainWindow {{ background: {theme.window}; }}
+QMainWindow::separator {{ background: {theme.window}; width: {gap}px; height: {gap}px; }}
+QMainWindow::separator:hover {{ background: {theme.accent_soft}; }}
+QToolBar#transport {{ background: {theme.panel}; border: none; border-bottom: 1px solid {theme.border};
+    padding: {theme.px(6)}px {theme.px(10)}px; spacing: {theme.px(6)}px; }}
+QToolBar#transport QLabel[look="brand"] {{ color: {theme.accent}; font-size: {max(12, theme.px(17))}px;
+    font-weight: 600; padding-right: {theme.px(6)}px; }}
+QToolBar#transport QLabel[look="chip"] {{ border: 1px solid {theme.border}; border-radius: {radius}px;
+    padding: {theme.px(4)}px {theme.px(8)}px; font-size: {small}px; }}
+QFrame[look="dock-title"] {{ background: {theme.panel}; border: 1px solid {theme.border};
+    border-top-left-radius: {radius}px; border-top-right-radius: {radius}px; }}
+QFrame[look="dock-body"] {{ background: {theme.panel}; border: 1px solid {theme.border}; border-top: none;
+    border-bottom-left-radius: {radius}px; border-bottom-right-radius: {radius}px; }}
+QFrame[look="dock-title"] QLabel[look="name"] {{ font-size: {max(12, theme.px(14))}px; font-weight: 600; }}
+QToolButton[look="dock-button"] {{ border: 1px solid transparent; border-radius: {theme.px(4)}px; padding: 0; }}
+QToolButton[look="dock-button"]:hover {{ background: {theme.accent_soft}; }}
+QToolButton[look="dock-button"]:focus {{ border-color: {theme.accent}; }}
+"""

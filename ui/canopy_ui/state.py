@@ -1,0 +1,55 @@
+"""Where a run stands, for everything in the window that depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from canopy_desktop.exploration.records import StopReason
+
+
+class RunPhase(Enum):
+    """What the program is doing."""
+
+    LOADING = "loading"  # no model yet
+    EMPTY = "empty"  # nothing to run: the prompt has no token
+    READY = "ready"  # a prompt waits, nothing has been run
+    PREFILLING = "prefilling"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """The phase, and the facts that belong to it."""
+
+    phase: RunPhase
+    reason: StopReason | None = None  # when finished
+    processed: int = 0  # prompt tokens that have passed through the model
+    prompt_tokens: int = 0
+    generated: int = 0  # tokens from the prompt to where we stand
+    can_go_back: bool = False
+    edited: bool = False  # the prompt is no longer the one that was run
+    loaded: bool = True  # a model is there
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model is at work on its own."""
+        return self.phase in (RunPhase.PREFILLING, RunPhase.RUNNING)
+
+    @property
+    def can_run(self) -> bool:
+        """Whether Run and Step have something to do."""
+        return self.loaded and self.phase not in (RunPhase.LOADING, RunPhase.EMPTY)
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether there is a run to end."""
+        return self.phase in (RunPhase.PREFILLING, RunPhase.RUNNING, RunPhase.PAUSED)
+
+    @property
+    def can_reset(self) -> bool:
+        """Whether there is something to clear."""
+        return self.can_stop or self.phase in (RunPhase.FINISHED, RunPhase.FAILED)

@@ -1,0 +1,73 @@
+"""The two threads beside the window's own, and the queued wishes that reach them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, QThread, Signal
+
+from canopy_ui.reader import Reader
+from canopy_ui.worker import Opener, Worker
+
+SHUTDOWN_MS = 2000
+
+
+class Threads(QObject):
+    """Owns the worker and the reader. The signals here are wishes; what comes back are theirs.
+
+    Lives on the GUI thread. `shutdown` must be called before it goes.
+    """
+
+    load_requested = Signal()
+    start_requested = Signal(object)  # StartCommand
+    resume_requested = Signal(object)  # ResumeCommand
+    choose_requested = Signal(object)  # ChooseCommand
+    go_to_requested = Signal(object)  # GoToCommand
+    play_requested = Signal()
+    step_requested = Signal()
+    pause_requested = Signal()
+    stop_requested = Signal()
+    interval_requested = Signal(int)
+    read_requested = Signal(object)  # ReadingRequest
+    close_requested = Signal()
+
+    def __init__(self, opener: Opener, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.worker = Worker(opener)
+        self.reader = Reader()
+        self._inference, self._reading = QThread(self), QThread(self)
+        self._inference.setObjectName("inference")
+        self._reading.setObjectName("reader")
+        self.worker.moveToThread(self._inference)
+        self.reader.moveToThread(self._reading)
+        self.load_requested.connect(self.worker.load)
+        self.start_requested.connect(self.worker.start)
+        self.resume_requested.connect(self.worker.resume)
+        self.choose_requested.connect(self.worker.choose)
+        self.go_to_requested.connect(self.worker.go_to)
+        self.play_requested.connect(self.worker.play)
+        self.step_requested.connect(self.worker.step_once)
+        self.pause_requested.connect(self.worker.pause)
+        self.stop_requested.connect(self.worker.stop)
+        self.interval_requested.connect(self.worker.set_interval)
+        self.worker.model_loaded.connect(self.reader.open)
+        self.read_requested.connect(self.reader.read)
+        self.close_requested.connect(self.worker.close)
+        self.close_requested.connect(self.reader.close)
+
+    def start(self) -> None:
+        """Set both to work; the worker begins by loading the model."""
+        self._inference.start()
+        self._reading.start()
+        self.load_requested.emit()
+
+    def stop_run(self) -> None:
+        """End the run, even in the middle of a pass."""
+        self.worker.abandon()
+        self.stop_requested.emit()
+
+    def shutdown(self) -> None:
+        """End both threads politely. Raises `RuntimeError` where one does not end in time."""
+        self.worker.give_up()
+        self.close_requested.emit()
+        for thread in (self._inference, self._reading):
+            if thread.isRunning() and not thread.wait(SHUTDOWN_MS):
+                raise RuntimeError(f"The {thread.objectName()} thread did not stop")

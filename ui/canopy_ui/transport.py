@@ -1,0 +1,157 @@
+"""The tool bar: which model runs, and how it is driven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QComboBox, QLabel, QMenu, QPushButton, QSizePolicy, QToolBar
+
+from canopy_desktop.settings import SPEEDS_MS
+from canopy_ui.actions import Command
+from canopy_ui.icons import Sign, icon
+from canopy_ui.state import RunState
+from canopy_ui.theme import Theme
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.session import ModelSession
+
+_SIGNS = {Command.RESET: Sign.RESET, Command.BACK: Sign.BACK, Command.STEP: Sign.STEP, Command.STOP: Sign.STOP}
+
+
+class ActionButton(QPushButton):
+    """A button that follows an action: its text, tip and whether it can be pressed."""
+
+    def __init__(self, action: QAction, *, wordless: bool = False) -> None:
+        super().__init__()
+        self._action = action
+        self._wordless = wordless
+        self.clicked.connect(action.trigger)
+        action.changed.connect(self._on_action_changed)
+        self._on_action_changed()
+
+    @Slot()
+    def _on_action_changed(self) -> None:
+        self.setText("" if self._wordless else self._action.text())
+        self.setAccessibleName(self._action.text())
+        self.setToolTip(self._action.toolTip())
+        self.setEnabled(self._action.isEnabled())
+
+
+class Transport(QToolBar):
+    """Says what it is told; the actions do the work."""
+
+    speed_changed = Signal(int)  # least milliseconds from one token to the next
+
+    def __init__(self, actions: Mapping[Command, QAction], view_menu: QMenu, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("transport")
+        self.setWindowTitle(self.tr("Transport"))
+        self.setMovable(False)
+        self.setFloatable(False)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self._run_action = actions[Command.RUN]
+        self._brand = self._label("brand", "Canopy")
+        self._model = self._label("chip", self.tr("No model yet"))
+        self._provider = self._label("chip", "")
+        self._buttons = {
+            command: ActionButton(actions[command], wordless=command in (Command.RESET, Command.BACK, Command.STOP))
+            for command in (Command.RESET, Command.BACK, Command.STEP, Command.RUN, Command.STOP)
+        }
+        self._buttons[Command.RUN].setProperty("look", "primary")
+        self._speed = self._speed_box()
+        self._status = QLabel()
+        self._status.setProperty("look", "secondary")
+        self._status.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._status.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._view = QPushButton(self.tr("&View"))
+        self._view.setMenu(view_menu)
+        shown = {
+            widget: self.addWidget(widget)
+            for widget in (self._brand, self._model, self._provider, *self._buttons.values(), self._speed, self._status)
+        }
+        self._provider_shown = shown[self._provider]
+        self._provider_shown.setVisible(False)
+        self.addWidget(self._view)
+        self._busy = False
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change colours and zoom."""
+        self._theme = theme
+        for command, button in self._buttons.items():
+            button.setIconSize(QSize(theme.px(16), theme.px(16)))
+            if command in _SIGNS:
+                button.setIcon(icon(_SIGNS[command], theme.text))
+        self._speed.setFont(theme.font(14))
+        self._speed.setMinimumHeight(theme.px(30))
+        self._status.setContentsMargins(theme.px(8), 0, theme.px(10), 0)
+        self._show_run_sign()
+
+    def set_model(self, session: ModelSession) -> None:
+        """Name the model and the provider that really runs it."""
+        card = session.card
+        self._model.setText(f"{card.title} · {self._weights(card.weights.value)}")
+        self._model.setToolTip(
+            self.tr("{layers} layers of {heads} heads, {vocabulary:,} tokens, a context of {context:,}").format(
+                layers=card.architecture.layers,
+                heads=card.architecture.heads,
+                vocabulary=card.architecture.vocabulary,
+                context=card.architecture.context,
+            )
+        )
+        self._provider.setText(session.provider.name.upper())
+        self._provider.setToolTip(session.provider.reason)
+        self._provider.setAccessibleDescription(session.provider.reason)
+        self._provider_shown.setVisible(True)
+
+    def set_state(self, state: RunState, words: str) -> None:
+        """Run turns into Pause while the model is at work."""
+        self._status.setText(words)
+        if state.busy != self._busy:
+            self._busy = state.busy
+            self._show_run_sign()
+
+    def set_speed(self, interval_ms: int) -> None:
+        """Show the speed that holds."""
+        self._speed.setCurrentIndex(max(0, self._speed.findData(interval_ms)))
+
+    def status(self) -> str:
+        """Where the run stands, in words."""
+        return self._status.text()
+
+    def _show_run_sign(self) -> None:
+        self._run_action.setText(self.tr("Pause") if self._busy else self.tr("Run"))
+        sign = Sign.PAUSE if self._busy else Sign.RUN
+        self._buttons[Command.RUN].setIcon(icon(sign, self._theme.on_accent))
+        self._buttons[Command.RUN].setMinimumWidth(self._theme.px(92))
+
+    def _speed_box(self) -> QComboBox:
+        box = QComboBox()
+        names = {
+            0: self.tr("Full speed"),
+            100: self.tr("10 tokens/s"),
+            250: self.tr("4 tokens/s"),
+            1000: self.tr("1 token/s"),
+        }
+        for interval_ms in SPEEDS_MS:
+            box.addItem(names[interval_ms], interval_ms)
+        box.setAccessibleName(self.tr("Speed"))
+        box.setToolTip(self.tr("At most so many tokens a second"))
+        box.currentIndexChanged.connect(self._on_speed_changed)
+        return box
+
+    @Slot(int)
+    def _on_speed_changed(self, index: int) -> None:
+        self.speed_changed.emit(self._speed.itemData(index))
+
+    def _weights(self, form: str) -> str:
+        return {"int8": self.tr("8-bit"), "fp32": self.tr("32-bit")}.get(form, form)
+
+    @staticmethod
+    def _label(look: str, text: str) -> QLabel:
+        label = QLabel(text)
+        label.setProperty("look", look)
+        return label

@@ -1,0 +1,58 @@
+"""The menu with which panels come back, and the look changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QDockWidget, QMenu, QWidget
+
+from canopy_desktop.settings import THEMES
+from canopy_ui.actions import Command
+
+ZOOM_STEPS = (80, 90, 100, 110, 125, 150, 175, 200, 225, 250)  # percent
+
+
+class ViewMenu(QMenu):
+    """Every dock with a tick, the layout, the theme, the size of text, and help."""
+
+    theme_chosen = Signal(str)
+
+    def __init__(self, docks: Iterable[QDockWidget], actions: Mapping[Command, QAction], parent: QWidget) -> None:
+        super().__init__(parent)
+        for dock in docks:
+            self.addAction(dock.toggleViewAction())
+        self.addAction(actions[Command.RESET_LAYOUT])
+        self.addSeparator()
+        self._themes = QActionGroup(self)
+        for name, text in zip(THEMES, self._theme_texts(), strict=True):
+            choice = self._themes.addAction(text)
+            choice.setCheckable(True)
+            choice.setData(name)
+            self.addAction(choice)
+        self._themes.triggered.connect(self._on_theme_triggered)
+        self.addSeparator()
+        for command in (Command.ZOOM_IN, Command.ZOOM_OUT, Command.ZOOM_RESET):
+            self.addAction(actions[command])
+        self.addSeparator()
+        for command in (Command.SHORTCUTS, Command.QUIT):
+            self.addAction(actions[command])
+
+    def show_theme(self, name: str) -> None:
+        """Tick the theme that holds."""
+        for choice in self._themes.actions():
+            choice.setChecked(choice.data() == name)
+
+    def _theme_texts(self) -> tuple[str, ...]:
+        return self.tr("Light theme"), self.tr("Dark theme"), self.tr("High contrast")
+
+    @Slot(QAction)
+    def _on_theme_triggered(self, choice: QAction) -> None:
+        self.theme_chosen.emit(choice.data())
+
+
+def zoomed(percent: int, steps: int) -> int:
+    """The next size of text in either direction."""
+    nearest = min(range(len(ZOOM_STEPS)), key=lambda index: abs(ZOOM_STEPS[index] - percent))
+    return ZOOM_STEPS[min(max(nearest + steps, 0), len(ZOOM_STEPS) - 1)]

@@ -1,0 +1,264 @@
+"""The inference thread's worker: loads the model, and generates one token per event-loop turn."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from canopy_desktop.errors import CanopyError, InterruptedStepError
+from canopy_desktop.exploration.metrics import Footprint
+from canopy_desktop.exploration.records import (
+    GenerationEvent,
+    PrefillProgress,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    StepRecord,
+    StopReason,
+)
+from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.generation import Generation
+    from canopy_desktop.exploration.session import ModelSession
+
+logger = logging.getLogger(__name__)
+
+Opener: TypeAlias = "Callable[[Callable[[float], None]], ModelSession]"
+"""Opens the model; is told where to report progress, 0 to 1. May raise what that raises."""
+
+
+class LoadingAbandonedError(Exception):
+    """The program is closing while the model loads."""
+
+
+class Worker(QObject):
+    """Owns the model and its generation. Every slot runs on the inference thread; no exception leaves one.
+
+    Events carry the run id of the newest command, also where a step is one that was recorded before.
+    """
+
+    load_progressed = Signal(float)
+    model_loaded = Signal(object)  # ModelSession
+    load_failed = Signal(object)  # Exception
+    event_ready = Signal(object)  # GenerationEvent
+    footprint_changed = Signal(object)  # Footprint
+
+    def __init__(self, opener: Opener) -> None:
+        super().__init__()
+        self._opener = opener
+        self._generation: Generation | None = None
+        self._run_id = 0
+        self._budget: int | None = None  # steps to go; None: until the run ends
+        self._interval_ms = 0
+        self._due = 0.0  # when the next token's turn comes, on the clock of `perf_counter`
+        self._footprint = Footprint()
+        self._abandoned = False
+        self._closing = False
+        self._turns = QTimer(self, interval=0, singleShot=True)  # a child moves along to the thread
+        self._turns.timeout.connect(self._advance)
+
+    def abandon(self) -> None:
+        """End the pass in hand; `stop` has to follow. May be called from any thread."""
+        self._abandoned = True
+        if self._generation is not None:
+            self._generation.interrupt()
+
+    def give_up(self) -> None:
+        """End loading and the pass in hand, for the program ends; `close` follows. May be called from any thread."""
+        self._closing = True
+        self.abandon()
+
+    @Slot()
+    def close(self) -> None:
+        """Leave the thread's event loop for good."""
+        self._rest()
+        self._generation = None
+        self.thread().quit()
+
+    @Slot()
+    def load(self) -> None:
+        """Open the model."""
+        try:
+            session = self._opener(self._report_loading)
+            self._generation = session.new_generation()
+        except LoadingAbandonedError:
+            logger.info("Closed while the model was loading")
+        except CanopyError as error:
+            logger.warning("The model could not be loaded: %s", error)
+            self.load_failed.emit(error)
+        except Exception as error:
+            logger.exception("Unexpected error while the model was loading")
+            self.load_failed.emit(error)
+        else:
+            self.model_loaded.emit(session)
+
+    def _report_loading(self, share: float) -> None:
+        if self._closing:
+            raise LoadingAbandonedError
+        self.load_progressed.emit(share)
+
+    @Slot(object)
+    def start(self, command: StartCommand) -> None:
+        """Begin a new exploration."""
+        self._take_up(command.run_id)
+        with self._reporting_errors():
+            generation = self._loaded()
+            accepted = generation.begin(command.run_id, command.prompt, command.settings)
+            self._emit(accepted)
+            self._go_on(play=command.play)
+
+    @Slot(object)
+    def resume(self, command: ResumeCommand) -> None:
+        """Go on from the cursor, as a new run."""
+        self._take_up(command.run_id)
+        with self._reporting_errors():
+            self._loaded().resume(command.run_id, command.settings)
+            self._go_on(play=command.play)
+
+    @Slot(object)
+    def choose(self, command: ChooseCommand) -> None:
+        """Branch to a token that a person chose."""
+        self._take_up(command.run_id)
+        with self._reporting_errors():
+            generation = self._loaded()
+            record = generation.choose(command.run_id, command.parent, command.token_id)
+            self._emit(record)
+            generation.resume(command.run_id, command.settings)
+            if command.play:
+                self._go_on(play=True)
+            else:
+                self.event_ready.emit(RunPaused(run_id=self._run_id))
+
+    @Slot(object)
+    def go_to(self, command: GoToCommand) -> None:
+        """Stand on a node."""
+        self._take_up(command.run_id)
+        with self._reporting_errors():
+            self._loaded().go_to(command.node)
+            self.event_ready.emit(RunPaused(run_id=self._run_id))
+
+    @Slot()
+    def play(self) -> None:
+        """Go on with the run in hand."""
+        self._abandoned = False
+        self._go_on(play=True)
+
+    @Slot()
+    def step_once(self) -> None:
+        """Take one more step of the run in hand, then wait."""
+        self._abandoned = False
+        waiting = self._budget or 0
+        self._go_on(play=False)
+        self._budget = waiting + 1
+
+    @Slot()
+    def pause(self) -> None:
+        """Stay on the current token."""
+        self._rest()
+        self.event_ready.emit(RunPaused(run_id=self._run_id))
+
+    @Slot()
+    def stop(self) -> None:
+        """End the run; what it made is kept."""
+        self._abandoned = False
+        self._rest()
+        self.event_ready.emit(RunFinished(run_id=self._run_id, reason=StopReason.CANCELLED))
+
+    @Slot(int)
+    def set_interval(self, interval_ms: int) -> None:
+        """The least time from one token to the next; 0 is full speed."""
+        self._interval_ms = interval_ms
+        self._due = min(self._due, time.perf_counter() + interval_ms / 1000)
+        if self._turns.isActive():
+            self._turns.start(min(self._turns.remainingTime(), interval_ms))
+
+    def _take_up(self, run_id: int) -> None:
+        """Leave the run before; from now on events are those of this one."""
+        self._rest()
+        self._abandoned = False
+        self._run_id = run_id
+
+    def _rest(self) -> None:
+        self._turns.stop()
+        self._budget = 0
+
+    def _go_on(self, *, play: bool) -> None:
+        self._budget = None if play else 1
+        self._due = time.perf_counter()
+        self._turns.start(0)
+
+    @Slot()
+    def _advance(self) -> None:
+        with self._reporting_errors():
+            try:
+                event = self._loaded().advance()
+            except InterruptedStepError:
+                if not self._abandoned:  # it was meant for a pass that had just ended
+                    self._turns.start(0)
+                return
+            self._emit(event)
+            self._report_footprint()
+            self._plan_next(event)
+
+    def _plan_next(self, event: GenerationEvent) -> None:
+        match event:
+            case StepRecord():
+                self._count_step()
+            case PrefillProgress():
+                self._turns.start(0)
+            case _:
+                self._rest()
+
+    def _count_step(self) -> None:
+        if self._budget is not None:
+            self._budget -= 1
+            if self._budget <= 0:
+                self._rest()
+                self.event_ready.emit(RunPaused(run_id=self._run_id))
+                return
+        now = time.perf_counter()
+        self._due = max(now, self._due + self._interval_ms / 1000)
+        self._turns.start(round((self._due - now) * 1000))
+
+    def _emit(self, event: GenerationEvent) -> None:
+        if event.run_id != self._run_id:
+            event = replace(event, run_id=self._run_id)
+        self.event_ready.emit(event)
+
+    def _report_footprint(self) -> None:
+        generation = self._loaded()
+        footprint = Footprint(cache_bytes=generation.kv_bytes, columns_bytes=generation.columns_bytes)
+        if footprint != self._footprint:
+            self._footprint = footprint
+            self.footprint_changed.emit(footprint)
+
+    def _loaded(self) -> Generation:
+        if self._generation is None:
+            raise RuntimeError("a command came before the model was loaded")
+        return self._generation
+
+    @contextmanager
+    def _reporting_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except InterruptedStepError:
+            self._rest()
+            if not self._abandoned:  # otherwise `stop` says how it ended
+                self.event_ready.emit(RunPaused(run_id=self._run_id))
+        except CanopyError as error:
+            logger.warning("The run could not go on: %s", error)
+            self._fail(error)
+        except Exception as error:
+            logger.exception("Unexpected error while generating")
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._rest()
+        self.event_ready.emit(RunFailed(run_id=self._run_id, error=error))
