@@ -35,7 +35,7 @@ class Reference:
         return torch.stack([a[0] for a in out.attentions]).numpy()
 
     def residuals(self, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """(61, position, hidden) embedding and stream after each half block, and (position, hidden) after the last norm."""
+        """(61, position, hidden) embedding and stream after each half block; (position, hidden) after the last norm."""
         seen: list[torch.Tensor] = []
         layers = self.model.model.layers
         norms = [n for layer in layers for n in (layer.input_layernorm, layer.post_attention_layernorm)]
@@ -52,7 +52,7 @@ class Reference:
         return stream.numpy(), out.hidden_states[-1][0].numpy()
 
     def lens(self, ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """(31, 5) likeliest ids and their log-probabilities at the last position, for the embedding and after each block."""
+        """(31, 5) likeliest ids and log-probabilities at the last position, for the embedding and after each block."""
         stream = torch.from_numpy(self.residuals(ids)[0][::2, -1])
         logits = self.model.lm_head(self.model.model.norm(stream)).numpy()
         parts = reduced(logits)
@@ -87,15 +87,16 @@ def main() -> None:
     programs = made_with("transformers", "torch", "numpy")
     reference = Reference()
     texts = prompts()
-    for name, ids in texts.items():
-        arrays = reduced(reference.logits(ids))
+    for name, prompt in texts.items():
+        ids = prompt.ids
+        arrays = {"text": np.array(prompt.text), "ids": np.array(ids, np.int32), **reduced(reference.logits(ids))}
         if name != "prose":
             arrays["greedy_ids"], arrays["greedy_margins"] = reference.greedy(ids, GREEDY_TOKENS)
             top_ids, logprobs = reference.lens(ids)
             write_npz(f"lens_{name}.npz", programs, ids=np.array(ids, np.int32), top_ids=top_ids, top_logprobs=logprobs)
-        write_npz(f"logits_{name}.npz", programs, ids=np.array(ids, np.int32), **arrays)
+        write_npz(f"logits_{name}.npz", programs, **arrays)
 
-    student, prose, france = (np.array(texts[name], np.int32) for name in ("student", "prose", "france"))
+    student, prose, france = (np.array(texts[name].ids, np.int32) for name in ("student", "prose", "france"))
     write_npz("attentions_student.npz", programs, ids=student, weights=reference.attentions(student.tolist()))
     rows = sampled_rows(len(prose), 30, 9)
     weights = reference.attentions(prose.tolist())[tuple(rows.T)]

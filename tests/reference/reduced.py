@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 from source import DATA
@@ -11,7 +12,7 @@ from texts import CHAT_QUESTION, DIGITS, FRANCE, PROSE, SINGLE, STUDENT
 TOP = 64
 VOCABULARY = 49152
 PROBE_IDS = np.sort(np.random.default_rng(64).choice(VOCABULARY, 64, replace=False)).astype(np.int32)
-SHORT_TEXTS = {"france": FRANCE, "student": STUDENT, "digits": DIGITS, "single": SINGLE}
+TEXTS = {"france": FRANCE, "student": STUDENT, "digits": DIGITS, "single": SINGLE, "prose": PROSE}
 
 
 def reduced(logits: np.ndarray) -> dict[str, np.ndarray]:
@@ -28,10 +29,20 @@ def reduced(logits: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def prompts() -> dict[str, list[int]]:
-    """llama.cpp's token ids of each prompt, by its short name."""
+@dataclass(frozen=True)
+class Prompt:
+    """A text and llama.cpp's token ids of it."""
+
+    text: str
+    ids: list[int]
+
+
+def prompts() -> dict[str, Prompt]:
+    """Every prompt by its short name."""
     rows = json.loads((DATA / "tokenization.json").read_text())["texts"]
     ids_of = {row["text"]: row["plain"] for row in rows}
     chats = json.loads((DATA / "chat.json").read_text())["conversations"]
-    (chat,) = (c for c in chats if c["messages"] == [{"role": "user", "content": CHAT_QUESTION}] and c["add_generation_prompt"])
-    return {name: ids_of[text] for name, text in SHORT_TEXTS.items()} | {"chat": chat["ids"], "prose": ids_of[PROSE]}
+    question = [{"role": "user", "content": CHAT_QUESTION}]
+    (chat,) = (c for c in chats if c["messages"] == question and c["add_generation_prompt"])
+    plain = {name: Prompt(text, ids_of[text]) for name, text in TEXTS.items()}
+    return plain | {"chat": Prompt(chat["text"], chat["ids"])}

@@ -41,30 +41,31 @@ EXAMPLES = (
 )
 
 PROSE = """\
-The lighthouse keeper's daughter had learned to count by the turning of the lamp. One sweep was a breath, four sweeps \
-were a cup of tea, and nine hundred, her father said, were a whole night of work. She did not believe him at first. She \
-sat on the iron stairs with a blanket over her knees and a pencil in her hand, and she made a small mark for each time \
-the beam crossed the harbour wall. By the third hour the marks had become a crowd, and by the fourth she was asleep.
+The lighthouse keeper's daughter had learned to count by the turning of the lamp. One sweep was a breath, four \
+sweeps were a cup of tea, and nine hundred, her father said, were a whole night of work. She did not believe him \
+at first. She sat on the iron stairs with a blanket over her knees and a pencil in her hand, and she made a \
+small mark for each time the beam crossed the harbour wall. By the third hour the marks had become a crowd, and \
+by the fourth she was asleep.
 
-In the morning there was a boat on the rocks. Nobody had been hurt, but its owner stood on \
-the beach and shouted at the sea as if the sea could hear him. "I saw the light," he said, when the keeper came down \
-with a rope and a bottle of brandy. "I saw it, and I thought it was the other one, the one at the end of the point. I \
-turned too soon." The keeper nodded slowly. He had heard this before.
+In the morning there was a boat on the rocks. Nobody had been hurt, but its owner stood on the beach and shouted \
+at the sea as if the sea could hear him. "I saw the light," he said, when the keeper came down with a rope and a \
+bottle of brandy. "I saw it, and I thought it was the other one, the one at the end of the point. I turned too \
+soon." The keeper nodded slowly. He had heard this before.
 
-That evening he opened the heavy book in which every ship was written down, and he asked his daughter to read the \
-numbers aloud while he drew them on a map. She read for a long time: 12 ships in January, 9 in February, 17 in March. \
-When she had finished, the map was full of little crosses, and all of the crosses lay in one narrow line, like beads \
-on a string. "What do you see?" he asked. She put her \
-finger on the line and followed it past the rocks, across the bay, to the tall chimney of the new brick factory.
+That evening he opened the heavy book in which every ship was written down, and he asked his daughter to read \
+the numbers aloud while he drew them on a map. She read for a long time: 12 ships in January, 9 in February, 17 \
+in March. When she had finished, the map was full of little crosses, and all of the crosses lay in one narrow \
+line, like beads on a string. "What do you see?" he asked. She put her finger on the line and followed it past \
+the rocks, across the bay, to the tall chimney of the new brick factory.
 
 "It has a lamp as well," she said. "On the roof. It turns."
 
-Her father laughed, and he put on his coat. They walked together through the wet grass to \
-the house of the factory's owner, who was eating his supper and did not want to be disturbed. He listened all the \
-same, because the girl had brought the map, and a map is hard to argue with. A week later the lamp on the chimney was \
-painted red. No more boats came to the wrong side of the bay, and the heavy book grew quiet again. But the girl had \
-found out something that winter, and she kept it, as others keep a shell or a coin: if you count \
-patiently, and write down what you count, the world will sometimes tell you why.
+Her father laughed, and he put on his coat. They walked together through the wet grass to the house of the \
+factory's owner, who was eating his supper and did not want to be disturbed. He listened all the same, because \
+the girl had brought the map, and a map is hard to argue with. A week later the lamp on the chimney was painted \
+red. No more boats came to the wrong side of the bay, and the heavy book grew quiet again. But the girl had \
+found out something that winter, and she kept it, as others keep a shell or a coin: if you count patiently, and \
+write down what you count, the world will sometimes tell you why.
 """
 
 _SCRIPTS = {
@@ -106,7 +107,21 @@ _SCRIPTS = {
         "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
         "a😀b 🎉🎉🎉",
     ),
-    "control": ("a\0b", "\0", "\0\0\0", "x\r\ny\r\n", "\r", "\n\n\n", "\n\r\n\r", "tab\tbetween", "\t\t\tindented", "\x1b[31mred\x1b[0m", "a\x04b\x06c", "bell\x07", "\ufeffBOM"),
+    "control": (
+        "a\0b",
+        "\0",
+        "\0\0\0",
+        "x\r\ny\r\n",
+        "\r",
+        "\n\n\n",
+        "\n\r\n\r",
+        "tab\tbetween",
+        "\t\t\tindented",
+        "\x1b[31mred\x1b[0m",
+        "a\x04b\x06c",
+        "bell\x07",
+        "\ufeffBOM",
+    ),
     "blanks": (
         "",
         " ",
@@ -148,11 +163,11 @@ _SCRIPTS = {
     "code": (
         "def add(a, b):\n    return a + b\n",
         "for (int i = 0; i < 10; ++i) { sum += x[i]; }",
-        "<div class=\"a\">&nbsp;</div>",
+        '<div class="a">&nbsp;</div>',
         "SELECT * FROM t WHERE id=42;",
         "\\frac{1}{2} \\alpha_{ij}^{2}",
         "https://example.org/a?b=c&d=%20#frag",
-        "{\"key\": [1, 2.5, null]}",
+        '{"key": [1, 2.5, null]}',
         "x = lambda n: n**2  # squares",
         "snake_case camelCase PascalCase SCREAMING_CASE",
     ),
@@ -168,8 +183,25 @@ _SCRIPTS = {
         "हि" * 40,
         "word " * 50,
     ),
-    "contractions": ("I'm you're he'd we'll they've it's can't", "I'M YOU'RE HE'D", "’s ’t don’t", "''s", "'tis 'twas", "o'clock"),
-    "combining": ("e\u0301", "n\u0303o\u0308", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!͖̬̰̙̗̿̋ͥͥ̂ͣ̐́́͜͞", "\u0301", " \u0301", "ｆｕｌｌｗｉｄｔｈ", "ﬁ ligature", "İıŞß", "각각"),
+    "contractions": (
+        "I'm you're he'd we'll they've it's can't",
+        "I'M YOU'RE HE'D",
+        "’s ’t don’t",
+        "''s",
+        "'tis 'twas",
+        "o'clock",
+    ),
+    "combining": (
+        "e\u0301",
+        "n\u0303o\u0308",
+        "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!͖̬̰̙̗̿̋ͥͥ̂ͣ̐́́͜͞",
+        "\u0301",
+        " \u0301",
+        "ｆｕｌｌｗｉｄｔｈ",
+        "ﬁ ligature",
+        "İıŞß",
+        "각각",
+    ),
     "punctuation": ("...", "?!?!", "—–-‐", "“quoted” ‘single’", "a,b;c:d", "$100 £5 €20 ¥3", "±≈≠∞√∑", "†‡§¶©®™"),
 }
 
