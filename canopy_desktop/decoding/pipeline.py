@@ -11,6 +11,7 @@ from canopy_desktop.arrays import DoubleArray, FloatArray, IntArray
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import ProviderError
 
+LIKELY = 4096  # tokens among which top-p is looked for first: sorting all takes longer
 NATS_TO_BITS = 1.0 / float(np.log(2.0))
 
 
@@ -38,11 +39,12 @@ class Distribution:
         return top_ids(self.logits, count)
 
     def entropy_bits(self) -> float:
-        """Shannon entropy of the raw distribution."""
-        log_probabilities = self.logits.astype(np.float64) - self.log_sum_exp
-        probabilities = np.exp(log_probabilities)
-        terms = np.where(probabilities > 0, probabilities * log_probabilities, 0.0)
-        return float(-terms.sum()) * NATS_TO_BITS
+        """Shannon entropy of the raw distribution: log Σ exp x - Σ p·x, the form without a logarithm per token."""
+        exact = self.logits.astype(np.float64)
+        probabilities = np.exp(exact - self.log_sum_exp)
+        possible = np.where(np.isfinite(exact), exact, 0.0)
+        mean = float((probabilities * possible).sum())
+        return max(0.0, self.log_sum_exp - mean) * NATS_TO_BITS
 
     def raw_probability(self, token_ids: Sequence[int]) -> float:
         """What the model assigned to these tokens together."""
@@ -72,7 +74,7 @@ def distribution(logits: FloatArray, settings: DecodingSettings) -> Distribution
         return Distribution(logits, log_sum_exp, np.exp(exact - log_sum_exp), logits.size)
     scaled = (exact - largest) / settings.temperature
     weights = np.exp(scaled)
-    kept = _kept(weights, settings)
+    kept = _kept(logits, weights, settings)
     if kept is not None:
         cut = np.zeros_like(weights)
         cut[kept] = weights[kept]
@@ -106,19 +108,20 @@ def top_ids(logits: FloatArray, count: int) -> IntArray:
         ids = np.flatnonzero(logits >= threshold)
     else:
         ids = np.arange(logits.size)
-    return ids[np.lexsort((ids, -logits[ids]))][:count].astype(np.int64)
+    return ids[np.argsort(-logits[ids], kind="stable")][:count].astype(np.int64)
 
 
-def _kept(weights: DoubleArray, settings: DecodingSettings) -> IntArray | None:
-    """Ids that top-k and top-p leave; None if nothing is cut. `weights` need not be normalised."""
+def _kept(logits: FloatArray, weights: DoubleArray, settings: DecodingSettings) -> IntArray | None:
+    """Ids that top-k and top-p leave, highest first; None if nothing is cut. `weights` need not be normalised."""
     top_k = settings.top_k if 0 < settings.top_k < weights.size else 0
     if not top_k and settings.top_p >= 1.0:
         return None
-    ids = np.lexsort((np.arange(weights.size), -weights)).astype(np.int64)
-    if top_k:
-        ids = ids[:top_k]
-    if settings.top_p < 1.0:
-        mass = np.cumsum(weights[ids]) / weights[ids].sum()
-        before = np.concatenate([[0.0], mass[:-1]])
-        ids = ids[before < settings.top_p]
-    return ids
+    ids = top_ids(logits, top_k or LIKELY)
+    if settings.top_p >= 1.0:
+        return ids
+    wanted = settings.top_p * float(weights[ids].sum() if top_k else weights.sum())
+    mass = np.cumsum(weights[ids])
+    if not top_k and mass[-1] < wanted:
+        ids = top_ids(logits, weights.size)
+        mass = np.cumsum(weights[ids])
+    return ids[: int(np.searchsorted(mass, wanted)) + 1]
