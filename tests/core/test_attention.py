@@ -1,0 +1,99 @@
+"""Attention as it is drawn: cells, the hidden first token, and columns that are on the move."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from canopy_desktop.exploration.attention import attention_cells, attention_rows
+from tests.core.engine import one_by_one, prefill, session_of
+from tests.reference import fixtures
+
+
+def vectors(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return tuple(random.normal(size=(2, count, 16)).astype(np.float32) * 2)
+
+
+def plain(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """The definition, in double precision."""
+    scores = queries.astype(np.float64) @ keys.T.astype(np.float64) / 4.0
+    scores[np.triu_indices(len(scores), 1)] = -np.inf
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("length", [1, 2, 37, 256, 257, 600])
+def test_every_cell_is_softmax_of_scaled_scores_and_later_ones_are_not_a_number(length: int) -> None:
+    queries, keys = vectors(length)
+    found = attention_cells(queries, keys, cell=1, hide_first=False)
+    later = np.triu(np.ones((length, length), bool), 1)
+    assert np.isnan(found[later]).all()
+    assert np.abs(np.nan_to_num(found) - plain(queries, keys)).max() < 1e-5
+
+
+@pytest.mark.parametrize("cell", [2, 3, 14])
+def test_a_cell_of_several_positions_shows_the_brightest_of_them(cell: int) -> None:
+    queries, keys = vectors(601)
+    exact = plain(queries, keys)
+    found = attention_cells(queries, keys, cell=cell, hide_first=False)
+    assert found.shape == (-(-601 // cell),) * 2
+    for row, column in ((0, 0), (5, 2), (found.shape[0] - 1, 1), (found.shape[0] - 1, found.shape[0] - 1)):
+        block = exact[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
+        assert found[row, column] == pytest.approx(block.max(), abs=1e-5)
+
+
+def test_hiding_the_first_token_rescales_the_rest_of_each_row_to_one() -> None:
+    queries, keys = vectors(40)
+    found = attention_cells(queries, keys, cell=1, hide_first=True)
+    assert np.isnan(found[:, 0]).all()
+    assert np.nansum(found[1:], axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_rows_in_the_middle_of_a_text_see_nothing_later() -> None:
+    queries, keys = vectors(40)
+    rows = attention_rows(queries[10:13], keys, 10)
+    assert (rows[0, 11:] == 0).all()
+    assert np.abs(rows - plain(queries, keys)[10:13]).max() < 1e-5
+
+
+def test_attention_of_a_left_branch_is_what_it_was(built_model: Path) -> None:
+    session, ids = session_of(built_model), fixtures.prompt_logits("prose").ids
+    prefill(session, ids[:30])
+    one_by_one(session, ids[30:40])
+    branch = session.sequence.slots.copy()
+    reader = session.new_reader()
+    before = reader.attention(branch, 3, 7, hide_first=False)
+    session.sequence.go_to(branch[:20])
+    one_by_one(session, ids[50:60])
+    after = reader.attention(branch, 3, 7, hide_first=False)
+    assert before is not None
+    assert after is not None
+    assert np.array_equal(before.values, after.values, equal_nan=True)
+
+
+def test_columns_of_a_forgotten_exploration_are_not_read(built_model: Path) -> None:
+    session, ids = session_of(built_model), fixtures.prompt_logits("prose").ids
+    prefill(session, ids[:30])
+    slots = session.sequence.slots.copy()
+    prefill(session, ids[100:140])
+    reader = session.new_reader()
+    assert reader.attention(slots, 0, 0, hide_first=False) is None
+    assert reader.distribution(int(slots[3]), 5) is None
+    assert reader.surprisal(slots, ids, 0, 20) is None
+
+
+def test_surprisal_of_a_prompt_is_what_its_logits_say(built_model: Path) -> None:
+    session, reference = session_of(built_model), fixtures.prompt_logits("student")
+    prefill(session, reference.ids)
+    slots, reader = session.sequence.slots.copy(), session.new_reader()
+    bits = reader.surprisal(slots, reference.ids, 0, len(reference.ids))
+    assert bits is not None
+    assert np.isnan(bits[0])
+    for position in range(1, len(reference.ids)):
+        reading = reader.distribution(int(slots[position - 1]), reference.ids[position])
+        assert reading is not None
+        expected = (reading.log_sum_exp - reading.logit) / np.log(2)
+        assert bits[position] == pytest.approx(expected, abs=1e-3)
+    parts = [reader.surprisal(slots, reference.ids, first, first + 4) for first in (0, 4, 8)]
+    assert np.concatenate(parts) == pytest.approx(bits[:12], abs=1e-4, nan_ok=True)
