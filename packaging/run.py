@@ -26,7 +26,7 @@ def display_is_reachable(environment: Mapping[str, str]) -> bool:
 
 
 def make_pictures(program: Path, environment: Mapping[str, str], folder: Path) -> int:
-    """Have the program picture its window after a real run; 1 if no new picture is there afterwards."""
+    """Have the program picture its window after a real run, and say where; 1 if no new picture is there afterwards."""
     started = time.time() - 1  # a file's time may be coarser than the clock
     print(f"No display can be reached: making pictures of the window in {folder}", flush=True)
     made = subprocess.run(
@@ -34,9 +34,7 @@ def make_pictures(program: Path, environment: Mapping[str, str], folder: Path) -
     )
     if made.returncode != 0:
         return 1
-    pictures = sorted(p for p in folder.glob("*.png") if p.stat().st_mtime >= started and p.stat().st_size > 0)
-    for picture in pictures:
-        print(picture)
+    pictures = [p for p in folder.glob("*.png") if p.stat().st_mtime >= started and p.stat().st_size > 0]
     if not pictures:
         print(
             "No picture was written: check that this folder can be written to and the disk is not full.",
