@@ -126,7 +126,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries({}, optional={name: JSON for name in settings.to_json(Preferences())}))
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(settings.to_json(Preferences()), JSON)))
 def test_any_json_can_be_read(stored: dict[str, Any]) -> None:
     read = settings.from_json(json.loads(json.dumps(stored)))
     assert isinstance(read, Preferences)

@@ -224,7 +224,7 @@ class Controller(QObject):
     @Slot(object)
     def _on_worker_footprint_changed(self, footprint: Footprint) -> None:
         self._chronicle.note_footprint(footprint)
-        self._touch()
+        self.touch()
 
     @Slot(object)
     def _on_worker_event_ready(self, event: GenerationEvent) -> None:
@@ -236,12 +236,12 @@ class Controller(QObject):
                 self._begin(event)
             case PrefillProgress():
                 self._chronicle.note_progress(event)
-                self._touch()
+                self.touch()
             case StepRecord():
                 self._chronicle.note_step(event, follow=current)
                 if current and self._phase is RunPhase.PREFILLING:
                     self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
-                self._touch()
+                self.touch()
             case RunPaused() | RunFinished() | RunFailed():
                 if current:
                     self._note_end(event)
@@ -251,7 +251,7 @@ class Controller(QObject):
     @Slot(object)
     def _on_reader_result_ready(self, result: ReadingResult) -> None:
         self._chronicle.note_result(result, time.perf_counter())
-        self._touch()
+        self.touch()
 
     @Slot()
     def _on_draft_encoded(self) -> None:
@@ -320,7 +320,7 @@ class Controller(QObject):
         self._must_resume = False
         self._chronicle.begin(event, self.session.tokenizer)
         self.select(None)
-        self._touch()
+        self.touch()
 
     def _note_end(self, event: RunPaused | RunFinished | RunFailed) -> None:
         match event:
@@ -343,14 +343,14 @@ class Controller(QObject):
     def _look(self, selection: Selection) -> None:
         if selection != self.selection:
             self.selection = selection
-            self._touch()
+            self.touch()
 
     def _waiting_phase(self) -> RunPhase:
         return RunPhase.EMPTY if self.draft.empty else RunPhase.READY
 
     def _enter(self, phase: RunPhase) -> None:
         self._phase = phase
-        self._touch()
+        self.touch()
         self._publish_state()
 
     def _publish_state(self) -> None:
@@ -369,6 +369,7 @@ class Controller(QObject):
             self.state = state
             self.state_changed.emit(state)
 
-    def _touch(self) -> None:
+    def touch(self) -> None:
+        """Paint soon, at the screen's pace."""
         if not self._repaint.isActive():
             self._repaint.start()

@@ -1,0 +1,337 @@
+"""What a person's wishes do, with a scripted model on real threads."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, PromptTooLongError
+from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.records import PROMPT_NODE, StopReason
+from canopy_ui.controller import Controller
+from canopy_ui.draft import LONG_PROMPT
+from canopy_ui.state import RunPhase
+from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
+from tests.support.scripted import ScriptedSession
+
+
+@pytest.fixture
+def session() -> ScriptedSession:
+    return ScriptedSession()
+
+
+@pytest.fixture
+def driver(session: ScriptedSession, qtbot: QtBot) -> Iterator[Driver]:
+    driver = Driver(qtbot, session)
+    driver.open()
+    yield driver
+    session.sequence.gate.set()
+    driver.controller.shutdown()
+
+
+def test_a_run_shows_prompt_and_generated_text(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefg"
+    assert driver.controller.state.reason is StopReason.MAX_TOKENS
+    assert driver.view.selected == 6
+    assert driver.metrics is not None
+    assert driver.metrics.context_used == 6  # the last token has not passed through the model
+
+
+def test_running_again_after_the_end_goes_on_from_there(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "defghijk", timeout=PATIENCE_MS)
+
+
+def test_stepping_adds_one_token_at_a_time(driver: Driver) -> None:
+    for expected in ("d", "de", "def"):
+        driver.controller.step()
+        driver.qtbot.waitUntil(lambda expected=expected: driver.generated() == expected, timeout=PATIENCE_MS)
+        driver.wait_for(RunPhase.PAUSED)
+
+
+def test_steps_alone_reach_the_end_of_the_run(driver: Driver) -> None:
+    for _ in range(5):
+        driver.controller.step()
+        driver.qtbot.waitUntil(
+            lambda: driver.controller.state.phase in (RunPhase.PAUSED, RunPhase.FINISHED), timeout=PATIENCE_MS
+        )
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.generated() == "defg"
+
+
+def test_back_takes_the_last_token_away_and_step_brings_it_again(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.back()
+    driver.controller.back()
+    driver.wait_for(RunPhase.PAUSED)
+    assert driver.generated() == "de"
+    passes = len(driver.session.sequence.fed)
+    driver.controller.step()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "def", timeout=PATIENCE_MS)
+    assert len(driver.session.sequence.fed) == passes
+
+
+def test_back_stops_at_the_prompt(driver: Driver) -> None:
+    driver.controller.step()
+    driver.wait_for(RunPhase.PAUSED)
+    driver.controller.back()
+    driver.wait_painted()
+    assert driver.text() == "abc"
+    assert not driver.controller.state.can_go_back
+    driver.controller.back()
+    driver.wait_painted()
+    assert driver.text() == "abc"
+
+
+def test_back_during_a_run_stays_where_it_went_and_loses_no_step(driver: Driver) -> None:
+    driver.controller.set_decoding(DecodingSettings(max_tokens=200))
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: len(driver.generated()) >= 3, timeout=PATIENCE_MS)
+    driver.controller.back()
+    stands = driver.controller.state.generated
+    driver.wait_for(RunPhase.PAUSED)
+    assert driver.controller.state.generated == stands
+    assert len(driver.generated()) == stands
+    driver.controller.step()
+    driver.qtbot.waitUntil(lambda: len(driver.generated()) == stands + 1, timeout=PATIENCE_MS)
+    assert driver.errors == []
+
+
+def test_pause_keeps_the_text_and_run_goes_on(driver: Driver) -> None:
+    driver.controller.set_interval(1000)
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "d", timeout=PATIENCE_MS)
+    driver.controller.toggle()
+    driver.wait_for(RunPhase.PAUSED)
+    driver.controller.set_interval(0)
+    driver.controller.toggle()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.generated() == "defg"
+
+
+def test_stop_ends_a_prefill_and_run_takes_it_up_again(driver: Driver, session: ScriptedSession) -> None:
+    session.sequence.gate.clear()
+    driver.controller.run()
+    assert session.sequence.waiting.wait(5)
+    driver.controller.stop()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.controller.state.reason is StopReason.CANCELLED
+    assert driver.text() == "abc"
+    session.sequence.gate.set()
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "defg", timeout=PATIENCE_MS)
+
+
+def test_reset_clears_the_text_even_in_the_middle_of_a_pass(driver: Driver, session: ScriptedSession) -> None:
+    session.sequence.gate.clear()
+    driver.controller.run()
+    assert session.sequence.waiting.wait(5)
+    driver.controller.reset()
+    driver.wait_for(RunPhase.READY)
+    assert driver.view.chips == ()
+    session.sequence.gate.set()
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "defg", timeout=PATIENCE_MS)
+
+
+def test_an_edited_prompt_starts_anew(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.type("ab")
+    assert driver.controller.state.edited
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.text() == "abcdef", timeout=PATIENCE_MS)
+    assert not driver.controller.state.edited
+
+
+def test_a_prompt_edited_during_a_run_starts_anew_at_once(driver: Driver) -> None:
+    driver.controller.set_decoding(DecodingSettings(max_tokens=200))
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: len(driver.generated()) >= 3, timeout=PATIENCE_MS)
+    driver.controller.set_decoding(DecodingSettings(max_tokens=2))
+    driver.type("a")
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.text() == "abc", timeout=PATIENCE_MS)
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abc"
+
+
+def test_another_token_branches_the_text_and_the_old_branch_is_kept(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.choose(PROMPT_NODE, driver.token("z"))
+    driver.qtbot.waitUntil(lambda: driver.generated() == "zefgh", timeout=PATIENCE_MS)
+    driver.controller.choose(PROMPT_NODE, driver.token("d"))
+    driver.qtbot.waitUntil(lambda: driver.generated() == "defgh", timeout=PATIENCE_MS)
+
+
+def test_a_branch_while_stepping_waits_on_the_chosen_token(driver: Driver) -> None:
+    driver.controller.step()
+    driver.wait_for(RunPhase.PAUSED)
+    driver.controller.choose(PROMPT_NODE, driver.token("z"))
+    driver.qtbot.waitUntil(lambda: driver.generated() == "z", timeout=PATIENCE_MS)
+    driver.wait_for(RunPhase.PAUSED)
+    assert driver.generated() == "z"
+    assert driver.view.distribution is not None
+    assert [bar.token.text for bar in driver.view.distribution.bars if bar.chosen] == ["z"]
+
+
+def test_an_empty_prompt_is_refused_with_its_reason(driver: Driver) -> None:
+    driver.type("")
+    assert driver.controller.state.phase is RunPhase.EMPTY
+    driver.controller.run()
+    assert [type(error) for error in driver.errors] == [EmptyPromptError]
+    driver.type(" ")
+    assert driver.controller.state.phase is RunPhase.READY
+
+
+def test_a_prompt_longer_than_the_context_leaves_the_text_before(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.type("x" * 400)
+    driver.controller.run()
+    driver.wait_for(RunPhase.FAILED)
+    assert [type(error) for error in driver.errors] == [PromptTooLongError]
+    assert driver.text() == "abcdefg"
+    driver.controller.run()  # still the long prompt: refused again, and the old text does not go on
+    driver.qtbot.waitUntil(lambda: len(driver.errors) == 2, timeout=PATIENCE_MS)
+    assert driver.text() == "abcdefg"
+
+
+def test_a_full_context_ends_the_run(qtbot: QtBot) -> None:
+    driver = Driver(qtbot, ScriptedSession(context=5))
+    driver.open()
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.controller.state.reason is StopReason.CONTEXT_FULL
+    assert driver.text() == "abcde"
+    driver.controller.shutdown()
+
+
+def test_new_settings_hold_from_the_next_step_on(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.set_decoding(DecodingSettings(max_tokens=1))
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "defgh", timeout=PATIENCE_MS)
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.generated() == "defgh"
+
+
+def test_what_is_looked_at_is_read_after_the_run(driver: Driver, session: ScriptedSession) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    attention = driver.view.attention
+    assert attention is not None
+    assert (attention.reading.layer, attention.reading.head, attention.reading.length) == (1, 2, 6)
+    np.testing.assert_array_equal(driver.view.surprisal[1:3], [2.0, 2.0])
+    assert ("surprisal", 0, 3) in session.asked
+
+
+def test_another_head_is_read_at_once(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.select_head(2, 3)
+    driver.qtbot.waitUntil(
+        lambda: driver.view.attention is not None and driver.view.attention.reading.layer == 2, timeout=PATIENCE_MS
+    )
+
+
+def test_a_selected_prompt_token_gets_its_distribution(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.select(1)
+    driver.qtbot.waitUntil(
+        lambda: driver.view.distribution is not None and driver.view.distribution.position == 1, timeout=PATIENCE_MS
+    )
+    assert driver.view.selected == 1
+    assert driver.view.distribution is not None
+    assert driver.view.distribution.step is None
+
+
+def test_the_attention_after_going_back_is_that_of_the_shorter_text(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.back()
+    driver.wait_painted()
+    assert driver.view.attention is not None
+    assert driver.view.attention.reading.length == 6  # the last token had no column yet
+    driver.controller.back()
+    driver.wait_painted()
+    assert driver.view.attention is not None
+    assert driver.view.attention.reading.length == 5
+
+
+def test_a_remembered_head_that_the_model_lacks_becomes_its_last(qtbot: QtBot) -> None:
+    driver = Driver(qtbot, ScriptedSession(), replace(PREFERENCES, layer=29, head=8))
+    driver.open()
+    assert (driver.controller.selection.layer, driver.controller.selection.head) == (2, 3)
+    driver.controller.shutdown()
+
+
+def test_a_long_prompt_is_counted_in_a_pause_of_typing_and_run_at_once(driver: Driver) -> None:
+    counted: list[object] = []
+    driver.controller.draft.encoded.connect(counted.append)
+    driver.type("x" * (LONG_PROMPT + 1))
+    assert counted == []
+    with driver.qtbot.waitSignal(driver.controller.draft.encoded, timeout=PATIENCE_MS):
+        pass
+    driver.type("y" * (LONG_PROMPT + 1))
+    driver.controller.run()
+    driver.wait_for(RunPhase.FAILED)
+    assert isinstance(driver.errors[0], PromptTooLongError)
+    assert driver.errors[0].length == LONG_PROMPT + 1
+
+
+def test_without_a_model_nothing_runs_and_the_reason_is_told(qtbot: QtBot) -> None:
+    def fail(progress: object) -> ScriptedSession:
+        raise ModelNotFoundError("nothing", ())
+
+    controller = Controller(fail, PREFERENCES)  # type: ignore[arg-type]
+    with qtbot.waitSignal(controller.failed, timeout=PATIENCE_MS):
+        controller.open()
+    assert controller.state.phase is RunPhase.FAILED
+    assert not controller.state.can_run
+    controller.run()
+    controller.step()
+    controller.reset()
+    controller.shutdown()
+
+
+def test_pressing_everything_at_once_ends_in_a_state_that_can_go_on(driver: Driver) -> None:
+    controller = driver.controller
+    for wish in (
+        controller.run,
+        controller.step,
+        controller.back,
+        controller.run,
+        controller.pause,
+        controller.stop,
+        controller.reset,
+        controller.run,
+        controller.stop,
+        controller.run,
+        controller.back,
+        controller.step,
+    ):
+        wish()
+    driver.qtbot.waitUntil(lambda: not controller.state.busy, timeout=PATIENCE_MS)
+    controller.reset()
+    driver.wait_for(RunPhase.READY)
+    controller.run()
+    driver.qtbot.waitUntil(lambda: driver.text() == "abcdefg", timeout=PATIENCE_MS)
+    assert driver.errors == []
+
+
+def test_chat_falls_back_to_plain_text_where_there_is_no_template(driver: Driver) -> None:
+    driver.controller.draft.edit(PromptRequest(text="abc", chat=True))
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.text() == "abcdefg", timeout=PATIENCE_MS)
