@@ -19,8 +19,10 @@ from canopy_desktop.exploration.view import (
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
 from canopy_desktop.model.tokenizer import LostByte, Token
 
-STUDENT = "When| the| student| finished| the| exam|,| they| felt| relieved|.| The| student| was".split("|")
-ANSWER = " able| to| relax| and| enjoy| themselves|.|\n|\n|This| example| illustrates| how| a| student".split("|")
+STUDENT = ["When", " the", " student", " finished", " the", " exam", ",", " they", " felt", " relieved", "."]
+STUDENT += [" The", " student", " was"]
+ANSWER = [" able", " to", " relax", " and", " enjoy", " themselves", ".", "\n", "\n", "This", " example"]
+ANSWER += [" illustrates", " how", " a", " student"]
 
 
 def token(text: str, token_id: int = 7, *, special: bool = False) -> Token:
@@ -54,9 +56,7 @@ def surprisal_of(count: int) -> np.ndarray:
     return bits
 
 
-def window_view(
-    prompt: list[str] = STUDENT, generated: list[str] = ANSWER, selected: int | None = None
-) -> WindowView:
+def window_view(prompt: list[str] = STUDENT, generated: list[str] = ANSWER, selected: int | None = None) -> WindowView:
     """A text with its newest, or another, token selected."""
     chips = chips_of(prompt, generated)
     position = len(chips) - 1 if selected is None else selected
@@ -84,7 +84,7 @@ def facts_of(chip: Chip, prompt_length: int) -> TokenFacts:
 
 def distribution(*, greedy: bool = True, bars: int = 10, parent: int | None = PROMPT_NODE) -> DistributionView:
     """The first token chosen; with sampling the upper six are kept."""
-    texts = " able| not| relieved| no| given| happy| more| left| proud|\n".split("|")
+    texts = [" able", " not", " relieved", " no", " given", " happy", " more", " left", " proud", "\n"]
     shares = [0.133, 0.101, 0.072, 0.07, 0.029, 0.024, 0.021, 0.018, 0.015, 0.0004]
     drawn = tuple(
         Bar(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from canopy_desktop.paths import resources
+
 if TYPE_CHECKING:
     from canopy_ui.theme import Theme
 
 
 def style_sheet(theme: Theme) -> str:
     """Qt's style sheet for a theme and its zoom."""
+    icons = (resources() / "icons").as_posix()
     radius, small = theme.px(6), theme.px(4)
     return f"""
 QMainWindow, QMainWindow > QWidget#qt_scrollarea_viewport {{ background: {theme.window}; }}
@@ -40,9 +43,47 @@ QPushButton[look="quiet"] {{ border: 1px solid transparent; padding: {theme.px(3
     color: {theme.accent}; text-align: left; }}
 QPushButton[look="quiet"]:hover {{ background: {theme.accent_soft}; }}
 QPushButton[look="quiet"]:focus {{ border: 1px solid {theme.accent}; }}
-QPushButton::menu-indicator {{ subcontrol-position: right center; subcontrol-origin: padding; }}
+QPushButton::menu-indicator {{ image: none; width: 0; }}
 QPlainTextEdit[look="editor"] {{ background: {theme.panel}; color: {theme.text};
+    placeholder-text-color: {theme.secondary};
     border: 1px solid {theme.control_border}; border-radius: {radius}px; padding: {theme.px(3)}px; }}
 QPlainTextEdit[look="editor"]:focus {{ border: 2px solid {theme.accent}; padding: {theme.px(3) - 1}px; }}
 QPlainTextEdit[look="editor"][overlong="true"] {{ border: 2px solid {theme.warning}; padding: {theme.px(3) - 1}px; }}
+QScrollBar:vertical {{ background: transparent; width: {theme.px(10)}px; margin: 0; }}
+QScrollBar:horizontal {{ background: transparent; height: {theme.px(10)}px; margin: 0; }}
+QScrollBar::handle {{ background: {theme.control_border}; border-radius: {theme.px(3)}px; margin: {theme.px(2)}px; }}
+QScrollBar::handle:vertical {{ min-height: {theme.px(28)}px; }}
+QScrollBar::handle:horizontal {{ min-width: {theme.px(28)}px; }}
+QScrollBar::handle:hover {{ background: {theme.secondary}; }}
+QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
+QSpinBox, QDoubleSpinBox, QLineEdit, QComboBox {{ background: {theme.panel}; color: {theme.text};
+    border: 1px solid {theme.control_border}; border-radius: {small}px;
+    padding: {theme.px(2)}px 0 {theme.px(2)}px {theme.px(5)}px;
+    selection-background-color: {theme.accent}; selection-color: {theme.on_accent}; }}
+QAbstractSpinBox QLineEdit {{ border: none; padding: 0; background: transparent; }}
+QSpinBox:focus, QDoubleSpinBox:focus, QLineEdit:focus, QComboBox:focus {{ border-color: {theme.accent}; }}
+QSpinBox:disabled, QDoubleSpinBox:disabled, QLineEdit:disabled, QComboBox:disabled {{ color: {theme.secondary};
+    border-color: {theme.border}; }}
+QSpinBox::up-button, QDoubleSpinBox::up-button {{ subcontrol-origin: border; subcontrol-position: top right;
+    width: {theme.px(18)}px; border: none; }}
+QSpinBox::down-button, QDoubleSpinBox::down-button {{ subcontrol-origin: border;
+    subcontrol-position: bottom right; width: {theme.px(18)}px; border: none; }}
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({icons}/up-{theme.name}.svg);
+    width: {theme.px(12)}px; height: {theme.px(12)}px; }}
+QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url({icons}/down-{theme.name}.svg);
+    width: {theme.px(12)}px; height: {theme.px(12)}px; }}
+QComboBox::drop-down {{ border: none; width: {theme.px(20)}px; }}
+QComboBox::down-arrow {{ image: url({icons}/down-{theme.name}.svg); width: {theme.px(14)}px;
+    height: {theme.px(14)}px; }}
+QComboBox QAbstractItemView {{ background: {theme.panel}; border: 1px solid {theme.control_border}; }}
+QCheckBox {{ spacing: {theme.px(6)}px; }}
+QCheckBox::indicator {{ width: {theme.px(14)}px; height: {theme.px(14)}px; background: {theme.panel};
+    border: 1px solid {theme.control_border}; border-radius: {theme.px(3)}px; }}
+QCheckBox::indicator:hover, QCheckBox:focus::indicator {{ border-color: {theme.accent}; }}
+QCheckBox::indicator:checked {{ background: {theme.accent}; border-color: {theme.accent};
+    image: url({icons}/check-{theme.name}.svg); }}
+QHeaderView::section {{ background: {theme.panel}; color: {theme.secondary}; border: none;
+    border-bottom: 1px solid {theme.border}; padding: {theme.px(3)}px {theme.px(6)}px; }}
+QTableView {{ border: none; }}
 """

@@ -57,7 +57,9 @@ class Theme:
 
     def token_font(self, size: float = 15, *, strong: bool = False) -> QFont:
         """The font of tokens outside of the text."""
-        return _font(_TOKEN_FAMILIES, self._type_px(size), strong)
+        font = _font(_TOKEN_FAMILIES, self._type_px(size), strong)
+        font.setFeature(QFont.Tag("calt"), 0)  # its ligatures would turn <| into an arrow
+        return font
 
     def surprisal_colour(self, bits: float) -> QColor:
         """The ground of a token with this surprisal."""

@@ -116,8 +116,14 @@ class AttentionPanel(QWidget):
         else:
             self._matrix.set_view(view, dimmed=self._pending and not self._is_wanted(view))
             self._pages.setCurrentWidget(self._matrix)
-        self._value.setText(self._sentence())
+        self._show_value()
         self._set_title(self._subtitle())
+
+    def _show_value(self) -> None:
+        sentence = self._sentence()
+        if sentence != self._value.text():
+            self._value.setText(sentence)
+            self._value.setToolTip(sentence)
 
     def _is_wanted(self, view: AttentionView) -> bool:
         reading = view.reading
@@ -130,7 +136,7 @@ class AttentionPanel(QWidget):
             self.tr("head {head}").format(head=self._head.value()),
         ]
         if self._hide.isChecked():
-            parts.append(self.tr("first token hidden, rest rescaled"))
+            parts.append(self.tr("first token hidden"))
         return " · ".join(parts)
 
     def _sentence(self) -> str:
@@ -155,6 +161,8 @@ class AttentionPanel(QWidget):
         value = float(reading.values[query, key])
         if not np.isnan(value):
             known = percent(value)
+            if reading.hide_first:
+                known = self.tr("{value} of the rest").format(value=known)
             if reading.cell > 1:
                 return self.tr("positions {link}: at most {value}").format(link=link, value=known)
             return self.tr("{link}: {value}").format(link=link, value=known)
@@ -179,7 +187,7 @@ class AttentionPanel(QWidget):
 
     def _on_cell_hovered(self, cell: object) -> None:
         self._cell = cell if isinstance(cell, tuple) else None
-        self._value.setText(self._sentence())
+        self._show_value()
 
     def _set_title(self, title: str) -> None:
         if title != self._title:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import MetricsView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.figure import Figure
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.numbers import UNKNOWN, byte_size, grouped, milliseconds, rate
+from canopy_ui.widgets.tall_scroll import TallScroll
 from canopy_ui.widgets.time_plot import TimePlot
 
 
@@ -23,25 +24,27 @@ class MetricsPanel(QWidget):
         super().__init__(parent)
         self._title = ""
         self._view: MetricsView | None = None
-        self._ttft = Figure(self.tr("first token (TTFT)"), self.tr("From Run to the first chosen token"))
-        self._tpot = Figure(self.tr("per token (TPOT)"), self.tr("Median, and what 95 of 100 tokens stay below"))
-        self._speed = Figure(self.tr("speed"), self.tr("Generated tokens in a second"))
-        self._prefill = Figure(self.tr("prefill"), self.tr("Tokens of the prompt in a second, read many at once"))
-        self._context = Figure(self.tr("context"), self.tr("Positions that are filled, of those the model has"))
-        self._cache = Figure(self.tr("cache"), self.tr("Keys and values of all positions"))
-        self._memory = Figure(self.tr("memory"), self.tr("Resident memory of the whole program"))
+        self._ttft = Figure(self.tr("first token (TTFT)"), self.tr("From Run to the first chosen token"), "888 ms")
+        self._tpot = Figure(
+            self.tr("per token (TPOT)"), self.tr("Median, and what 95 of 100 tokens stay below"), "88.8 ms · p95 88.8"
+        )
+        self._speed = Figure(self.tr("speed"), self.tr("Generated tokens in a second"), "888 tokens/s")
+        self._prefill = Figure(
+            self.tr("prefill"), self.tr("Tokens of the prompt in a second, read many at once"), "8,888 tokens/s"
+        )
+        self._context = Figure(
+            self.tr("context"), self.tr("Positions that are filled, of those the model has"), "888 of 8,888"
+        )
+        self._cache = Figure(self.tr("cache"), self.tr("Keys and values of all positions"), "888 MB")
+        self._memory = Figure(self.tr("memory"), self.tr("Resident memory of the whole program"), "888 MB")
         self._plot = TimePlot(theme)
         strip = QWidget()
         self._flow = FlowLayout(strip)
         for widget in (*self._figures(), self._plot):
             self._flow.addWidget(widget)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(strip)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
+        layout.addWidget(TallScroll(strip))
         self.set_theme(theme)
         self._show()
 
@@ -49,8 +52,8 @@ class MetricsPanel(QWidget):
         """Change colours and zoom."""
         self._plot.set_theme(theme)
         for figure in self._figures():
-            figure.forget_width()
-        self._flow.setContentsMargins(theme.px(16), theme.px(8), theme.px(16), theme.px(8))
+            figure.set_theme(theme)
+        self._flow.setContentsMargins(theme.px(16), theme.px(4), theme.px(16), theme.px(4))
         self._flow.set_gaps(theme.px(24), theme.px(8))
 
     def title(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
@@ -14,10 +14,12 @@ from canopy_ui.theme import Theme
 from canopy_ui.widgets.decoding_form import DecodingForm
 from canopy_ui.widgets.examples import Example, load_examples
 from canopy_ui.widgets.examples_button import ExamplesButton
+from canopy_ui.widgets.examples_list import ExamplesList
 from canopy_ui.widgets.numbers import grouped, hexadecimal
 from canopy_ui.widgets.prompt_edit import PromptEdit
 from canopy_ui.widgets.segmented import Segmented
 from canopy_ui.widgets.system_form import SystemForm
+from canopy_ui.widgets.tall_scroll import TallScroll
 from canopy_ui.widgets.token_preview import TokenPreview, lost_at_end
 
 COMPLETE, CHAT = 0, 1
@@ -46,7 +48,9 @@ class PromptPanel(QWidget):
         self._count = QLabel()
         self._count.setAccessibleName(self.tr("Number of tokens"))
         self._count.setWordWrap(True)
-        self._examples = ExamplesButton(load_examples(resources() / "examples.toml"))
+        examples = load_examples(resources() / "examples.toml")
+        self._examples = ExamplesButton(examples)
+        self._first_examples = ExamplesList([example for example in examples if example.first])
         self._preview = TokenPreview(theme)
         self._fold = QPushButton()
         self._fold.setProperty("look", "quiet")
@@ -61,6 +65,7 @@ class PromptPanel(QWidget):
         self.set_theme(theme)
         self._on_folded()
         self._show_mode()
+        self._show_below()
         self.set_counted(None, 0, ())
 
     def set_theme(self, theme: Theme) -> None:
@@ -151,28 +156,28 @@ class PromptPanel(QWidget):
         self._inner.addWidget(self._text, 2)
         self._inner.addWidget(self._system)
         self._inner.addLayout(row)
-        self._inner.addWidget(self._preview, 3)
+        self._below = QStackedWidget()
+        self._below.addWidget(self._preview)
+        self._below.addWidget(self._first_examples)
+        self._inner.addWidget(self._below, 3)
         self._inner.addWidget(self._fold)
         self._inner.addWidget(self._decoding)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(content)
         self._buttons = QHBoxLayout()
         self._buttons.addWidget(self._run, 3)
         self._buttons.addWidget(self._step, 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(TallScroll(content), 1)
         layout.addLayout(self._buttons)
 
     def _connect(self) -> None:
         self._mode.chosen.connect(self._on_mode_chosen)
-        self._text.textChanged.connect(self.changed)
+        self._text.textChanged.connect(self._on_text_changed)
         self._text.submitted.connect(self._on_text_submitted)
         self._system.changed.connect(self.changed)
         self._examples.example_chosen.connect(self._on_example_chosen)
+        self._first_examples.example_chosen.connect(self._on_example_chosen)
         self._fold.toggled.connect(self._on_folded)
         self._decoding.settings_changed.connect(self._on_settings_changed)
         self._run.clicked.connect(self.run_clicked)
@@ -210,6 +215,14 @@ class PromptPanel(QWidget):
     def _name_fold(self) -> None:
         arrow = "▾" if self._fold.isChecked() else "▸"
         self._fold.setText(f"{arrow} {self._decoding.summary()}")
+
+    def _on_text_changed(self) -> None:
+        self._show_below()
+        self.changed.emit()
+
+    def _show_below(self) -> None:
+        """The tokens; examples where nothing is typed."""
+        self._below.setCurrentWidget(self._preview if self._text.text() else self._first_examples)
 
     def _on_mode_chosen(self) -> None:
         self._show_mode()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
 
-from canopy_desktop.exploration.view import TokenRole, WindowView
+from canopy_desktop.exploration.view import Chip, TokenRole, WindowView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.facts_card import FactsCard
 from canopy_ui.widgets.legend import Legend
@@ -48,6 +50,7 @@ class TokenPanel(QWidget):
         self._theme = theme
         for widget in (self._text, self._card, self._legend, self._progress):
             widget.set_theme(theme)
+        self._head.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), 0)
         layout = self._foot.layout()
         if layout is not None:
             layout.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), theme.px(10))
@@ -91,7 +94,9 @@ class TokenPanel(QWidget):
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self._notice)
+        self._head = QVBoxLayout()
+        self._head.addWidget(self._notice)
+        layout.addLayout(self._head)
         layout.addWidget(self._text, 1)
         layout.addWidget(self._foot)
         return page
@@ -104,9 +109,10 @@ class TokenPanel(QWidget):
         self._set_title("" if empty else self.tr("coloured by surprisal"))
 
     def _counted(self) -> str:
-        generated = sum(chip.role is TokenRole.GENERATED for chip in self._view.chips)
+        chips = self._view.chips
+        prompt = bisect_left(chips, True, key=_is_generated)  # the prompt's chips come first
         return self.tr("{prompt} in the prompt + {generated} generated").format(
-            prompt=grouped(len(self._view.chips) - generated), generated=grouped(generated)
+            prompt=grouped(prompt), generated=grouped(len(chips) - prompt)
         )
 
     def _invitation(self) -> str:
@@ -116,3 +122,7 @@ class TokenPanel(QWidget):
         if title != self._title:
             self._title = title
             self.title_changed.emit(title)
+
+
+def _is_generated(chip: Chip) -> bool:
+    return chip.role is TokenRole.GENERATED

@@ -57,7 +57,7 @@ class DistributionTable(QAbstractTableModel):
             Column.ID: self.tr("id"),
             Column.LOGIT: self.tr("logit"),
             Column.PROBABILITY: self.tr("probability"),
-            Column.KEPT: self.tr("after settings"),
+            Column.KEPT: self.tr("settings"),
         }[Column(section)]
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from canopy_desktop.exploration.view import AttentionView
 from canopy_ui.theme import Theme
-from canopy_ui.widgets.matrix_axes import paint_axes
+from canopy_ui.widgets.matrix_axes import MatrixAxes
 from canopy_ui.widgets.matrix_geometry import MatrixGeometry, fitted
 from canopy_ui.widgets.matrix_image import brightest, colour_table, image_of
 
@@ -78,7 +78,8 @@ class AttentionMatrix(QWidget):
         if geometry.pitch >= _GRID_PITCH:
             self._paint_grid(painter, geometry)
         painter.setOpacity(1.0)
-        paint_axes(painter, view, geometry, self._theme, selected=self._selected_row(), hovered=self._hovered)
+        axes = MatrixAxes(view, geometry, self._theme, selected=self._selected_row(), hovered=self._hovered)
+        axes.paint(painter)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if (row := self._selected_row()) is not None:
@@ -127,8 +128,8 @@ class AttentionMatrix(QWidget):
         painter.fillRect(square, QBrush(QColor(theme.hatch_line), Qt.BrushStyle.BDiagPattern))
         if hidden:
             column = QRectF(square.left(), square.top(), geometry.pitch, square.height())
-            painter.fillRect(column, QColor(theme.panel))
-            painter.fillRect(column, QBrush(QColor(theme.control_border), Qt.BrushStyle.HorPattern))
+            painter.fillRect(column, QColor(theme.hatch))
+            painter.fillRect(column, QBrush(QColor(theme.control_border), Qt.BrushStyle.Dense6Pattern))
 
     def _paint_grid(self, painter: QPainter, geometry: MatrixGeometry) -> None:
         painter.setPen(QPen(QColor(self._theme.panel), 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QBrush,
     QColor,
@@ -70,6 +70,12 @@ class BarChart(QAbstractScrollArea):
         if not view.greedy:
             drawn += [bar.kept_probability for bar in view.bars] + [view.others_kept_probability]
         return max(drawn) or 1.0
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self._theme.px(220), self._theme.px(90))
+
+    def sizeHint(self) -> QSize:
+        return QSize(self._theme.px(340), self._theme.px(270))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -218,7 +224,9 @@ class BarChart(QAbstractScrollArea):
         return self._theme.px(20) if self._view is not None and not self._view.greedy else 0
 
     def _rows_height(self) -> int:
-        return max(0, self.viewport().height() - self._top() - self._row_height)
+        room = max(0, self.viewport().height() - self._top() - self._row_height)
+        needed = self._row_height * (len(self._view.bars) if self._view else 0)
+        return needed if needed <= room else room - room % self._row_height  # never half a row
 
     def _rect_of(self, row: int) -> QRectF:
         top = self._top() + row * self._row_height - self.verticalScrollBar().value()

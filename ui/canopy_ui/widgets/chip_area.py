@@ -9,6 +9,7 @@ from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPaintEvent, 
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QWidget
 
 from canopy_desktop.exploration.view import Chip
+from canopy_desktop.model.tokenizer import Token
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import ChipLabel, LabelKind, label_of
 from canopy_ui.widgets.chip_layout import ChipLayout
@@ -51,8 +52,7 @@ class ChipArea(QAbstractScrollArea):
         if same < len(self._chips):
             self._layout_of_chips.truncate(same)
         grown_from = self._layout_of_chips.lines - 1
-        for chip in chips[same:]:
-            self._layout_of_chips.append(self._width_of(chip), label_of(chip.token).ends_line)
+        self._append(chips[same:])
         changed = same < len(chips) or same < len(self._chips)
         self._chips = chips
         if changed:
@@ -143,13 +143,14 @@ class ChipArea(QAbstractScrollArea):
             if x >= right:
                 break
 
-    def _width_of(self, chip: Chip) -> float:
-        label = label_of(chip.token)
+    def _width_of(self, token: Token) -> float:
+        """Room for a token, without the lost bytes before it."""
+        label = label_of(token)
         if label.kind is LabelKind.TEXT:
             written = sum(self._text_width(piece.text) for piece in label.pieces)
         else:
             written = self._code_metrics.horizontalAdvance(label.text) + 2 * self._padding
-        return written + 2 * self._padding + self._lost_width(chip)
+        return written + 2 * self._padding
 
     def _lost_width(self, chip: Chip) -> float:
         if not chip.lost:
@@ -171,6 +172,7 @@ class ChipArea(QAbstractScrollArea):
         self._small_font = theme.token_font(12)
         self._small_metrics = QFontMetricsF(self._small_font)
         self._known_widths: dict[str, float] = {}
+        self._known_tokens: dict[int, tuple[Token, float, bool]] = {}  # by id: width without lost bytes, ends a line
         self._row = float(theme.px(self.row_px))
         self._margin = float(theme.px(self.margin_px))
         self._gap = float(theme.px(self.gap_px))
@@ -182,9 +184,17 @@ class ChipArea(QAbstractScrollArea):
     def _lay_out_again(self) -> None:
         self._laid_out_width = self._line_width()
         self._layout_of_chips = ChipLayout(self._laid_out_width, self._gap)
-        for chip in self._chips:
-            self._layout_of_chips.append(self._width_of(chip), label_of(chip.token).ends_line)
+        self._append(self._chips)
         self._place(from_line=0)
+
+    def _append(self, chips: Sequence[Chip]) -> None:
+        append, known = self._layout_of_chips.append, self._known_tokens
+        for chip in chips:
+            token = chip.token
+            measured = known.get(token.id)
+            if measured is None or measured[0] is not token:
+                measured = known[token.id] = token, self._width_of(token), label_of(token).ends_line
+            append(measured[1] + self._lost_width(chip) if chip.lost else measured[1], measured[2])
 
     def _line_width(self) -> float:
         """Room for a line, the same with and without a scroll bar, so that nothing wraps anew when it appears."""

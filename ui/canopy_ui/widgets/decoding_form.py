@@ -81,7 +81,7 @@ class DecodingForm(QWidget):
         settings = self._settings
         if settings.greedy:
             return self.tr("greedy, at most {count} tokens").format(count=settings.max_tokens)
-        return self.tr("sampling, temperature {temperature:g}, at most {count} tokens").format(
+        return self.tr("sampling at {temperature:g}, at most {count} tokens").format(
             temperature=round(settings.temperature, 2), count=settings.max_tokens
         )
 

@@ -18,6 +18,7 @@ class Example:
     prompt: str
     chat: bool
     hint: str
+    first: bool  # among those that an empty prompt offers
 
 
 def load_examples(path: Path) -> tuple[Example, ...]:
@@ -34,7 +35,9 @@ def load_examples(path: Path) -> tuple[Example, ...]:
 
 
 def _example(entry: object) -> Example | None:
+    if not isinstance(entry, dict):
+        return None
     match entry:
         case {"topic": str(topic), "prompt": str(prompt), "mode": "completion" | "chat" as mode, "hint": str(hint)}:
-            return Example(topic=topic, prompt=prompt, chat=mode == "chat", hint=hint)
+            return Example(topic=topic, prompt=prompt, chat=mode == "chat", hint=hint, first=bool(entry.get("first")))
     return None

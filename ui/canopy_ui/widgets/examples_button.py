@@ -19,7 +19,7 @@ class ExamplesButton(QPushButton):
 
     def __init__(self, examples: Sequence[Example], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setText(self.tr("Examples"))
+        self.setText(self.tr("Examples ▾"))
         self.setAccessibleName(self.tr("Example prompts"))
         self.setProperty("look", "quiet")
         self._menu = QMenu(self)

@@ -25,10 +25,16 @@ class FactsCard(QFrame):
         self._title.setTextFormat(Qt.TextFormat.RichText)
         self._title.setWordWrap(True)
         self._title.setAccessibleName(self.tr("Selected token"))
-        self._probability = Figure(self.tr("probability"), self.tr("What the model assigned to it, before any setting"))
-        self._rank = Figure(self.tr("rank"), self.tr("1: no other token had a higher probability"))
-        self._surprisal = Figure(self.tr("surprisal"), self.tr("How unexpected it was: −log₂ of its probability"))
-        self._entropy = Figure(self.tr("entropy"), self.tr("How open the choice was, over all tokens of the model"))
+        self._probability = Figure(
+            self.tr("probability"), self.tr("What the model assigned to it, before any setting"), "88.8 %"
+        )
+        self._rank = Figure(self.tr("rank"), self.tr("1: no other token had a higher probability"), "88,888")
+        self._surprisal = Figure(
+            self.tr("surprisal"), self.tr("How unexpected it was: −log₂ of its probability"), "88.8 bits"
+        )
+        self._entropy = Figure(
+            self.tr("entropy"), self.tr("How open the choice was, over all tokens of the model"), "88.8 bits"
+        )
         figures = FlowLayout()
         for figure in self._figures():
             figures.addWidget(figure)
@@ -41,7 +47,7 @@ class FactsCard(QFrame):
         """Change colours and zoom."""
         self._theme = theme
         for figure in self._figures():
-            figure.forget_width()
+            figure.set_theme(theme)
         layout = self.layout()
         if layout is not None:
             layout.setContentsMargins(theme.px(14), theme.px(8), theme.px(14), theme.px(8))

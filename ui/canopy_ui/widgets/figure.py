@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from canopy_ui.theme import Theme
 from canopy_ui.widgets.numbers import UNKNOWN
 
 
 class Figure(QWidget):
     """A name, and a value that only ever makes it wider, so that its neighbours stay where they are."""
 
-    def __init__(self, name: str, hint: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, hint: str = "", widest: str = "", parent: QWidget | None = None) -> None:
+        """`widest`: a value that there is room for from the start."""
         super().__init__(parent)
         self._name = QLabel(name)
         self._name.setProperty("look", "secondary")
@@ -19,6 +22,7 @@ class Figure(QWidget):
         self._value.setProperty("look", "figure")
         self._value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._value.setAccessibleName(name)
+        self._widest = widest
         self.setToolTip(hint)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         layout = QVBoxLayout(self)
@@ -37,6 +41,7 @@ class Figure(QWidget):
         """The text that is shown."""
         return self._value.text()
 
-    def forget_width(self) -> None:
-        """Let it become narrow again, at another zoom."""
-        self._value.setMinimumWidth(0)
+    def set_theme(self, theme: Theme) -> None:
+        """Change zoom."""
+        width = QFontMetrics(theme.font(18, strong=True)).horizontalAdvance(self._widest)
+        self._value.setMinimumWidth(width)

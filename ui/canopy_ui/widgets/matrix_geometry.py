@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF
 
-_STEPS = (8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
+_STEPS = (6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
 _LABEL_PITCH = 12  # the least height of a row with a token beside it
-_SIDE_LABEL, _TOP_LABEL = 78, 54
+_SIDE_LABEL, _TOP_LABEL = 84, 54
 _SIDE_NUMBER, _TOP_NUMBER = 40, 18
 _MARGIN = 8
+_CRISP_PITCH = 12  # from here on cells have whole pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class MatrixGeometry:
     top: float
     pitch: float
     cells: int
-    labelled: bool  # tokens at the axes; else positions
+    row_tokens: bool  # tokens beside the rows; else positions
+    column_tokens: bool
 
     @property
     def side(self) -> float:
@@ -52,29 +54,22 @@ class MatrixGeometry:
 
 
 def fitted(width: int, height: int, cells: int, *, tokens: bool, zoom: float = 1.0) -> MatrixGeometry:
-    """The largest square for `cells` that leaves room for labels; tokens beside the axes only where they fit."""
+    """The largest square for `cells` with as many tokens beside it as fit: on both sides, beside the rows, or none."""
     room = capacity(cells)
     margin = _MARGIN * zoom
-    if tokens:
-        side = min(width - _SIDE_LABEL * zoom - margin * 2, height - _TOP_LABEL * zoom - margin)
-        pitch = side / room
-        if pitch >= _LABEL_PITCH * zoom:
-            return _centred(width, _SIDE_LABEL * zoom, _TOP_LABEL * zoom, _whole(pitch), room, cells, labelled=True)
-    side = max(1.0, min(width - _SIDE_NUMBER * zoom - margin * 2, height - _TOP_NUMBER * zoom - margin))
-    return _centred(width, _SIDE_NUMBER * zoom, _TOP_NUMBER * zoom, _whole(side / room), room, cells, labelled=False)
+    wishes = [(True, True), (True, False)] if tokens else []
+    for row_tokens, column_tokens in (*wishes, (False, False)):
+        left = (_SIDE_LABEL if row_tokens else _SIDE_NUMBER) * zoom
+        top = (_TOP_LABEL if column_tokens else _TOP_NUMBER) * zoom
+        overhang = top if column_tokens else margin  # labels at the top lean to the right
+        pitch = max(1.0, min(width - left - overhang, height - top - margin)) / room
+        if not row_tokens or pitch >= _LABEL_PITCH * zoom:
+            break
+    pitch = float(int(pitch)) if pitch >= _CRISP_PITCH else pitch
+    spare = max(0.0, width - left - overhang - pitch * room)
+    return MatrixGeometry(left + min(spare / 2, left), top, pitch, cells, row_tokens, column_tokens)
 
 
 def capacity(cells: int) -> int:
     """How many cells there is room for; grows in steps, so that a growing matrix keeps its scale for a while."""
     return next((step for step in _STEPS if step >= cells), cells)
-
-
-def _whole(pitch: float) -> float:
-    return float(int(pitch)) if pitch >= 3 else pitch
-
-
-def _centred(
-    width: int, side_label: float, top: float, pitch: float, room: int, cells: int, *, labelled: bool
-) -> MatrixGeometry:
-    spare = width - side_label - pitch * room
-    return MatrixGeometry(side_label + max(_MARGIN, min(spare / 2, side_label)), top, pitch, cells, labelled)

@@ -13,6 +13,7 @@ class Notice(QFrame):
         self.setProperty("look", "notice")
         self._text = QLabel()
         self._text.setWordWrap(True)
+        self.setAccessibleName(self.tr("Notice"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(10, 6, 10, 6)
         layout.addWidget(self._text)

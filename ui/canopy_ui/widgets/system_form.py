@@ -20,7 +20,7 @@ class SystemForm(QWidget):
         name = QLabel(self.tr("System message"))
         name.setProperty("look", "secondary")
         self._choice = QComboBox()
-        self._choice.addItem(self.tr("with a system message"))
+        self._choice.addItem(self.tr("the template's, or your own"))
         self._choice.addItem(self.tr("no system message at all"))
         self._choice.setAccessibleName(self.tr("System message: with or without"))
         self._choice.setMinimumContentsLength(10)

@@ -40,10 +40,10 @@ class TimePlot(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(self._theme.px(190), self._theme.px(46))
+        return QSize(self._theme.px(190), self._theme.px(44))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(self._theme.px(120), self._theme.px(46))
+        return QSize(self._theme.px(120), self._theme.px(44))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = self._theme
@@ -60,6 +60,9 @@ class TimePlot(QWidget):
         plot = QRectF(left, head + theme.px(5), self.width() - left - 2, self.height() - head - theme.px(9))
         right = align | Qt.AlignmentFlag.AlignRight
         line_height = metrics.height()
+        if not self._step_ms.size:
+            painter.end()
+            return
         painter.drawText(QRectF(0, plot.top() - line_height / 2 + 1, left - theme.px(6), line_height), right, label)
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawLine(plot.topLeft(), plot.topRight())

@@ -42,9 +42,9 @@ class TokenPreview(ChipArea):
         self._id_font = self._theme.font(12)
         self._id_metrics = QFontMetricsF(self._id_font)
 
-    def _width_of(self, chip: Chip) -> float:
-        number = self._id_metrics.horizontalAdvance(str(chip.token.id)) + 2 * self._padding
-        return max(super()._width_of(chip), number + self._lost_width(chip))
+    def _width_of(self, token: Token) -> float:
+        number = self._id_metrics.horizontalAdvance(str(token.id)) + 2 * self._padding
+        return max(super()._width_of(token), number)
 
     def _paint_chip(self, painter: QPainter, index: int, rect: QRectF) -> None:
         theme, chip = self._theme, self._chips[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QPushButton, QToolTip, QWidget
 
@@ -48,6 +48,12 @@ class TokenText(ChipArea):
         if self._hovered is not None and self._hovered >= len(view.chips):
             self._set_hovered(None)
         self._show_newest_button()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self._theme.px(200), self._theme.px(self.row_px * 2))
+
+    def sizeHint(self) -> QSize:
+        return QSize(self._theme.px(600), self._theme.px(self.row_px * 7))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
