@@ -17,6 +17,7 @@ from canopy_desktop.exploration.view import AttentionReading, DistributionReadin
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.rope import rotate
 
+ROWS = 16  # residuals whose logits are computed at once: 3 MB
 MAX_CELLS = 600  # cells of an attention picture, per side
 
 
@@ -76,17 +77,18 @@ class ColumnReader:
     def surprisal(self, slots: IntArray, token_ids: Sequence[int], first: int, last: int) -> FloatArray | None:
         """Bits by which tokens first … last-1 surprised the model; the token at position 0 is NaN."""
         bits = np.full(last - first, np.nan, np.float32)
-        start = max(first, 1)
-        if start < last:
+        for start in range(max(first, 1), last, ROWS):
+            stop = min(start + ROWS, last)
             try:
-                residuals = self._sequence.columns.residuals(slots[start - 1 : last - 1], -1)
+                residuals = self._sequence.columns.residuals(slots[start - 1 : stop - 1], -1)
             except LookupError:
                 return None
             logits = self._head.logits(residuals)
+            chosen = logits[np.arange(stop - start), list(token_ids[start:stop])]
             largest = logits.max(axis=-1)
-            sums = np.log(np.exp(logits - largest[:, None]).sum(axis=-1, dtype=np.float64)) + largest
-            chosen = logits[np.arange(last - start), list(token_ids[start:last])]
-            bits[start - first :] = (sums - chosen) * NATS_TO_BITS
+            logits -= largest[:, None]
+            sums = np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64)
+            bits[start - first : stop - first] = (np.log(sums) + largest - chosen) * NATS_TO_BITS
         return bits
 
     def _vectors(self, slots: IntArray, layer: int, head: int) -> tuple[int, FloatArray, FloatArray] | None:
