@@ -114,7 +114,7 @@ class AttentionPanel(QWidget):
             )
             self._pages.setCurrentWidget(self._page)
         else:
-            self._matrix.set_view(view, dimmed=self._pending and not self._is_wanted(view))
+            self._matrix.set_view(view, dimmed=not self._is_wanted(view))
             self._pages.setCurrentWidget(self._matrix)
         self._show_value()
         self._set_title(self._subtitle())
@@ -144,7 +144,7 @@ class AttentionPanel(QWidget):
         view = self._view
         if view is None or view.reading.values.size == 0:
             return ""
-        if self._pending and not self._is_wanted(view):
+        if not self._is_wanted(view):
             return self.tr("computing …")
         if self._cell is not None and max(self._cell) < view.reading.values.shape[0]:
             return self._of_cell(view, *self._cell)

@@ -1,0 +1,103 @@
+"""The attention panel: what it says, and what can be chosen."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.theme import theme_named
+from tests.ui.support import attention
+
+
+@pytest.fixture
+def panel(qtbot: QtBot) -> AttentionPanel:
+    panel = AttentionPanel(theme_named("light"))
+    panel.resize(370, 360)
+    qtbot.addWidget(panel)
+    panel.show()
+    panel.set_model(30, 9)
+    panel.set_selected(13, 8, True)
+    return panel
+
+
+def test_the_title_names_layer_head_and_what_is_hidden(panel: AttentionPanel) -> None:
+    assert panel.title() == "layer 13 · head 8 · first token hidden"
+
+
+def test_another_head_is_asked_for_by_its_numbers(panel: AttentionPanel, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(panel.head_selected) as head:
+        panel._head.setValue(2)
+    assert head.args == [13, 2]
+
+
+def test_a_choice_that_is_shown_is_not_asked_for_again(panel: AttentionPanel, qtbot: QtBot) -> None:
+    with qtbot.assertNotEmitted(panel.head_selected), qtbot.assertNotEmitted(panel.hide_first_toggled):
+        panel.set_selected(3, 4, False)
+    assert panel.title() == "layer 3 · head 4"
+
+
+def test_the_value_under_the_mouse_is_worded(panel: AttentionPanel) -> None:
+    panel.set_attention(attention(), pending=False)
+    panel._matrix.cell_hovered.emit((7, 2))
+    assert panel._value.text().startswith("they → student: ")
+    assert panel._value.text().endswith(" % of the rest")
+
+
+def test_a_later_token_is_said_to_come_later(panel: AttentionPanel) -> None:
+    panel.set_attention(attention(), pending=False)
+    panel._matrix.cell_hovered.emit((2, 7))
+    assert panel._value.text() == "student → they: comes later, cannot be looked at"
+
+
+def test_the_first_token_is_said_to_be_hidden(panel: AttentionPanel) -> None:
+    panel.set_attention(attention(), pending=False)
+    panel._matrix.cell_hovered.emit((7, 0))
+    assert panel._value.text() == "they → When: hidden"
+
+
+def test_a_cell_of_many_positions_gives_its_maximum(panel: AttentionPanel) -> None:
+    panel.set_selected(13, 8, False)
+    panel.set_attention(attention(64, cell=4, hide_first=False), pending=False)
+    panel._matrix.cell_hovered.emit((10, 2))
+    assert panel._value.text().startswith("positions 40–43 → 8–11: at most ")
+
+
+def test_a_reading_of_another_head_is_said_to_be_computed_still(panel: AttentionPanel) -> None:
+    panel.set_attention(attention(), pending=False)
+    panel._layer.setValue(2)
+    assert panel._value.text() == "computing …"
+
+
+def test_a_click_selects_the_query(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel.set_attention(attention(), pending=False)
+    geometry = panel._matrix.geometry_of_matrix()
+    assert geometry is not None
+    with qtbot.waitSignal(panel.position_selected) as selected:
+        qtbot.mouseClick(panel._matrix, Qt.MouseButton.LeftButton, pos=geometry.cell(9, 3).center().toPoint())
+    assert selected.args == [9]
+
+
+def test_a_click_on_a_cell_of_many_positions_selects_the_last_of_them(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel.set_attention(attention(62, cell=4, selected=3), pending=False)
+    with qtbot.waitSignal(panel.position_selected) as selected:
+        panel._matrix._pick(15)
+    assert selected.args == [61]
+
+
+@pytest.mark.parametrize(("key", "position"), [(Qt.Key.Key_Up, 6), (Qt.Key.Key_Down, 8)])
+def test_arrow_keys_select_the_query(panel: AttentionPanel, qtbot: QtBot, key: Qt.Key, position: int) -> None:
+    panel.set_attention(attention(selected=7), pending=False)
+    with qtbot.waitSignal(panel.position_selected) as selected:
+        qtbot.keyClick(panel._matrix, key)
+    assert selected.args == [position]
+
+
+def test_a_reading_older_than_the_text_still_shows(panel: AttentionPanel) -> None:
+    view = attention(14)
+    shorter = type(view)(reading=view.reading, tokens=view.tokens[:5], selected=20)
+    panel.set_attention(shorter, pending=True)
+    panel._matrix.cell_hovered.emit((13, 12))
+    panel.grab()
+    assert panel._value.text().startswith("13 → 12: ")

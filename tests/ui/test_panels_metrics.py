@@ -1,0 +1,57 @@
+"""The metrics strip: measured figures, and dashes for what is not known."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from canopy_ui.panels.metrics_panel import MetricsPanel
+from canopy_ui.theme import apply_theme, load_fonts, theme_named
+from canopy_ui.widgets.time_plot import axis_maximum
+from tests.ui.support import metrics
+
+
+def test_figures_that_are_not_measured_yet_are_dashes(qtbot: QtBot) -> None:
+    panel = MetricsPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    assert {figure.value() for figure in panel._figures()} == {"–"}
+    panel.set_metrics(metrics())
+    assert [figure.value() for figure in panel._figures()] == [
+        "21.0 ms",
+        "8.4 ms · p95 9.9",
+        "119 tokens/s",
+        "620 tokens/s",
+        "21 of 8,192",
+        "968 kB",
+        "412 MB",
+    ]
+
+
+def test_the_metrics_fit_one_strip_of_a_small_window(qtbot: QtBot, qapp: QApplication) -> None:
+    load_fonts()
+    apply_theme(qapp, theme_named("light"))
+    panel = MetricsPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.set_metrics(metrics())
+    assert panel._flow.heightForWidth(1240) <= 60
+    qapp.setStyleSheet("")
+
+
+def test_a_value_that_becomes_known_moves_nothing(qtbot: QtBot, qapp: QApplication) -> None:
+    load_fonts()
+    apply_theme(qapp, theme_named("light"))
+    panel = MetricsPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.resize(1240, 90)
+    panel.show()
+    before = [figure.geometry() for figure in panel._figures()]
+    panel.set_metrics(metrics())
+    panel._flow.activate()
+    assert [figure.geometry() for figure in panel._figures()] == before
+    qapp.setStyleSheet("")
+
+
+@pytest.mark.parametrize(("slowest", "end"), [(0.0, 1), (8.4, 10), (10.0, 10), (10.1, 20), (730.0, 1_000)])
+def test_the_axis_of_times_ends_at_a_round_number(slowest: float, end: int) -> None:
+    assert axis_maximum(slowest) == end

@@ -1,0 +1,116 @@
+"""The probability chart: nothing is left out, and another token branches."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop.exploration.records import PROMPT_NODE
+from canopy_ui.panels.probability_panel import ProbabilityPanel
+from canopy_ui.qt_models.distribution_table import BarRole, DistributionTable
+from canopy_ui.theme import theme_named
+from canopy_ui.widgets.bar_chart import BarChart
+from tests.ui.support import distribution
+
+
+@pytest.fixture
+def panel(qtbot: QtBot) -> ProbabilityPanel:
+    panel = ProbabilityPanel(theme_named("light"))
+    panel.resize(370, 360)
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel
+
+
+def centre_of(chart: BarChart, row: int) -> QPoint:
+    return chart._rect_of(row).center().toPoint()
+
+
+def test_a_click_on_another_token_asks_for_a_branch(panel: ProbabilityPanel, qtbot: QtBot) -> None:
+    view = distribution()
+    panel.set_distribution(view)
+    with qtbot.waitSignal(panel.branch_requested) as branch:
+        qtbot.mouseClick(panel._chart.viewport(), Qt.MouseButton.LeftButton, pos=centre_of(panel._chart, 2))
+    assert branch.args == [(PROMPT_NODE, view.bars[2].token.id)]
+
+
+def test_return_on_another_token_asks_for_a_branch(panel: ProbabilityPanel, qtbot: QtBot) -> None:
+    view = distribution(parent=4)
+    panel.set_distribution(view)
+    qtbot.keyClick(panel._chart, Qt.Key.Key_Down)
+    qtbot.keyClick(panel._chart, Qt.Key.Key_Down)
+    with qtbot.waitSignal(panel.branch_requested) as branch:
+        qtbot.keyClick(panel._chart, Qt.Key.Key_Return)
+    assert branch.args == [(4, view.bars[1].token.id)]
+
+
+@pytest.mark.parametrize(("row", "parent"), [(0, PROMPT_NODE), (2, None)])
+def test_the_chosen_token_and_a_step_of_the_prompt_branch_nowhere(
+    panel: ProbabilityPanel, qtbot: QtBot, row: int, parent: int | None
+) -> None:
+    panel.set_distribution(distribution(parent=parent))
+    with qtbot.assertNotEmitted(panel.branch_requested):
+        qtbot.mouseClick(panel._chart.viewport(), Qt.MouseButton.LeftButton, pos=centre_of(panel._chart, row))
+
+
+def test_the_longest_bar_sets_the_scale_and_others_count(panel: ProbabilityPanel) -> None:
+    panel.set_distribution(distribution())
+    assert panel._chart.scale_maximum() == pytest.approx(distribution().others_probability)
+    assert panel._scale.text() == "full bar = 51.7 %"
+
+
+def test_others_stay_in_sight_however_many_bars_there_are(panel: ProbabilityPanel) -> None:
+    panel.set_distribution(distribution(bars=50))
+    chart = panel._chart
+    assert chart.verticalScrollBar().maximum() > 0
+    assert chart._top() + chart._rows_height() + chart._row_height <= chart.viewport().height()
+    assert chart._rows_height() % chart._row_height == 0
+
+
+def test_the_title_says_after_which_step(panel: ProbabilityPanel, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(panel.title_changed) as title:
+        panel.set_distribution(distribution())
+    assert title.args == ["after the prompt"]
+
+
+def test_a_count_that_is_shown_is_not_asked_for_again(panel: ProbabilityPanel, qtbot: QtBot) -> None:
+    with qtbot.assertNotEmitted(panel.shown_changed):
+        panel.set_shown(25)
+    with qtbot.waitSignal(panel.shown_changed) as shown:
+        panel._shown.setValue(30)
+    assert shown.args == [30]
+
+
+def test_the_table_keeps_the_rules_of_item_models(qtmodeltester: ModelTester) -> None:
+    model = DistributionTable()
+    qtmodeltester.check(model)
+    model.set_distribution(distribution(greedy=False))
+    qtmodeltester.check(model)
+
+
+def test_the_table_ends_with_all_other_tokens() -> None:
+    model = DistributionTable()
+    view = distribution()
+    model.set_distribution(view)
+    assert model.rowCount() == len(view.bars) + 1
+    assert model.index(0, 0).data(BarRole) is view.bars[0]
+    assert [model.index(10, column).data() for column in range(5)] == ["49,142 others", "", "", "51.7 %", "51.7 %"]
+
+
+def test_a_token_that_was_cut_is_named_removed() -> None:
+    model = DistributionTable()
+    model.set_distribution(distribution(greedy=False))
+    assert model.index(9, 4).data() == "removed"
+
+
+def test_the_table_is_copied_as_text_between_tabs(panel: ProbabilityPanel, qtbot: QtBot) -> None:
+    panel.set_distribution(distribution())
+    panel._as_table.setChecked(True)
+    panel._table.selectRow(1)
+    qtbot.keyClick(panel._table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.clipboard().text() == (
+        "token\tid\tlogit\tprobability\tsettings\n·not\t1731\t22.40\t10.1 %\t10.1 %\n"
+    )

@@ -1,0 +1,141 @@
+"""The token view: selection, following, and what it costs to add a token."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop.exploration.view import WindowView
+from canopy_ui.panels.token_panel import TokenPanel
+from canopy_ui.theme import theme_named
+from canopy_ui.widgets.chip_layout import ChipLayout
+from tests.ui.support import ANSWER, STUDENT, chips_of, surprisal_of, window_view
+
+
+@pytest.fixture
+def panel(qtbot: QtBot) -> TokenPanel:
+    panel = TokenPanel(theme_named("light"))
+    panel.resize(600, 500)
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel
+
+
+def grown(view: WindowView, length: int) -> WindowView:
+    return replace(view, chips=view.chips[:length], surprisal=view.surprisal[:length], selected=length - 1)
+
+
+def test_without_a_text_the_panel_says_what_to_do(panel: TokenPanel) -> None:
+    assert panel.title() == ""
+    assert panel._page.text()
+
+
+def test_a_message_stands_above_a_text_and_goes_with_the_next_prompt(panel: TokenPanel) -> None:
+    panel.set_view(window_view())
+    panel.set_message("It stopped.")
+    assert panel._notice.text() == "It stopped."
+    panel.set_view(window_view())
+    assert panel._notice.text() == "It stopped."
+    panel.set_view(window_view(prompt=["Water", " boils"]))
+    assert panel._notice.text() == ""
+
+
+def test_a_click_selects_the_token_under_it(panel: TokenPanel, qtbot: QtBot) -> None:
+    panel.set_view(window_view())
+    point = panel._text.rect_of(5).center().toPoint()
+    with qtbot.waitSignal(panel.position_selected) as selected:
+        qtbot.mouseClick(panel._text.viewport(), Qt.MouseButton.LeftButton, pos=point)
+    assert selected.args == [5]
+
+
+@pytest.mark.parametrize(
+    ("key", "position"),
+    [(Qt.Key.Key_Left, 4), (Qt.Key.Key_Right, 6), (Qt.Key.Key_Home, 0), (Qt.Key.Key_End, None)],
+)
+def test_keys_move_the_selection(panel: TokenPanel, qtbot: QtBot, key: Qt.Key, position: int | None) -> None:
+    panel.set_view(window_view(selected=5))
+    with qtbot.waitSignal(panel.position_selected) as selected:
+        qtbot.keyClick(panel._text, key)
+    assert selected.args == [position]
+
+
+def test_right_on_the_last_token_but_one_follows_the_newest_again(panel: TokenPanel, qtbot: QtBot) -> None:
+    view = window_view()
+    panel.set_view(replace(view, selected=len(view.chips) - 2))
+    with qtbot.waitSignal(panel.position_selected) as selected:
+        qtbot.keyClick(panel._text, Qt.Key.Key_Right)
+    assert selected.args == [None]
+
+
+def test_the_newest_token_stays_in_sight_until_the_person_scrolls_up(panel: TokenPanel) -> None:
+    view = window_view(generated=ANSWER * 40)
+    bar = panel._text.verticalScrollBar()
+    panel.set_view(grown(view, 400))
+    assert bar.value() == bar.maximum() > 0
+    assert not panel._text._newest.isVisible()
+    bar.setValue(0)
+    panel.set_view(grown(view, 500))
+    assert bar.value() == 0
+    assert panel._text._newest.isVisible()
+    panel._text._newest.click()
+    assert bar.value() == bar.maximum()
+    panel.set_view(view)
+    assert bar.value() == bar.maximum()
+
+
+def test_one_more_token_lays_out_one_chip(panel: TokenPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = window_view(generated=ANSWER * 100)
+    panel.set_view(grown(view, 1_000))
+    appended = []
+    append = ChipLayout.append
+    monkeypatch.setattr(ChipLayout, "append", lambda self, *args: (appended.append(args), append(self, *args)))
+    panel.set_view(grown(view, 1_001))
+    assert len(appended) == 1
+
+
+def test_going_back_and_another_branch_keep_what_is_common(panel: TokenPanel) -> None:
+    view = window_view()
+    panel.set_view(view)
+    branch = chips_of(STUDENT, [*ANSWER[:3], " nap"])
+    panel.set_view(WindowView(chips=branch, surprisal=surprisal_of(len(branch)), selected=3))
+    fresh = TokenPanel(theme_named("light"))
+    fresh.resize(600, 500)
+    fresh.show()
+    fresh.set_view(WindowView(chips=branch, surprisal=surprisal_of(len(branch)), selected=3))
+    assert [panel._text.rect_of(chip) for chip in range(len(branch))] == [
+        fresh._text.rect_of(chip) for chip in range(len(branch))
+    ]
+    fresh.close()
+
+
+def test_only_the_lines_in_sight_are_painted(panel: TokenPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel.set_view(window_view(generated=ANSWER * 500))
+    painted = []
+    paint = type(panel._text)._paint_chip
+    monkeypatch.setattr(
+        type(panel._text),
+        "_paint_chip",
+        lambda self, painter, index, rect: (painted.append(index), paint(self, painter, index, rect)),
+    )
+    panel._text.viewport().repaint()
+    assert 0 < len(painted) < 200
+
+
+def test_the_tool_tip_has_id_bytes_and_probability(panel: TokenPanel) -> None:
+    panel.set_view(window_view(selected=14))
+    text = panel._text.description_of(14)
+    assert "·able" in text
+    assert "20 61 62 6C 65" in text
+    assert "assigned" in text
+    assert "rank 1" in text
+
+
+def test_prefill_progress_shows_while_tokens_are_left(panel: TokenPanel) -> None:
+    panel.set_view(window_view())
+    panel.set_busy(512, 4_000)
+    assert panel._progress.isVisible()
+    panel.set_busy(4_000, 4_000)
+    assert not panel._progress.isVisible()
