@@ -45,9 +45,10 @@ def test_a_value_that_becomes_known_moves_nothing(qtbot: QtBot, qapp: QApplicati
     qtbot.addWidget(panel)
     panel.resize(1240, 90)
     panel.show()
+    qapp.processEvents()
     before = [figure.geometry() for figure in panel._figures()]
     panel.set_metrics(metrics())
-    panel._flow.activate()
+    qapp.processEvents()
     assert [figure.geometry() for figure in panel._figures()] == before
     qapp.setStyleSheet("")
 
