@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import math
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from canopy_desktop import __version__, paths
-from canopy_desktop.errors import CanopyError, UsageError
+from canopy_desktop.errors import CanopyError, StorageError, UsageError
 
 JsonObject = dict[str, Any]
 Command = Callable[[argparse.Namespace], JsonObject]
@@ -33,17 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         command, show = _COMMANDS[arguments.command]
         result = command(arguments)
-        if arguments.json:
-            print(json.dumps(_finite(result), ensure_ascii=True, allow_nan=False))
-        else:
-            print(show(result))
-        sys.stdout.flush()
+        text = json.dumps(_finite(result), ensure_ascii=True, allow_nan=False) if arguments.json else show(result)
+        _print(text)
     except CanopyError as error:
         print(error, file=sys.stderr)
         return error.exit_status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 1
@@ -114,6 +109,22 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int)
     command.add_argument("--max-tokens", type=int, default=32, metavar="N")
     command.add_argument("--stop", action="append", default=[], metavar="TEXT", help="stop after this text; repeatable")
+
+
+def _print(text: str) -> None:
+    """Print the result; characters that the terminal does not know are escaped. Raises `StorageError`."""
+    if sys.stdout is None:
+        raise StorageError("Standard output", "it is closed, so the result cannot be printed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # what is still in the buffer would be written, and fail again, when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # as `| head -1` does
+            sys.exit(1)
+        raise StorageError("Standard output", f"the result cannot be printed ({error.strerror})") from error
 
 
 def _unexpected(error: Exception) -> str:

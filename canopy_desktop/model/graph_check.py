@@ -1,102 +1,161 @@
-"""Does a graph keep its contract, and stay in its folder? Asked before onnxruntime sees it."""
+"""Does a graph keep its contract, and stay in its folder? Asked before onnxruntime sees it.
+
+Only what `graph.py` itself writes is let through: its operators, weights in the one file beside it, no graphs or
+tensors inside of nodes, no functions. What is not known cannot reach another file, loop for ever or fill the memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from canopy_desktop.errors import BundleError
 from canopy_desktop.model.card import Architecture
 
 MAX_GRAPH_BYTES = 64_000_000
-ALLOWED_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
+OPERATORS = {
+    "": frozenset({"Cast", "Gather", "MatMul", "Mul", "Reshape", "Sigmoid", "SimplifiedLayerNormalization", "Sub",
+                   "Transpose", "Unsqueeze"}),
+    "com.microsoft": frozenset({"GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization"}),
+}  # fmt: skip
+_IN_MODEL = frozenset({"ir_version", "producer_name", "graph", "opset_import"})
+_IN_GRAPH = frozenset({"name", "node", "initializer", "input", "output"})
+_IN_NODE = frozenset({"name", "op_type", "domain", "input", "output", "attribute"})
+_IN_ATTRIBUTE = frozenset({"name", "type", "f", "i", "s", "floats", "ints"})
+_IN_PLACE = frozenset({"location", "offset", "length"})
+
+Shape: TypeAlias = tuple[int | None, ...]
 
 
-def check_graph(folder: Path, name: str, expected: Mapping[str, tuple[int | None, ...]], weights: Path) -> None:
-    """Check inputs and outputs against `expected` (None: any size) and that all weights lie inside `weights`.
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or output: element type and shape (None: any size)."""
+
+    kind: int
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a graph must take and give, and the shapes of the weights that the card says something about."""
+
+    inputs: Mapping[str, Value]
+    outputs: Mapping[str, Value]
+    weights: Mapping[str, Shape]
+
+
+def check_graph(folder: Path, name: str, contract: Contract, weights: Path) -> None:
+    """Check that a graph is of known parts, keeps its contract, and has its weights in `weights`.
 
     Raises `BundleError`.
     """
     path = folder / name
+    if path.stat().st_size > MAX_GRAPH_BYTES:
+        raise BundleError(folder, f"{name} is larger than {MAX_GRAPH_BYTES} bytes")
     try:
-        if path.stat().st_size > MAX_GRAPH_BYTES:
-            raise BundleError(folder, f"{name} is larger than {MAX_GRAPH_BYTES} bytes")
         model = onnx.load_model(str(path), load_external_data=False)
-    except BundleError:
-        raise
     except Exception as error:  # protobuf raises its own kinds for broken bytes
         raise BundleError(folder, f"{name} is not an ONNX graph") from error
-    _check_contract(folder, name, model, expected)
-    size = weights.stat().st_size
-    for tensor in _tensors(model.graph):
-        _check_tensor(folder, name, tensor, weights.name, size)
-    if any(node.domain not in ALLOWED_DOMAINS for node in model.graph.node) or model.functions:
-        raise BundleError(folder, f"{name} uses operators from outside")
+    try:
+        _check_parts(model)
+        size = weights.stat().st_size
+        for tensor in model.graph.initializer:
+            _check_tensor(tensor, weights.name, size)
+        _check_contract(model, contract)
+    except ValueError as error:
+        raise BundleError(folder, f"{name} {error}") from error
 
 
-def decoder_contract(a: Architecture) -> dict[str, tuple[int | None, ...]]:
-    """What the decoder's graph must offer."""
-    cache = (None, a.kv_heads, None, a.head_size)
-    contract: dict[str, tuple[int | None, ...]] = {
-        "input_ids": (None, None),
-        "seqlens_k": (None,),
-        "total": (),
-        "logit_rows": (None,),
-        "logits": (None, None, a.vocabulary),
+def decoder_contract(a: Architecture) -> Contract:
+    """What the decoder's graph must be."""
+    cache = Value(TensorProto.FLOAT, (None, a.kv_heads, None, a.head_size))
+    inputs = {
+        "input_ids": Value(TensorProto.INT64, (None, None)),
+        "seqlens_k": Value(TensorProto.INT32, (None,)),
+        "total": Value(TensorProto.INT32, ()),
+        "logit_rows": Value(TensorProto.INT64, (None,)),
     }
+    outputs = {"logits": Value(TensorProto.FLOAT, (None, None, a.vocabulary))}
     for layer in range(a.layers):
         for part in ("key", "value"):
-            contract[f"past.{layer}.{part}"] = cache
-            contract[f"present.{layer}.{part}"] = cache
-        contract[f"attention_bias.{layer}"] = (None, None, None, None)
-        contract[f"query.{layer}"] = (None, None, a.heads * a.head_size)
+            inputs[f"past.{layer}.{part}"] = cache
+            outputs[f"present.{layer}.{part}"] = cache
+        inputs[f"attention_bias.{layer}"] = Value(TensorProto.FLOAT, (None, None, None, None))
+        outputs[f"query.{layer}"] = Value(TensorProto.FLOAT, (None, None, a.heads * a.head_size))
     for row in range(2 * a.layers + 1):
-        contract[f"residual.{row}"] = (None, None, a.hidden)
-    return contract
+        outputs[f"residual.{row}"] = Value(TensorProto.FLOAT, (None, None, a.hidden))
+    table = (a.context, a.head_size // 2)
+    return Contract(inputs, outputs, {"rope.cos": table, "rope.sin": table})
 
 
-def head_contract(a: Architecture) -> dict[str, tuple[int | None, ...]]:
-    """What the head's graph must offer."""
-    return {"residual": (1, None, a.hidden), "zero": (1, None, a.hidden), "logits": (1, None, a.vocabulary)}
+def head_contract(a: Architecture) -> Contract:
+    """What the head's graph must be."""
+    residual, logits = (Value(TensorProto.FLOAT, (1, None, size)) for size in (a.hidden, a.vocabulary))
+    return Contract({"residual": residual, "zero": residual}, {"logits": logits}, {})
 
 
-def _check_contract(folder: Path, name: str, model: ModelProto, expected: Mapping[str, tuple[int | None, ...]]) -> None:
-    found: dict[str, tuple[int | None, ...]] = {}
-    for value in (*model.graph.input, *model.graph.output):
-        dims = value.type.tensor_type.shape.dim
-        found[value.name] = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
-    for missing in expected.keys() - found.keys():
-        raise BundleError(folder, f"{name} has no {missing}")
-    for other in found.keys() - expected.keys():
-        raise BundleError(folder, f"{name} asks for {other}, which is not known")
-    for key, shape in expected.items():
-        if found[key] != shape:
-            raise BundleError(folder, f"{name} and the card disagree about the shape of {key}")
+def _check_parts(model: ModelProto) -> None:
+    _only(model, _IN_MODEL, "the model")
+    _only(model.graph, _IN_GRAPH, "the graph")
+    for node in model.graph.node:
+        _check_node(node)
 
 
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else []))
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _tensors(inner)
+def _check_node(node: NodeProto) -> None:
+    _only(node, _IN_NODE, "a node")
+    if node.op_type not in OPERATORS.get(node.domain, ()):
+        raise ValueError(f"uses the operator {node.domain[:50]!r} {node.op_type[:50]!r}, which is not known")
+    for attribute in node.attribute:
+        _only(attribute, _IN_ATTRIBUTE, "an attribute")
 
 
-def _check_tensor(folder: Path, name: str, tensor: TensorProto, weights: str, size: int) -> None:
-    if tensor.data_location != TensorProto.EXTERNAL:
+def _only(message: Any, known: frozenset[str], what: str) -> None:
+    for field, _ in message.ListFields():
+        if field.name not in known:
+            raise ValueError(f"has something in {what} that is not known ({field.name})")
+
+
+def _check_tensor(tensor: TensorProto, weights: str, size: int) -> None:
+    if tensor.data_location != TensorProto.EXTERNAL and not tensor.external_data:
         return
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    if entries.get("location") != weights:
-        raise BundleError(folder, f"{name} points at a file other than {weights}")
+    if len(entries) != len(tensor.external_data) or entries.keys() != _IN_PLACE:
+        raise ValueError("has a weight without a place")
+    if entries["location"] != weights:
+        raise ValueError(f"points at a file other than {weights}")
     try:
-        offset, length = int(entries.get("offset", "0")), int(entries["length"])
-    except (KeyError, ValueError) as error:
-        raise BundleError(folder, f"{name} has a weight without a place") from error
+        offset, length = int(entries["offset"]), int(entries["length"])
+    except ValueError as error:
+        raise ValueError("has a weight without a place") from error
     if offset < 0 or length < 0 or offset + length > size:
-        raise BundleError(folder, f"{name} has a weight outside of {weights}")
+        raise ValueError(f"has a weight outside of {weights}")
+
+
+def _check_contract(model: ModelProto, contract: Contract) -> None:
+    _check_values("input", {value.name: _value(value) for value in model.graph.input}, contract.inputs)
+    _check_values("output", {value.name: _value(value) for value in model.graph.output}, contract.outputs)
+    weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    for name, shape in contract.weights.items():
+        if weights.get(name) != shape:
+            raise ValueError(f"and the card disagree about the shape of {name}")
+
+
+def _check_values(what: str, found: Mapping[str, Value], expected: Mapping[str, Value]) -> None:
+    for missing in sorted(expected.keys() - found.keys()):
+        raise ValueError(f"has no {what} {missing}")
+    for other in sorted(found.keys() - expected.keys()):
+        raise ValueError(f"has an {what} {other[:100]!r}, which is not known")
+    for name, value in expected.items():
+        if found[name] != value:
+            raise ValueError(f"and the card disagree about the shape of {name}")
+
+
+def _value(value: ValueInfoProto) -> Value:
+    tensor = value.type.tensor_type
+    dims = tensor.shape.dim
+    return Value(tensor.elem_type, tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims))
