@@ -34,14 +34,17 @@ class ProviderReport:
 
 
 def choose_provider(choice: ProviderChoice) -> ProviderReport:
-    """The provider that will run. This bundle's graph has kernels for the CPU alone, so CUDA is never used."""
+    """The provider that will run. Bundles of this version have kernels for the CPU alone, so it is always that one."""
     if choice is ProviderChoice.CPU:
         return ProviderReport("cpu", "The CPU was asked for.")
-    if CUDA not in ort.get_available_providers():
-        return ProviderReport("cpu", "This onnxruntime was built without CUDA, so the CPU is used.")
-    return ProviderReport(
-        "cpu", "This bundle's attention and 8-bit matrices are in a form that only the CPU can run, so the CPU is used."
+    reason = (
+        "This model's attention and matrices are in a form that only the CPU can run, so the CPU is used."
+        if CUDA in ort.get_available_providers()
+        else "This onnxruntime was built without CUDA, so the CPU is used."
     )
+    if choice is ProviderChoice.CUDA:
+        logger.warning("CUDA was asked for. %s", reason)
+    return ProviderReport("cpu", reason)
 
 
 def open_session(path: Path, *, threads: int = 0) -> ort.InferenceSession:

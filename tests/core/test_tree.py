@@ -1,0 +1,122 @@
+"""The tree of steps, and the view that is resolved from it."""
+
+import numpy as np
+import pytest
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord
+from canopy_desktop.exploration.tree import Exploration
+from canopy_desktop.model.card import Architecture
+from tests.core.engine import plain_prompt
+
+GREEDY = DecodingSettings()
+
+
+def exploration(prompt: int = 3) -> Exploration:
+    made = Exploration(plain_prompt(range(prompt)))
+    made.prompt_slots.extend(range(prompt))
+    return made
+
+
+def step(
+    tree: Exploration, parent: int, token: int, source: int, by: ChosenBy = ChosenBy.GREEDY, settings=GREEDY
+) -> StepRecord:
+    record = StepRecord(
+        run_id=1,
+        node=tree.next_node(),
+        parent=parent,
+        position=len(tree.prompt.ids) + tree.depth(parent),
+        chosen=Candidate(token, 1.0, -0.1, 0.9),
+        rank=1,
+        chosen_by=by,
+        candidates=(),
+        vocabulary=10,
+        kept=10,
+        entropy_bits=1.0,
+        end_probability=0.0,
+        uniform=None,
+        settings=settings,
+        source=source,
+        ms=1.0,
+    )
+    tree.add(record)
+    return record
+
+
+def test_the_columns_of_a_node_are_those_of_the_tokens_before_it_and_its_own_once_it_was_fed() -> None:
+    tree = exploration()
+    first = step(tree, PROMPT_NODE, 5, source=2)
+    assert tree.slots(first.node).tolist() == [0, 1, 2]
+    second = step(tree, first.node, 6, source=3)
+    assert tree.slots(first.node).tolist() == [0, 1, 2, 3]
+    assert tree.slots(second.node).tolist() == [0, 1, 2, 3]
+    assert tree.slots(PROMPT_NODE).tolist() == [0, 1, 2]
+
+
+def test_branches_share_the_columns_up_to_their_fork() -> None:
+    tree = exploration()
+    first = step(tree, PROMPT_NODE, 5, source=2)
+    left = step(tree, first.node, 6, source=3)
+    step(tree, left.node, 7, source=4)
+    right = step(tree, first.node, 8, source=3, by=ChosenBy.PERSON)
+    step(tree, right.node, 9, source=20)
+    assert tree.slots(left.node).tolist() == [0, 1, 2, 3, 4]
+    assert tree.slots(right.node).tolist() == [0, 1, 2, 3, 20]
+    assert tree.token_ids(right.node) == [0, 1, 2, 5, 8]
+
+
+def test_the_way_forward_is_the_branch_that_was_visited_last() -> None:
+    tree = exploration()
+    first = step(tree, PROMPT_NODE, 5, source=2)
+    left = step(tree, first.node, 6, source=3)
+    right = step(tree, first.node, 8, source=3)
+    tree.go_to(PROMPT_NODE)
+    assert tree.tip(PROMPT_NODE) == right.node
+    tree.go_to(left.node)
+    assert tree.tip(PROMPT_NODE) == left.node
+
+
+def test_a_known_step_is_found_by_what_decided_and_not_by_what_a_person_chose() -> None:
+    tree = exploration()
+    step(tree, PROMPT_NODE, 5, source=2, by=ChosenBy.PERSON)
+    assert tree.child_decided_as(PROMPT_NODE, GREEDY) is None
+    decided = step(tree, PROMPT_NODE, 6, source=2)
+    assert tree.child_decided_as(PROMPT_NODE, DecodingSettings(max_tokens=3, seed=9)) is decided
+    assert tree.child_decided_as(PROMPT_NODE, DecodingSettings(temperature=1.0)) is None
+    assert tree.child_with_token(PROMPT_NODE, 5) is not None
+
+
+def test_a_step_must_be_the_next_one() -> None:
+    tree = exploration()
+    record = step(tree, PROMPT_NODE, 5, source=2)
+    with pytest.raises(ValueError, match="does not follow"):
+        tree.add(record)
+
+
+def test_slots_of_a_store_are_never_those_of_the_one_before() -> None:
+    shape = Architecture(
+        layers=1, heads=1, kv_heads=1, head_size=2, hidden=2, feed_forward=2, vocabulary=3, context=9,
+        rope_base=1e4, epsilon=1e-5,
+    )  # fmt: skip
+    store = ColumnStore(shape)
+    old = store.prepare(3).commit()
+    new = store.successor().prepare(2).commit()
+    assert not set(old) & set(new)
+    with pytest.raises(LookupError):
+        store.successor().residuals(np.array(old), 0)
+
+
+def test_columns_come_back_in_the_order_asked_for_across_blocks() -> None:
+    shape = Architecture(
+        layers=1, heads=1, kv_heads=1, head_size=2, hidden=2, feed_forward=2, vocabulary=3, context=999,
+        rope_base=1e4, epsilon=1e-5,
+    )  # fmt: skip
+    store, slots = ColumnStore(shape), []
+    for count in (5, *[1] * 70, 3):
+        pending = store.prepare(count)
+        first = len(slots)
+        pending.residual(0)[:] = np.arange(first, first + count)[:, None]
+        slots.extend(pending.commit())
+    asked = np.array([slots[i] for i in (0, 1, 4, 5, 6, 60, 74, 75, 77, 2)])
+    assert store.residuals(asked, 0)[:, 0].tolist() == [0, 1, 4, 5, 6, 60, 74, 75, 77, 2]
