@@ -157,12 +157,13 @@ def test_without_a_template_there_is_no_chat(panel: PromptPanel) -> None:
 
 
 def test_an_empty_prompt_offers_examples_and_a_chosen_one_is_typed(panel: PromptPanel, qtbot: QtBot) -> None:
-    assert panel._below.currentWidget() is panel._first_examples
+    assert panel._first_examples.isVisible()
     example = next(example for example in load_examples(resources() / "examples.toml") if example.chat)
     with qtbot.waitSignal(panel.changed):
         panel._examples.example_chosen.emit(example)
     assert panel.request() == PromptRequest(text=example.prompt, chat=True)
-    assert panel._below.currentWidget() is panel._preview
+    assert panel._preview.isVisible()
+    assert not panel._first_examples.isVisible()
 
 
 @pytest.mark.parametrize(

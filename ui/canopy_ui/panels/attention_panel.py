@@ -13,19 +13,18 @@ from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.matrix_axes import axis_text
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import percent
+from canopy_ui.widgets.panel import Panel
 
 
-class AttentionPanel(QWidget):
+class AttentionPanel(Panel):
     """Layer and head, the matrix, and the value under the mouse."""
 
     head_selected = Signal(int, int)  # layer, head
     hide_first_toggled = Signal(bool)
     position_selected = Signal(object)  # int
-    title_changed = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._title = ""
         self._view: AttentionView | None = None
         self._pending = False
         self._cell: tuple[int, int] | None = None
@@ -68,10 +67,6 @@ class AttentionPanel(QWidget):
         self._layout.setContentsMargins(theme.px(12), theme.px(6), theme.px(12), theme.px(8))
         self._layout.setSpacing(theme.px(4))
         self._value.setFixedHeight(theme.px(20))
-
-    def title(self) -> str:
-        """What the dock says beside its name."""
-        return self._title
 
     def set_model(self, layers: int, heads: int) -> None:
         """Say what can be chosen, counted from 0."""
@@ -149,7 +144,10 @@ class AttentionPanel(QWidget):
         if self._cell is not None and max(self._cell) < view.reading.values.shape[0]:
             return self._of_cell(view, *self._cell)
         row = None if view.selected is None else view.selected // view.reading.cell
-        if row is None or row >= view.reading.values.shape[0] or np.isnan(view.reading.values[row]).all():
+        if view.selected is not None and view.selected >= view.reading.length:
+            name = axis_text(view, view.selected) or str(view.selected)
+            return self.tr("{token}: not read by the model yet, it is the newest").format(token=name)
+        if row is None or np.isnan(view.reading.values[row]).all():
             return ""
         return self.tr("most: {link}").format(
             link=self._of_cell(view, row, int(np.nanargmax(view.reading.values[row])))
@@ -188,8 +186,3 @@ class AttentionPanel(QWidget):
     def _on_cell_hovered(self, cell: object) -> None:
         self._cell = cell if isinstance(cell, tuple) else None
         self._show_value()
-
-    def _set_title(self, title: str) -> None:
-        if title != self._title:
-            self._title = title
-            self.title_changed.emit(title)

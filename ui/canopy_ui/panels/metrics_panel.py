@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import MetricsView
@@ -11,18 +10,16 @@ from canopy_ui.theme import Theme
 from canopy_ui.widgets.figure import Figure
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.numbers import UNKNOWN, byte_size, grouped, milliseconds, rate
+from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.tall_scroll import TallScroll
 from canopy_ui.widgets.time_plot import TimePlot
 
 
-class MetricsPanel(QWidget):
+class MetricsPanel(Panel):
     """Times, speeds and sizes that were measured on this machine."""
-
-    title_changed = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._title = ""
         self._view: MetricsView | None = None
         self._ttft = Figure(self.tr("first token (TTFT)"), self.tr("From Run to the first chosen token"), "888 ms")
         self._tpot = Figure(
@@ -46,6 +43,7 @@ class MetricsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(TallScroll(strip))
         self.set_theme(theme)
+        self._set_title(self.tr("measured on this machine"))
         self._show()
 
     def set_theme(self, theme: Theme) -> None:
@@ -55,10 +53,6 @@ class MetricsPanel(QWidget):
             figure.set_theme(theme)
         self._flow.setContentsMargins(theme.px(16), theme.px(4), theme.px(16), theme.px(4))
         self._flow.set_gaps(theme.px(24), theme.px(8))
-
-    def title(self) -> str:
-        """What the dock says beside its name."""
-        return self._title
 
     def set_metrics(self, view: MetricsView | None) -> None:
         """Show these figures; None: nothing has run."""
@@ -74,7 +68,6 @@ class MetricsPanel(QWidget):
             for figure in self._figures():
                 figure.set_value(UNKNOWN)
             self._plot.set_times(np.empty(0, np.float32))
-            self._set_title(self.tr("measured on this machine while it generates"))
             return
         self._ttft.set_value(milliseconds(view.ttft_ms))
         self._tpot.set_value(self._spread(view))
@@ -91,7 +84,6 @@ class MetricsPanel(QWidget):
         )
         self._memory.set_value(byte_size(view.memory_bytes))
         self._plot.set_times(view.step_ms)
-        self._set_title(self._steps(view))
 
     def _spread(self, view: MetricsView) -> str:
         if view.tpot_ms_median is None or view.tpot_ms_p95 is None:
@@ -102,11 +94,3 @@ class MetricsPanel(QWidget):
 
     def _per_second(self, tokens: float | None) -> str:
         return UNKNOWN if tokens is None else self.tr("{rate} tokens/s").format(rate=rate(tokens))
-
-    def _steps(self, view: MetricsView) -> str:
-        return self.tr("{count} steps").format(count=grouped(view.step_ms.size)) if view.step_ms.size else ""
-
-    def _set_title(self, title: str) -> None:
-        if title != self._title:
-            self._title = title
-            self.title_changed.emit(title)

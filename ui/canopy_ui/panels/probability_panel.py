@@ -12,20 +12,19 @@ from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import percent
+from canopy_ui.widgets.panel import Panel
 
 FEWEST_BARS, MOST_BARS = 10, 50
 
 
-class ProbabilityPanel(QWidget):
+class ProbabilityPanel(Panel):
     """Bars over the whole vocabulary, or the same as a table."""
 
     branch_requested = Signal(object)  # (parent node, token id)
     shown_changed = Signal(int)
-    title_changed = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._title = ""
         self._view: DistributionView | None = None
         self._chart = BarChart(theme)
         self._chart.token_picked.connect(self._on_token_picked)
@@ -71,10 +70,6 @@ class ProbabilityPanel(QWidget):
         for control in (self._shown, self._as_table):
             control.setFont(theme.font(13))
 
-    def title(self) -> str:
-        """What the dock says beside its name."""
-        return self._title
-
     def set_shown(self, count: int) -> None:
         """Show that so many tokens are drawn, without asking for it."""
         self._shown.blockSignals(True)
@@ -108,8 +103,3 @@ class ProbabilityPanel(QWidget):
     def _on_token_picked(self, token_id: int) -> None:
         if self._view is not None and self._view.parent is not None:
             self.branch_requested.emit((self._view.parent, token_id))
-
-    def _set_title(self, title: str) -> None:
-        if title != self._title:
-            self._title = title
-            self.title_changed.emit(title)

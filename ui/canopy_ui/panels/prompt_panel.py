@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
@@ -16,6 +16,7 @@ from canopy_ui.widgets.examples import Example, load_examples
 from canopy_ui.widgets.examples_button import ExamplesButton
 from canopy_ui.widgets.examples_list import ExamplesList
 from canopy_ui.widgets.numbers import grouped, hexadecimal
+from canopy_ui.widgets.panel import Panel, Shrinkable
 from canopy_ui.widgets.prompt_edit import PromptEdit
 from canopy_ui.widgets.segmented import Segmented
 from canopy_ui.widgets.system_form import SystemForm
@@ -25,7 +26,7 @@ from canopy_ui.widgets.token_preview import TokenPreview, lost_at_end
 COMPLETE, CHAT = 0, 1
 
 
-class PromptPanel(QWidget):
+class PromptPanel(Panel):
     """Text, mode, tokens while typing, and the two buttons that begin."""
 
     run_clicked = Signal()
@@ -33,11 +34,9 @@ class PromptPanel(QWidget):
     submitted = Signal(object)  # (PromptRequest, DecodingSettings, play): begin anew, asked for with Ctrl+Return
     changed = Signal()
     settings_changed = Signal(object)  # DecodingSettings
-    title_changed = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._title = ""
         self._running = False
         self._startable = False
         self._mode = Segmented((self.tr("Complete"), self.tr("Chat")), self.tr("Kind of prompt"))
@@ -79,10 +78,6 @@ class PromptPanel(QWidget):
         self._buttons.setSpacing(theme.px(8))
         self._fold.setFont(theme.font(13))
         self._examples.setFont(theme.font(13))
-
-    def title(self) -> str:
-        """What the dock says beside its name."""
-        return self._title
 
     def request(self) -> PromptRequest:
         """What is typed now."""
@@ -150,16 +145,14 @@ class PromptPanel(QWidget):
         row = QHBoxLayout()
         row.addWidget(self._count, 1)
         row.addWidget(self._examples)
-        content = QWidget()
+        content = Shrinkable()
         self._inner = QVBoxLayout(content)
         self._inner.addWidget(self._mode)
-        self._inner.addWidget(self._text, 2)
+        self._inner.addWidget(self._text, 1)
         self._inner.addWidget(self._system)
         self._inner.addLayout(row)
-        self._below = QStackedWidget()
-        self._below.addWidget(self._preview)
-        self._below.addWidget(self._first_examples)
-        self._inner.addWidget(self._below, 3)
+        self._inner.addWidget(self._preview, 2)
+        self._inner.addWidget(self._first_examples, 2)
         self._inner.addWidget(self._fold)
         self._inner.addWidget(self._decoding)
         self._buttons = QHBoxLayout()
@@ -222,7 +215,9 @@ class PromptPanel(QWidget):
 
     def _show_below(self) -> None:
         """The tokens; examples where nothing is typed."""
-        self._below.setCurrentWidget(self._preview if self._text.text() else self._first_examples)
+        typed = bool(self._text.text())
+        self._preview.setVisible(typed)
+        self._first_examples.setVisible(not typed)
 
     def _on_mode_chosen(self) -> None:
         self._show_mode()
@@ -247,8 +242,3 @@ class PromptPanel(QWidget):
                 text=example.prompt, chat=example.chat, system=request.system, system_text=request.system_text
             )
         )
-
-    def _set_title(self, title: str) -> None:
-        if title != self._title:
-            self._title = title
-            self.title_changed.emit(title)

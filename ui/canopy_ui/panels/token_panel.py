@@ -14,20 +14,19 @@ from canopy_ui.widgets.legend import Legend
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.numbers import grouped
+from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.progress_line import ProgressLine
 from canopy_ui.widgets.token_text import TokenText
 
 
-class TokenPanel(QWidget):
+class TokenPanel(Panel):
     """The centre of the window."""
 
     position_selected = Signal(object)  # int, or None: follow the newest
     hovered = Signal(object)  # int, or None
-    title_changed = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._title = ""
         self._message = ""
         self._view = WindowView()
         self._text = TokenText(theme)
@@ -54,10 +53,6 @@ class TokenPanel(QWidget):
         layout = self._foot.layout()
         if layout is not None:
             layout.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), theme.px(10))
-
-    def title(self) -> str:
-        """What the dock says beside its name."""
-        return self._title
 
     def set_view(self, view: WindowView) -> None:
         """Show this text, and its selected token."""
@@ -117,11 +112,6 @@ class TokenPanel(QWidget):
 
     def _invitation(self) -> str:
         return self.tr("Type a prompt and press Run: the text appears here, one token at a time.")
-
-    def _set_title(self, title: str) -> None:
-        if title != self._title:
-            self._title = title
-            self.title_changed.emit(title)
 
 
 def _is_generated(chip: Chip) -> bool:

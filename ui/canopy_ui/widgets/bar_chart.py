@@ -269,7 +269,8 @@ class BarChart(QAbstractScrollArea):
         rows = len(self._view.bars) if self._view else 0
         room = self.viewport().height() - self._top()
         least, most = self._theme.px(21), self._theme.px(27)
-        self._row_height = min(max(room // (rows + 1), least), most)
+        in_sight = min(max(room // least, 2), rows + 1)  # the others included
+        self._row_height = min(max(room // in_sight, least), most)
         bar = self.verticalScrollBar()
         bar.setRange(0, max(0, rows * self._row_height - self._rows_height()))
         bar.setPageStep(max(1, self._rows_height()))
