@@ -20,7 +20,6 @@ import psutil
 from PySide6.QtCore import QEvent, QEventLoop, QObject, Qt, QTimer, Slot
 from PySide6.QtWidgets import QApplication
 
-from canopy_desktop.commands.measure import peak_memory_bytes
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.view import MetricsView
@@ -131,6 +130,8 @@ def main() -> None:
     for context in (int(part) for part in wanted.contexts.split(",")):
         result[f"at_{context}_tokens"] = _full_speed(probe, context, wanted.tokens)
     result["pause_ms"] = _pause(probe)
+    from canopy_desktop.commands.measure import peak_memory_bytes  # not above: the window does not wait for the engine
+
     result["peak_memory_mb"] = round(peak_memory_bytes() / 1e6, 1)
     window.close()
     QApplication.processEvents()

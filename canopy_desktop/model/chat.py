@@ -16,7 +16,6 @@ from enum import Enum
 from itertools import accumulate
 
 from canopy_desktop.errors import TemplateError
-from canopy_desktop.model.template_sandbox import TemplateSandbox
 from canopy_desktop.model.tokenizer import LostByte, Tokenizer, without_surrogates
 
 ROLES = ("system", "user", "assistant")
@@ -79,6 +78,8 @@ class ChatTemplate:
         """`special_tokens`: variables such as `bos_token`. Raises `TemplateError` if `source` is no template."""
         self.source = source
         self._special_tokens = dict(special_tokens or {})
+        from canopy_desktop.model.template_sandbox import TemplateSandbox  # jinja2, which the window does not wait for
+
         self._sandbox = TemplateSandbox(source)
         self._default, self._block = self._find_default()
 

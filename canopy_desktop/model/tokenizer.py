@@ -9,11 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import tokenizers
+from typing import TYPE_CHECKING
 
 from canopy_desktop.errors import BundleError, UsageError
-from canopy_desktop.model.tokenizer_build import byte_alphabet
+from canopy_desktop.model.byte_alphabet import byte_alphabet
+
+if TYPE_CHECKING:  # the window's types need no tokenizer, and it shall not wait for one
+    import tokenizers
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -51,7 +53,7 @@ class Tokenizer:
         """`inner` is owned from now on, and must not be changed."""
         added = inner.get_added_tokens_decoder()
         self._with_special = inner
-        self._plain = tokenizers.Tokenizer(inner.model)  # shares the vocabulary, costs no memory
+        self._plain = type(inner)(inner.model)  # shares the vocabulary, costs no memory
         if inner.pre_tokenizer is not None:
             self._plain.pre_tokenizer = inner.pre_tokenizer
         self._plain.add_tokens([token for token in added.values() if not token.special])
@@ -66,6 +68,8 @@ class Tokenizer:
     @classmethod
     def open(cls, path: Path) -> Tokenizer:
         """Open a tokenizer.json. Raises `BundleError`."""
+        import tokenizers
+
         try:
             return cls(tokenizers.Tokenizer.from_str(path.read_text("utf-8")))
         except OSError as error:

@@ -9,7 +9,6 @@ a token.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from gguf import GGUFReader
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from canopy_desktop.errors import SourceError
+from canopy_desktop.model.byte_alphabet import byte_alphabet
 
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 _PRE_TOKENIZERS = frozenset({"smollm"})
@@ -94,14 +94,6 @@ def build_tokenizer_json(fields: GgufTokenizerFields) -> str:
         elif kind == USER_DEFINED:
             tokenizer.add_tokens([AddedToken(text, normalized=False, special=False)])
     return tokenizer.to_str()
-
-
-@cache
-def byte_alphabet() -> dict[str, int]:
-    """The printable character that stands for each byte in a byte-level vocabulary (GPT-2's encoder.py)."""
-    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
 def _pre_tokenizers(fields: GgufTokenizerFields) -> list[pre_tokenizers.PreTokenizer]:
