@@ -46,9 +46,9 @@ class Architecture:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 < value <= MAX_SIZE:
-                raise ValueError(f"{field.name} must be above 0, up to {MAX_SIZE}, not {value:.6g}")
+                raise ValueError(f"{field.name} must be above 0, up to {MAX_SIZE}")
         if self.layers > MAX_LAYERS:
-            raise ValueError(f"{self.layers} layers are more than {MAX_LAYERS}")
+            raise ValueError(f"layers must be up to {MAX_LAYERS}")
         if self.heads % self.kv_heads or self.head_size % 2:
             raise ValueError("heads must be a multiple of kv_heads, and head_size even")
 
@@ -149,9 +149,15 @@ class _Fields:
     def number(self, key: str) -> float:
         """A finite number."""
         value = self.value(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, int | float) or isinstance(value, bool):
             raise ValueError(f"{key} is not a number")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise ValueError(f"{key} is not finite")
+        return number
 
     def whole(self, key: str) -> int:
         """A whole number."""
