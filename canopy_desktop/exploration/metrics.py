@@ -33,11 +33,11 @@ class MetricsLog:
     """
 
     def __init__(self) -> None:
-        self.footprint = Footprint()
-        self._clear(context=0)
+        self.context = 0  # positions that there are
+        self._clear()
 
-    def _clear(self, *, context: int) -> None:
-        self._context = context
+    def _clear(self) -> None:
+        self.footprint = Footprint()
         self._prefilled = 0
         self._prefill_ms = 0.0
         self._ttft_ms: float | None = None
@@ -45,14 +45,14 @@ class MetricsLog:
 
     def clear(self) -> None:
         """Forget the run; what the engine keeps is forgotten with it."""
-        self.footprint = Footprint()
-        self._clear(context=self._context)
+        self._clear()
 
     def add(self, event: GenerationEvent) -> None:
         """Take note of an event. A step that was taken before must not be added again."""
         match event:
             case PromptAccepted():
-                self._clear(context=event.context)
+                self._clear()
+                self.context = event.context
             case PrefillProgress():
                 self._prefilled, self._prefill_ms = event.done, event.ms
             case StepRecord() if event.chosen_by is not ChosenBy.PERSON:
@@ -73,7 +73,7 @@ class MetricsLog:
             tokens_per_s=_per_second(steps.size, float(steps.sum())),
             prefill_tokens_per_s=_per_second(self._prefilled, self._prefill_ms),
             context_used=context_used,
-            context=self._context,
+            context=self.context,
             cache_bytes=self.footprint.cache_bytes,
             columns_bytes=self.footprint.columns_bytes,
             memory_bytes=memory_bytes,

@@ -42,6 +42,16 @@ def test_a_run_shows_prompt_and_generated_text(driver: Driver) -> None:
     assert driver.metrics.context_used == 6  # the last token has not passed through the model
 
 
+def test_a_run_may_begin_the_moment_the_model_is_there(qtbot: QtBot) -> None:
+    driver = Driver(qtbot, ScriptedSession())
+    driver.controller.model_opened.connect(driver.controller.run)
+    driver.open()
+    assert driver.controller.state.phase is RunPhase.PREFILLING
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefg"
+    driver.controller.shutdown()
+
+
 def test_running_again_after_the_end_goes_on_from_there(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)

@@ -52,6 +52,10 @@ class Chronicle:
         """Whether no reading is awaited."""
         return self._plan.idle
 
+    def set_context(self, context: int) -> None:
+        """How many positions the model has."""
+        self._metrics.context = context
+
     def clear(self) -> None:
         """Forget everything."""
         self.exploration = self._resolver = None

@@ -212,9 +212,10 @@ class Controller(QObject):
         size = session.card.architecture
         layer, head = min(self.selection.layer, size.layers - 1), min(self.selection.head, size.heads - 1)
         self.select_head(layer, head)
+        self._chronicle.set_context(size.context)
         self.draft.open(session)
-        self.model_opened.emit(session)
         self._enter(self._waiting_phase())
+        self.model_opened.emit(session)
 
     @Slot(object)
     def _on_worker_load_failed(self, error: Exception) -> None:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from canopy_ui.icons import Sign, icon
 from canopy_ui.theme import Theme
+
+SMALLEST = QSize(300, 130)  # a panel that needs more than this can be scrolled
 
 
 class Dock(QDockWidget):
@@ -24,7 +37,7 @@ class Dock(QDockWidget):
         body.setProperty("look", "dock-body")
         layout = QVBoxLayout(body)
         layout.setContentsMargins(1, 0, 1, 1)
-        layout.addWidget(panel)
+        layout.addWidget(PanelArea(panel))
         self.setWidget(body)
 
     @Slot(str)
@@ -43,6 +56,43 @@ class Dock(QDockWidget):
     @Slot()
     def _on_float_clicked(self) -> None:
         self.setFloating(not self.isFloating())
+
+
+class PanelArea(QScrollArea):
+    """Scrolls where the dock is too small for its panel, so that large text never makes the window too large."""
+
+    def __init__(self, panel: QWidget) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._panel = panel
+        self.setWidget(panel)
+        panel.installEventFilter(self)
+
+    def sizeHint(self) -> QSize:
+        return self._panel.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        return self._panel.minimumSizeHint().boundedTo(SMALLEST)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._fit()
+        super().resizeEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.LayoutRequest:
+            self._fit()
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def _fit(self) -> None:
+        """Not `setWidgetResizable`: that scrolls as soon as there is less than the preferred height."""
+        room, least = self.maximumViewportSize(), self._panel.minimumSizeHint()
+        if least.width() > room.width():
+            room.setHeight(room.height() - self.horizontalScrollBar().sizeHint().height())
+        if least.height() > room.height():
+            room.setWidth(room.width() - self.verticalScrollBar().sizeHint().width())
+        self._panel.resize(room.expandedTo(least))
 
 
 class TitleBar(QFrame):
@@ -86,7 +136,7 @@ class TitleBar(QFrame):
             button.setFixedSize(theme.px(22), theme.px(22))
         self._elide()
 
-    def resizeEvent(self, event: object) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         self._elide()
 
     def _elide(self) -> None:

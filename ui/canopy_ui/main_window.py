@@ -242,6 +242,8 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(self._titled(state))
 
     def _titled(self, state: RunState) -> str:
+        if state.phase is RunPhase.LOADING:
+            return self.tr("Canopy – loading")
         if not state.prompt_tokens:
             return "Canopy"
         return self.tr("Canopy – {prompt} + {generated} tokens").format(

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QComboBox, QLabel, QMenu, QPushButton, QSizePolicy
 from canopy_desktop.settings import SPEEDS_MS
 from canopy_ui.actions import Command
 from canopy_ui.icons import Sign, icon
+from canopy_ui.shrinking_row import ShrinkingRow
 from canopy_ui.state import RunState
 from canopy_ui.theme import Theme
 
@@ -66,15 +67,16 @@ class Transport(QToolBar):
         self._status.setProperty("look", "secondary")
         self._status.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._status.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self._view = QPushButton(self.tr("&View"))
+        self._view = QPushButton(self.tr("View"))
+        self._view.setShortcut("Alt+V")
+        self._view.setToolTip(self.tr("Panels, colours, size of text and help (Alt+V)"))
         self._view.setMenu(view_menu)
-        shown = {
-            widget: self.addWidget(widget)
-            for widget in (self._brand, self._model, self._provider, *self._buttons.values(), self._speed, self._status)
-        }
-        self._provider_shown = shown[self._provider]
-        self._provider_shown.setVisible(False)
-        self.addWidget(self._view)
+        self._row = ShrinkingRow(
+            (self._brand, self._model, self._provider, *self._buttons.values(), self._speed, self._status, self._view),
+            expendable=(self._brand, self._status, self._model, self._provider, self._speed),
+        )
+        self._row.set_wanted(self._provider, False)
+        self.addWidget(self._row)
         self._busy = False
         self.set_theme(theme)
 
@@ -89,6 +91,7 @@ class Transport(QToolBar):
         self._speed.setMinimumHeight(theme.px(30))
         self._status.setContentsMargins(theme.px(8), 0, theme.px(10), 0)
         self._show_run_sign()
+        self._row.set_spacing(theme.px(6))
 
     def set_model(self, session: ModelSession) -> None:
         """Name the model and the provider that really runs it."""
@@ -105,11 +108,13 @@ class Transport(QToolBar):
         self._provider.setText(session.provider.name.upper())
         self._provider.setToolTip(session.provider.reason)
         self._provider.setAccessibleDescription(session.provider.reason)
-        self._provider_shown.setVisible(True)
+        self._row.set_wanted(self._provider, True)
 
     def set_state(self, state: RunState, words: str) -> None:
         """Run turns into Pause while the model is at work."""
-        self._status.setText(words)
+        if words != self._status.text():
+            self._status.setText(words)
+            self._row.fit()
         if state.busy != self._busy:
             self._busy = state.busy
             self._show_run_sign()

@@ -1,0 +1,207 @@
+"""The whole window, with a scripted model on real threads."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop import settings
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.errors import PromptTooLongError
+from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.settings import Preferences
+from canopy_ui.actions import SPECS, Command
+from canopy_ui.controller import Controller
+from canopy_ui.main_window import MainWindow
+from canopy_ui.opening import opener_of
+from canopy_ui.program import make_application
+from canopy_ui.state import RunPhase
+from tests.support import scripted
+from tests.support.driving import PATIENCE_MS, PREFERENCES
+from tests.support.scripted import ScriptedSession
+
+MakeWindow = Callable[..., MainWindow]
+
+
+@pytest.fixture
+def session() -> ScriptedSession:
+    return ScriptedSession()
+
+
+@pytest.fixture
+def kept() -> list[Preferences]:
+    """What windows asked to remember."""
+    return []
+
+
+@pytest.fixture
+def make_window(qtbot: QtBot, session: ScriptedSession, kept: list[Preferences]) -> Iterator[MakeWindow]:
+    make_application()
+    windows: list[MainWindow] = []
+
+    def make(preferences: Preferences = PREFERENCES) -> MainWindow:
+        controller = Controller(scripted.opener_of(session), preferences)
+        window = MainWindow(controller, preferences, kept.append)
+        windows.append(window)
+        window.show()
+        with qtbot.waitSignal(controller.model_opened, timeout=PATIENCE_MS):
+            controller.open()
+        return window
+
+    yield make
+    session.sequence.gate.set()
+    for window in windows:
+        if window.isVisible():
+            window.close()
+        window.deleteLater()
+
+
+@pytest.fixture
+def window(make_window: MakeWindow) -> MainWindow:
+    return make_window()
+
+
+def title_becomes(qtbot: QtBot, window: MainWindow, title: str) -> None:
+    qtbot.waitUntil(lambda: window.windowTitle() == title, timeout=PATIENCE_MS)
+
+
+def test_a_first_start_has_five_docks_and_a_prompt_to_run(window: MainWindow) -> None:
+    docks = window.findChildren(QDockWidget)
+    assert {dock.objectName() for dock in docks} == {"prompt", "tokens", "probabilities", "attention", "metrics"}
+    assert all(dock.isVisible() for dock in docks)
+    assert window.centralWidget() is None
+    assert window.commands[Command.RUN].isEnabled()
+    assert not window.commands[Command.STOP].isEnabled()
+    assert not window.commands[Command.BACK].isEnabled()
+
+
+def test_run_generates_and_the_title_counts(window: MainWindow, qtbot: QtBot) -> None:
+    window.commands[Command.RUN].trigger()
+    title_becomes(qtbot, window, "Canopy – 3 + 4 tokens")
+    window.commands[Command.BACK].trigger()
+    title_becomes(qtbot, window, "Canopy – 3 + 3 tokens")
+    window.commands[Command.STEP].trigger()
+    title_becomes(qtbot, window, "Canopy – 3 + 4 tokens")
+    window.commands[Command.RESET].trigger()
+    title_becomes(qtbot, window, "Canopy")
+
+
+def test_the_keyboard_drives_the_run(window: MainWindow, qtbot: QtBot) -> None:
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=PATIENCE_MS)
+    qtbot.keyClick(window, Qt.Key.Key_F10)
+    title_becomes(qtbot, window, "Canopy – 3 + 1 tokens")
+    qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    title_becomes(qtbot, window, "Canopy – 3 + 4 tokens")
+    qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    title_becomes(qtbot, window, "Canopy")
+
+
+def test_run_becomes_pause_while_the_model_is_at_work(
+    window: MainWindow, session: ScriptedSession, qtbot: QtBot
+) -> None:
+    run = window.commands[Command.RUN]
+    session.sequence.gate.clear()
+    run.trigger()
+    assert run.text() == "Pause"
+    window.commands[Command.STOP].trigger()
+    qtbot.waitUntil(lambda: run.text() == "Run", timeout=PATIENCE_MS)
+
+
+def test_typing_counts_the_tokens_at_once(window: MainWindow) -> None:
+    window.prompt.set_prompt(PromptRequest(text="hello"))
+    assert window.docks["prompt"].subtitle() == "5 tokens"
+
+
+def test_a_prompt_that_is_too_long_is_told_in_the_window(window: MainWindow, qtbot: QtBot) -> None:
+    window.report(PromptTooLongError(400, 300))
+    assert any("400" in label.text() for label in window.tokens.findChildren(QLabel))
+
+
+def test_closing_remembers_what_was_set(make_window: MakeWindow, kept: list[Preferences], qtbot: QtBot) -> None:
+    window = make_window()
+    window.prompt.set_prompt(PromptRequest(text="another"))
+    window.commands[Command.ZOOM_IN].trigger()
+    window.docks["metrics"].close()
+    window.close()
+    assert kept[0].prompt.text == "another"
+    assert kept[0].zoom == 110
+    again = make_window(kept[0])
+    assert not again.docks["metrics"].isVisible()
+    assert again.docks["tokens"].isVisible()
+    again.commands[Command.RESET_LAYOUT].trigger()
+    assert again.docks["metrics"].isVisible()
+
+
+@pytest.mark.parametrize("layout", [b"", b"broken", b"\x00" * 500])
+def test_a_broken_layout_starts_with_the_default_one(make_window: MakeWindow, layout: bytes) -> None:
+    window = make_window(replace(PREFERENCES, geometry=layout, docks=layout))
+    assert all(dock.isVisible() for dock in window.docks.values())
+
+
+def test_closing_in_the_middle_of_a_pass_ends_cleanly(
+    window: MainWindow, session: ScriptedSession, qtbot: QtBot
+) -> None:
+    session.sequence.gate.clear()
+    window.commands[Command.RUN].trigger()
+    assert session.sequence.waiting.wait(5)
+    window.close()
+    assert not window.isVisible()
+
+
+def test_every_panel_is_closed_and_shown_again_by_the_view_menu(window: MainWindow) -> None:
+    for dock in window.docks.values():
+        dock.toggleViewAction().trigger()
+        assert not dock.isVisible()
+        dock.toggleViewAction().trigger()
+        assert dock.isVisible()
+
+
+@pytest.mark.parametrize("theme", settings.THEMES)
+@pytest.mark.parametrize("zoom", [80, 100, 250])
+def test_every_look_paints_and_fits_a_projector(make_window: MakeWindow, theme: str, zoom: int, qtbot: QtBot) -> None:
+    window = make_window(replace(PREFERENCES, theme=theme, zoom=zoom))
+    window.commands[Command.RUN].trigger()
+    title_becomes(qtbot, window, "Canopy – 3 + 4 tokens")
+    image = window.grab().toImage()
+    assert len({image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}) > 10
+    least = window.minimumSizeHint()
+    assert least.width() <= 1280
+    assert least.height() <= 720
+
+
+def test_at_normal_size_the_window_fits_the_smallest_screens(window: MainWindow) -> None:
+    least = window.minimumSizeHint()
+    assert least.width() <= 1024
+    assert least.height() <= 700
+
+
+def test_every_button_has_a_name_for_a_screen_reader(window: MainWindow) -> None:
+    for button in window.findChildren(QPushButton):
+        assert button.accessibleName() or button.text(), button
+
+
+def test_no_two_commands_share_a_key() -> None:
+    keys = [key for spec in SPECS for key in spec.keys]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_real_model_generates_in_the_real_window(built_model: Path, qtbot: QtBot, kept: list[Preferences]) -> None:
+    make_application()
+    preferences = replace(Preferences(), decoding=DecodingSettings(max_tokens=8))
+    controller = Controller(opener_of(str(built_model), "cpu"), preferences)
+    window = MainWindow(controller, preferences, kept.append)
+    window.show()
+    with qtbot.waitSignal(controller.model_opened, timeout=60_000):
+        controller.open()
+    window.commands[Command.RUN].trigger()
+    qtbot.waitUntil(lambda: controller.state.phase is RunPhase.FINISHED, timeout=60_000)
+    assert window.windowTitle() == "Canopy – 14 + 8 tokens"
+    with qtbot.waitSignal(controller.settled, timeout=60_000):
+        controller.select_head(3, 4)
+    window.close()
+    window.deleteLater()

@@ -1,0 +1,150 @@
+"""What is asked of the reader, and when."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import pytest
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord
+from canopy_desktop.exploration.tree import Exploration
+from canopy_desktop.exploration.view import AttentionReading, Selection
+from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
+from canopy_ui.reader import AttentionRequest, ReadingRequest, ReadingResult, SurprisalRequest
+from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan
+
+T = TypeVar("T", AttentionRequest, SurprisalRequest)
+LOOK = Selection(layer=1, head=2)
+
+
+def exploration(length: int) -> Exploration:
+    ids = tuple(range(length))
+    made = Exploration(TemplatedPrompt("x" * length, ids, (PromptPart("completion", "x" * length, ids),), ()))
+    made.prompt_slots.extend(range(length))
+    return made
+
+
+def step(node: int, parent: int, source: int) -> StepRecord:
+    chosen = Candidate(1, 0.0, 0.0, 1.0)
+    return StepRecord(
+        run_id=1,
+        node=node,
+        parent=parent,
+        position=3 + node,
+        chosen=chosen,
+        rank=1,
+        chosen_by=ChosenBy.GREEDY,
+        candidates=(chosen,),
+        vocabulary=9,
+        kept=9,
+        entropy_bits=0.0,
+        end_probability=0.0,
+        uniform=None,
+        settings=DecodingSettings(),
+        source=source,
+        ms=1.0,
+    )
+
+
+def one(plan: Sequence[ReadingRequest], kind: type[T]) -> T | None:
+    found = [wish for wish in plan if isinstance(wish, kind)]
+    return found[0] if found else None
+
+
+def answer(request: AttentionRequest) -> ReadingResult:
+    length = request.slots.size
+    values = np.tril(np.ones((length, length), np.float32))
+    return ReadingResult(
+        request=request,
+        value=AttentionReading(
+            layer=request.layer, head=request.head, hide_first=False, length=length, cell=1, values=values
+        ),
+    )
+
+
+def test_the_same_attention_is_not_asked_for_twice() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    assert (wish.layer, wish.head, wish.slots.tolist()) == (1, 2, [0, 1, 2])
+    assert one(plan.wishes(made, LOOK, 0.1, busy=False), AttentionRequest) is None
+    assert plan.take(answer(wish), 0.2)
+    assert one(plan.wishes(made, LOOK, 0.3, busy=False), AttentionRequest) is None
+
+
+def test_while_one_attention_is_read_only_the_newest_wish_waits() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    first = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert first is not None
+    for head in (0, 1, 3):
+        assert one(plan.wishes(made, Selection(layer=1, head=head), 0.0, busy=False), AttentionRequest) is None
+    plan.take(answer(first), 0.1)
+    second = one(plan.wishes(made, Selection(layer=1, head=3), 0.1, busy=False), AttentionRequest)
+    assert second is not None
+    assert second.head == 3
+
+
+def test_columns_that_changed_are_read_again() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    assert not plan.take(ReadingResult(request=wish, value=None), 0.1)
+    assert one(plan.wishes(made, LOOK, 0.2, busy=False), AttentionRequest) is not None
+
+
+def test_a_reader_that_failed_is_not_asked_again_until_the_next_text() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    plan.take(ReadingResult(request=wish, value=None, failed=True), 0.1)
+    assert one(plan.wishes(made, Selection(layer=0, head=0), 0.2, busy=False), AttentionRequest) is None
+    plan.clear()
+    assert one(plan.wishes(made, LOOK, 0.3, busy=False), AttentionRequest) is not None
+
+
+def test_results_for_an_older_text_are_dropped() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    plan.clear()
+    assert not plan.take(answer(wish), 0.1)
+    assert plan.readings.attention is None
+
+
+def test_a_slow_attention_leaves_the_model_time_while_it_generates() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, LOOK, 10.0, busy=True), AttentionRequest)
+    assert wish is not None
+    plan.take(answer(wish), 10.1)
+    made.add(step(0, PROMPT_NODE, 2))
+    made.add(step(1, 0, 3))
+    assert one(plan.wishes(made, LOOK, 10.2, busy=True), AttentionRequest) is None
+    assert one(plan.wishes(made, LOOK, 10.31, busy=True), AttentionRequest) is not None
+
+
+def test_surprisal_is_read_in_chunks_until_the_prompt_is_covered() -> None:
+    plan, made = ReadingPlan(), exploration(2 * SURPRISAL_CHUNK + 5)
+    spans = []
+    while (wish := one(plan.wishes(made, LOOK, 0.0, busy=False), SurprisalRequest)) is not None:
+        spans.append((wish.first, wish.last))
+        plan.take(ReadingResult(request=wish, value=np.zeros(wish.last - wish.first, np.float32)), 0.0)
+    assert spans == [(0, 64), (64, 128), (128, 133)]
+    assert plan.readings.prompt_surprisal.size == 133
+
+
+def test_surprisal_waits_for_the_whole_prompt() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    made.prompt_slots.pop()
+    assert one(plan.wishes(made, LOOK, 0.0, busy=False), SurprisalRequest) is None
+
+
+@pytest.mark.parametrize(("length", "left"), [(2, 2), (3, 3), (5, 3), (0, None)])
+def test_going_back_keeps_the_corner_of_the_matrix(length: int, left: int | None) -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    plan.take(answer(wish), 0.0)
+    plan.rewind(length)
+    reading = plan.readings.attention
+    assert (None if reading is None else reading.values.shape[0]) == left

@@ -1,0 +1,78 @@
+"""Pictures of the window, taken by the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PySide6.QtGui import QImage
+
+from canopy_desktop.errors import UsageError
+from canopy_ui.snapshot import pictures_of, snapshot, snapshot_parser
+from tests.ui.test_app import run
+
+
+def names(*arguments: str) -> list[str]:
+    return [picture.name for picture in pictures_of(snapshot_parser().parse_args(["--out", "x", *arguments]))]
+
+
+def test_without_a_size_there_are_two_pictures() -> None:
+    assert names() == ["generate-1280x720-light.png", "generate-1920x1080-light.png"]
+
+
+def test_a_picture_is_named_after_workspace_size_and_theme() -> None:
+    assert names("--size", "1024x768", "--theme", "dark", "--scale", "2") == ["generate-1024x768-dark.png"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--out", "x", "--size", "big"],
+        ["--out", "x", "--size", "10x10"],
+        ["--out", "x", "--size", "99999x99999"],
+        ["--out", "x", "--scale", "3"],
+        ["--out", "x", "--theme", "pink"],
+        ["--out", "x", "--workspace", "inside"],
+    ],
+)
+def test_wrong_use_is_refused_before_anything_runs(arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        snapshot(arguments)
+
+
+def test_pictures_are_of_the_size_asked_for_and_of_a_finished_run(built_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pictures"
+    done = run(
+        "snapshot", "--out", str(out), "--json", "--scale", "2", "--size", "1600x1000", "--model", str(built_model)
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    paths = json.loads(done.stdout)["pictures"]
+    assert paths == [str(out / "generate-1600x1000-light.png")]
+    image = QImage(paths[0])
+    assert (image.width(), image.height()) == (1600, 1000)
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("snapshot", "--out", str(tmp_path / "file" / "pictures"))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_missing_model_is_one_sentence_and_status_1(tmp_path: Path) -> None:
+    done = run("snapshot", "--out", str(tmp_path), "--model", "no-such-model")
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.glob("*.png")) == []
+
+
+def test_a_display_that_cannot_be_reached_does_not_matter(
+    built_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QT_QPA_PLATFORM")
+    monkeypatch.setenv("DISPLAY", ":987")
+    done = run("snapshot", "--out", str(tmp_path), "--size", "1280x720", "--model", str(built_model))
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["generate-1280x720-light.png"]
