@@ -41,33 +41,33 @@ def test_a_choice_that_is_shown_is_not_asked_for_again(panel: AttentionPanel, qt
 def test_the_value_under_the_mouse_is_worded(panel: AttentionPanel) -> None:
     panel.set_attention(attention(), pending=False)
     panel._matrix.cell_hovered.emit((7, 2))
-    assert panel._value.text().startswith("they → student: ")
-    assert panel._value.text().endswith(" % of the rest")
+    assert panel._value.whole_text().startswith("they → student: ")
+    assert panel._value.whole_text().endswith(" % of the rest")
 
 
 def test_a_later_token_is_said_to_come_later(panel: AttentionPanel) -> None:
     panel.set_attention(attention(), pending=False)
     panel._matrix.cell_hovered.emit((2, 7))
-    assert panel._value.text() == "student → they: comes later, cannot be looked at"
+    assert panel._value.whole_text() == "student → they: comes later, cannot be looked at"
 
 
 def test_the_first_token_is_said_to_be_hidden(panel: AttentionPanel) -> None:
     panel.set_attention(attention(), pending=False)
     panel._matrix.cell_hovered.emit((7, 0))
-    assert panel._value.text() == "they → When: hidden"
+    assert panel._value.whole_text() == "they → When: hidden"
 
 
 def test_a_cell_of_many_positions_gives_its_maximum(panel: AttentionPanel) -> None:
     panel.set_selected(13, 8, False)
     panel.set_attention(attention(64, cell=4, hide_first=False), pending=False)
     panel._matrix.cell_hovered.emit((10, 2))
-    assert panel._value.text().startswith("positions 40–43 → 8–11: at most ")
+    assert panel._value.whole_text().startswith("positions 40–43 → 8–11: at most ")
 
 
 def test_a_reading_of_another_head_is_said_to_be_computed_still(panel: AttentionPanel) -> None:
     panel.set_attention(attention(), pending=False)
     panel._layer.setValue(2)
-    assert panel._value.text() == "computing …"
+    assert panel._value.whole_text() == "computing …"
 
 
 def test_a_click_selects_the_query(panel: AttentionPanel, qtbot: QtBot) -> None:
@@ -100,4 +100,4 @@ def test_a_reading_older_than_the_text_still_shows(panel: AttentionPanel) -> Non
     panel.set_attention(shorter, pending=True)
     panel._matrix.cell_hovered.emit((13, 12))
     panel.grab()
-    assert panel._value.text().startswith("13 → 12: ")
+    assert panel._value.whole_text().startswith("[13] → [12]: ")

@@ -89,4 +89,4 @@ def test_an_axis_leaves_the_leading_space_out_but_never_a_whole_token() -> None:
     view = attention(3)
     assert axis_text(view, 1) == "the"
     spaces = type(view)(reading=view.reading, tokens=(" ", "\n", "a"), selected=0)
-    assert [axis_text(spaces, position) for position in range(4)] == ["·", "↵", "a", ""]
+    assert [axis_text(spaces, position) for position in range(4)] == ["·", "↵", "a", "[3]"]

@@ -61,7 +61,7 @@ QSpinBox, QDoubleSpinBox, QLineEdit, QComboBox {{ background: {theme.panel}; col
     border: 1px solid {theme.control_border}; border-radius: {small}px;
     padding: {theme.px(2)}px 0 {theme.px(2)}px {theme.px(5)}px;
     selection-background-color: {theme.accent}; selection-color: {theme.on_accent}; }}
-QAbstractSpinBox QLineEdit {{ border: none; padding: 0 0 0 {theme.px(3)}px; background: transparent; }}
+QAbstractSpinBox QLineEdit {{ border: none; padding: 0; background: transparent; }}
 QSpinBox:focus, QDoubleSpinBox:focus, QLineEdit:focus, QComboBox:focus {{ border-color: {theme.accent}; }}
 QSpinBox:disabled, QDoubleSpinBox:disabled, QLineEdit:disabled, QComboBox:disabled {{ color: {theme.secondary};
     border-color: {theme.border}; }}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import AttentionView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
+from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.matrix_axes import axis_text
 from canopy_ui.widgets.message_page import MessagePage
@@ -39,10 +40,9 @@ class AttentionPanel(Panel):
         self._pages = QStackedWidget()
         self._pages.addWidget(self._page)
         self._pages.addWidget(self._matrix)
-        self._value = QLabel()
+        self._value = ElidedLabel()
         self._value.setProperty("look", "secondary")
         self._value.setAccessibleName(self.tr("Value under the mouse"))
-        self._value.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._controls = FlowLayout()
         for control in (self._layer, self._head, self._hide):
             self._controls.addWidget(control)
@@ -63,6 +63,8 @@ class AttentionPanel(Panel):
         self._matrix.set_theme(theme)
         for control in (self._layer, self._head, self._hide):
             control.setFont(theme.font(13))
+        for spin in (self._layer, self._head):
+            spin.lineEdit().setTextMargins(theme.px(4), 0, 0, 0)
         self._controls.set_gaps(theme.px(8), theme.px(4))
         self._layout.setContentsMargins(theme.px(12), theme.px(6), theme.px(12), theme.px(8))
         self._layout.setSpacing(theme.px(4))
@@ -115,10 +117,7 @@ class AttentionPanel(Panel):
         self._set_title(self._subtitle())
 
     def _show_value(self) -> None:
-        sentence = self._sentence()
-        if sentence != self._value.text():
-            self._value.setText(sentence)
-            self._value.setToolTip(sentence)
+        self._value.set_text(self._sentence())
 
     def _is_wanted(self, view: AttentionView) -> bool:
         reading = view.reading
@@ -145,8 +144,8 @@ class AttentionPanel(Panel):
             return self._of_cell(view, *self._cell)
         row = None if view.selected is None else view.selected // view.reading.cell
         if view.selected is not None and view.selected >= view.reading.length:
-            name = axis_text(view, view.selected) or str(view.selected)
-            return self.tr("{token}: not read by the model yet, it is the newest").format(token=name)
+            name = axis_text(view, view.selected)
+            return self.tr("“{token}” is the newest: the model has not read it yet").format(token=name)
         if row is None or np.isnan(view.reading.values[row]).all():
             return ""
         return self.tr("most: {link}").format(
@@ -171,7 +170,7 @@ class AttentionPanel(Panel):
     def _name(self, view: AttentionView, cell: int) -> str:
         reading = view.reading
         if reading.cell == 1:
-            return axis_text(view, cell) or str(cell)
+            return axis_text(view, cell)
         first, last = cell * reading.cell, min((cell + 1) * reading.cell, reading.length) - 1
         return f"{first:,}–{last:,}"
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QLabel, QSizePolicy, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import DistributionView
 from canopy_ui.qt_models.distribution_table import DistributionTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.copyable_table import CopyableTable
+from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import percent
 from canopy_ui.widgets.panel import Panel
@@ -48,11 +49,11 @@ class ProbabilityPanel(Panel):
         self._as_table.toggled.connect(self._show)
         self._scale = QLabel()
         self._scale.setProperty("look", "secondary")
-        self._foot = QHBoxLayout()
-        self._foot.addWidget(self._shown)
-        self._foot.addWidget(self._as_table)
-        self._foot.addStretch(1)
-        self._foot.addWidget(self._scale)
+        self._scale.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._scale.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._foot = FlowLayout()
+        for widget in (self._shown, self._as_table, self._scale):
+            self._foot.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -66,7 +67,8 @@ class ProbabilityPanel(Panel):
         self._chart.set_theme(theme)
         self._table.set_theme(theme)
         self._foot.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(8))
-        self._foot.setSpacing(theme.px(10))
+        self._foot.set_gaps(theme.px(10), theme.px(2))
+        self._shown.lineEdit().setTextMargins(theme.px(4), 0, 0, 0)
         for control in (self._shown, self._as_table):
             control.setFont(theme.font(13))
 

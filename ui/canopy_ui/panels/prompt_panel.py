@@ -208,6 +208,9 @@ class PromptPanel(Panel):
     def _name_fold(self) -> None:
         arrow = "▾" if self._fold.isChecked() else "▸"
         self._fold.setText(f"{arrow} {self._decoding.summary()}")
+        self._fold.setToolTip(
+            self.tr("How the next token is chosen: {summary}").format(summary=self._decoding.summary())
+        )
 
     def _on_text_changed(self) -> None:
         self._show_below()

@@ -154,8 +154,8 @@ class AttentionMatrix(QWidget):
     def _selected_row(self) -> int | None:
         if self._view is None or self._view.selected is None:
             return None
-        row = self._view.selected // self._view.reading.cell
-        return row if row < self._view.reading.values.shape[0] else None
+        reading = self._view.reading
+        return self._view.selected // reading.cell if self._view.selected < reading.length else None
 
     def _known_cell(self, point: QPointF) -> tuple[int, int] | None:
         geometry = self.geometry_of_matrix()

@@ -55,7 +55,7 @@ def label_of(token: Token) -> ChipLabel:
         return ChipLabel(LabelKind.SPECIAL, (Piece(token.text, False),), False)
     if is_part_of_character(token):
         return ChipLabel(LabelKind.BYTES, (Piece(hexadecimal(token.data), False),), False)
-    return ChipLabel(LabelKind.TEXT, _pieces(token.text), token.text.endswith("\n"))
+    return ChipLabel(LabelKind.TEXT, _pieces(token.text), "\n" in token.text)
 
 
 def is_part_of_character(token: Token) -> bool:

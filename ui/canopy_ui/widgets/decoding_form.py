@@ -63,6 +63,8 @@ class DecodingForm(QWidget):
         """Change zoom."""
         for control in (self._temperature, self._top_p, self._top_k, self._max_tokens, self._seed):
             control.setFont(theme.font(14))
+            field = control if isinstance(control, QLineEdit) else control.lineEdit()
+            field.setTextMargins(theme.px(4), 0, 0, 0)
         self._grid.setHorizontalSpacing(theme.px(10))
         self._grid.setVerticalSpacing(theme.px(1))
         self._layout.setSpacing(theme.px(6))

@@ -75,7 +75,7 @@ class FactsCard(QFrame):
         token, theme = facts.chip.token, self._theme
         where = [
             self.tr("token {id}").format(id=grouped(token.id)),
-            self.tr("position {position}").format(position=facts.chip.position),
+            self.tr("position {position}").format(position=grouped(facts.chip.position)),
             self.tr("in the prompt") if facts.step is None else self.tr("step {step}").format(step=facts.step),
         ]
         if facts.chosen_by is not None:

@@ -97,10 +97,10 @@ class MatrixAxes:
 
 
 def axis_text(view: AttentionView, position: int) -> str:
-    """A token at an axis: without its leading space, which would only take room."""
-    if position >= len(view.tokens):
-        return ""
-    text = view.tokens[position]
+    """A token at an axis: without its leading space, which would only take room; its position if it has no text."""
+    text = view.tokens[position] if position < len(view.tokens) else ""
+    if not text or "\ufffd" in text:
+        return f"[{position:,}]"
     bare = text.removeprefix(" ")
     return marked_text(bare if bare.strip() else text)
 

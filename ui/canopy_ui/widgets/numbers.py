@@ -26,8 +26,10 @@ def percent(probability: float | None) -> str:
 
 
 def bits(value: float | None) -> str:
-    """One decimal and the unit."""
-    return UNKNOWN if value is None else f"{value:.1f} bits"
+    """One decimal and the unit; no 0 that is not exact."""
+    if value is None:
+        return UNKNOWN
+    return "<0.1 bits" if 0.0 < value < 0.05 else f"{abs(value):.1f} bits"
 
 
 def milliseconds(value: float | None) -> str:

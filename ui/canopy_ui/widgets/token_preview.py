@@ -11,6 +11,7 @@ from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.model.tokenizer import LostByte, Token
 from canopy_ui.theme import Theme, mixed
 from canopy_ui.widgets.chip_area import ChipArea
+from canopy_ui.widgets.chip_label import label_of
 
 
 class TokenPreview(ChipArea):
@@ -55,7 +56,7 @@ class TokenPreview(ChipArea):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(mixed(theme.panel, theme.bar, 0.30 if index % 2 else 0.16))
         painter.drawRoundedRect(upper, theme.px(3), theme.px(3))
-        super()._paint_chip(painter, index, QRectF(upper))
+        self._paint_label(painter, label_of(chip.token), upper)
         painter.setFont(self._id_font)
         painter.setPen(QColor(theme.secondary))
         painter.drawText(lower, Qt.AlignmentFlag.AlignCenter, str(chip.token.id))

@@ -99,7 +99,7 @@ class TokenText(ChipArea):
         chip = self._chips[index]
         lines = [
             self.tr("{text}   token {id}").format(text=marked(chip.token), id=grouped(chip.token.id)),
-            self.tr("position {position}, {role}").format(position=chip.position, role=self._role_name(chip)),
+            self.tr("position {position}, {role}").format(position=grouped(chip.position), role=self._role_name(chip)),
             self.tr("bytes {bytes}").format(bytes=hexadecimal(chip.token.data) or "–"),
         ]
         bits = float(self._surprisal[index]) if index < self._surprisal.size else float("nan")
