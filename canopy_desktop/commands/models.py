@@ -71,7 +71,7 @@ def build_model(name: str, precision: str | None) -> dict[str, Any]:
     target = folder / recipe.bundle_id(form)
     built = not is_built(recipe, form, target)
     if built:
-        progress = _ProgressBar(recipe.bundle_id(form))
+        progress = ProgressBar(recipe.bundle_id(form))
         try:
             build(recipe, form, folder, progress.show)
         finally:
@@ -100,7 +100,7 @@ def import_bundle(path: Path) -> dict[str, Any]:
     return {"id": bundle.card.id, "folder": str(target)}
 
 
-class _ProgressBar:
+class ProgressBar:
     """One line on standard error that is written anew, or plain lines where that is no terminal."""
 
     def __init__(self, name: str) -> None:
