@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -172,7 +172,9 @@ class ViewResolver:
     def __init__(self, exploration: Exploration, tokenizer: Tokenizer) -> None:
         self._exploration = exploration
         self._tokenizer = tokenizer
-        self._prompt_chips = _prompt_chips(exploration, tokenizer)
+        tokens = tokenizer.tokens(exploration.prompt.ids)
+        self._lost = _lost_before(exploration, [len(token.data) for token in tokens])
+        self._prompt_chips = _prompt_chips(exploration, tokens, self._lost)
         self._step_chips: dict[int, Chip] = {}
 
     def resolve(self, selection: Selection, readings: Readings) -> WindowView:
@@ -195,7 +197,8 @@ class ViewResolver:
         chip = self._step_chips.get(step.node)
         if chip is None:
             token = self._tokenizer.token(step.chosen.token_id)
-            chip = self._step_chips[step.node] = Chip(step.position, token, TokenRole.GENERATED, step.node)
+            lost = self._lost.get(step.position, b"")  # at the prompt's end, before the first generated token
+            chip = self._step_chips[step.node] = Chip(step.position, token, TokenRole.GENERATED, step.node, lost)
         return chip
 
     def _surprisal(self, steps: Sequence[StepRecord], readings: Readings) -> FloatArray:
@@ -318,10 +321,8 @@ def _attention(chips: Sequence[Chip], position: int, readings: Readings) -> Atte
     return AttentionView(reading=readings.attention, tokens=tuple(chip.token.text for chip in chips), selected=position)
 
 
-def _prompt_chips(exploration: Exploration, tokenizer: Tokenizer) -> tuple[Chip, ...]:
+def _prompt_chips(exploration: Exploration, tokens: Sequence[Token], lost: Mapping[int, bytes]) -> tuple[Chip, ...]:
     roles = [TokenRole(part.role) for part in exploration.prompt.parts for _ in part.ids]
-    tokens = tokenizer.tokens(exploration.prompt.ids)
-    lost = _lost_before(exploration, [len(token.data) for token in tokens])
     return tuple(
         Chip(position, token, role, None, lost.get(position, b""))
         for position, (token, role) in enumerate(zip(tokens, roles, strict=True))

@@ -1,0 +1,109 @@
+"""One frozen view from what happened and what is selected."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.records import StepRecord
+from canopy_desktop.exploration.view import Readings, Selection, TokenRole, ViewResolver, wanted_slot
+from canopy_desktop.model.chat import encode_completion
+from tests.core.engine import session_of
+
+SAMPLED = DecodingSettings(temperature=1.3, top_k=8, seed=2, max_tokens=6)
+
+
+@pytest.fixture
+def session(built_model: Path):
+    return session_of(built_model)
+
+
+@pytest.fixture
+def explore(session):
+    """Run a prompt; gives the exploration and its resolver."""
+
+    def run(text: str, settings: DecodingSettings = SAMPLED):
+        generation = session.new_generation()
+        generation.begin(1, encode_completion(session.tokenizer, text), settings)
+        while not hasattr(generation.advance(), "reason"):
+            pass
+        return generation.exploration, ViewResolver(generation.exploration, session.tokenizer)
+
+    return run
+
+
+def test_the_newest_token_is_selected_unless_another_is(explore) -> None:
+    exploration, resolver = explore("The capital of France is")
+    view = resolver.resolve(Selection(), Readings())
+    assert view.selected == len(view.chips) - 1 == 10
+    assert resolver.resolve(Selection(position=6), Readings()).selected == 6
+    assert resolver.resolve(Selection(position=600), Readings()).selected == 10
+    exploration.go_to(exploration.path(exploration.cursor)[1].node)
+    assert resolver.resolve(Selection(), Readings()).selected == 6
+
+
+def test_everything_that_is_not_drawn_is_in_the_last_bar(explore, session) -> None:
+    _, resolver = explore("The capital of France is")
+    for shown in (10, 50):
+        distribution = resolver.resolve(Selection(shown=shown), Readings()).distribution
+        assert distribution is not None
+        drawn = sum(bar.probability for bar in distribution.bars)
+        assert drawn + distribution.others_probability == pytest.approx(1.0, abs=1e-6)
+        kept = sum(bar.kept_probability for bar in distribution.bars)
+        assert kept + distribution.others_kept_probability == pytest.approx(1.0, abs=1e-6)
+        assert len(distribution.bars) + distribution.others == session.tokenizer.vocabulary_size
+        assert sum(bar.chosen for bar in distribution.bars) == 1
+
+
+def test_a_chosen_token_outside_of_the_drawn_ones_is_added_to_them(explore) -> None:
+    exploration, _ = explore("The capital of France is")
+    record: StepRecord = exploration.path(exploration.cursor)[0]
+    assert record.kept == 8
+    _, resolver = explore("Once", DecodingSettings(temperature=100.0, seed=4, max_tokens=1))
+    distribution = resolver.resolve(Selection(shown=10), Readings()).distribution
+    assert distribution is not None
+    assert len(distribution.bars) == 11
+    assert distribution.bars[-1].chosen
+
+
+def test_a_prompt_token_has_the_distribution_that_the_reader_computed(explore, session) -> None:
+    exploration, resolver = explore("The capital of France is")
+    selection = Selection(position=3)
+    wanted = wanted_slot(exploration, selection)
+    assert wanted is not None
+    assert resolver.resolve(selection, Readings()).distribution is None
+    reading = session.new_reader().distribution(*wanted)
+    view = resolver.resolve(selection, Readings(distribution=reading))
+    assert view.distribution is not None
+    assert view.distribution.parent is None
+    assert view.facts is not None
+    assert view.facts.rank == reading.rank
+    assert any(bar.chosen and bar.token.text == " France" for bar in view.distribution.bars)
+    assert resolver.resolve(Selection(position=4), Readings(distribution=reading)).distribution is None
+
+
+def test_surprisal_is_minus_the_binary_logarithm_of_what_was_assigned(explore) -> None:
+    exploration, resolver = explore("The capital of France is")
+    view = resolver.resolve(Selection(), Readings(prompt_surprisal=np.array([np.nan, 5.0], np.float32)))
+    assert view.surprisal[1] == 5.0
+    assert np.isnan(view.surprisal[[0, 2, 3, 4]]).all()
+    for chip, bits in zip(view.chips[5:], view.surprisal[5:], strict=True):
+        assert chip.role is TokenRole.GENERATED
+        record = exploration.record(chip.node)
+        assert bits == pytest.approx(-record.chosen.raw_logprob / np.log(2), rel=1e-5)
+
+
+def test_bytes_without_a_token_are_marked_where_they_stood(explore) -> None:
+    _, resolver = explore("a\x04b \x06", DecodingSettings(max_tokens=1))
+    view = resolver.resolve(Selection(), Readings())
+    marks = {chip.position: chip.lost for chip in view.chips if chip.lost}
+    texts = [chip.token.text for chip in view.chips]
+    assert marks[texts.index("b")] == b"\x04"
+    assert marks[len(view.chips) - 1] == b"\x06"
+
+
+def test_chips_of_an_unchanged_text_are_the_same_objects(explore) -> None:
+    _, resolver = explore("The capital of France is")
+    first, second = (resolver.resolve(Selection(position=p), Readings()).chips for p in (1, 4))
+    assert all(one is other for one, other in zip(first, second, strict=True))
