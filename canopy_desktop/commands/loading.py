@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
 from canopy_desktop.errors import EmptyPromptError, PromptTooLongError, UsageError
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle, find_bundle
 from canopy_desktop.model.provider import ProviderChoice
 from canopy_desktop.model.tokenizer import Tokenizer
-
-logger = logging.getLogger(__name__)
 
 
 def open_bundle(arguments: argparse.Namespace) -> Bundle:
@@ -20,11 +17,8 @@ def open_bundle(arguments: argparse.Namespace) -> Bundle:
 
 
 def open_session(bundle: Bundle, arguments: argparse.Namespace) -> ModelSession:
-    """Load it on the provider that `--provider` names; says on standard error if it is another."""
-    session = ModelSession.open(bundle, ProviderChoice(arguments.provider))
-    if arguments.provider not in (session.provider.name, ProviderChoice.AUTO.value):
-        logger.warning(session.provider.reason)
-    return session
+    """Load it on the provider that `--provider` names."""
+    return ModelSession.open(bundle, ProviderChoice(arguments.provider))
 
 
 def prompt_ids(bundle: Bundle, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

@@ -91,12 +91,11 @@ def prompt_request(arguments: argparse.Namespace) -> PromptRequest:
 
 
 def valid_text(text: str) -> str:
-    """The same text if it is valid Unicode. Raises `PromptError`."""
+    """An argument as UTF-8, also where the terminal's encoding is another. Raises `PromptError`."""
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
+        return text.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError as error:
         raise PromptError("The text is not valid UTF-8: save it as UTF-8 and pass it again.") from error
-    return text
 
 
 def _run(
