@@ -34,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         command, show = _COMMANDS[arguments.command]
         result = command(arguments)
-        text = json.dumps(_finite(result), ensure_ascii=True, allow_nan=False) if arguments.json else show(result)
-        _print(text)
+        _print(_json(result) if arguments.json else show(result))
     except CanopyError as error:
         print(error, file=sys.stderr)
         return error.exit_status
@@ -137,6 +136,13 @@ def _unexpected(error: Exception) -> str:
     except OSError:
         return f"Something unexpected happened ({type(error).__name__}: {error}); please report it."
     return f"Something unexpected happened ({type(error).__name__}: {error}); please report it with {path}."
+
+
+def _json(result: JsonObject) -> str:
+    try:
+        return json.dumps(result, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(result), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

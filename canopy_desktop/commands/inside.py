@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from canopy_desktop.arrays import FloatArray
+from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session, prompt_ids
 from canopy_desktop.commands.text import valid_text
 from canopy_desktop.decoding.pipeline import distribution
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EngineError, UsageError
+from canopy_desktop.exploration.reader import ColumnReader
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.decoder import chunks_of
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -37,9 +38,10 @@ def attention(arguments: argparse.Namespace) -> dict[str, Any]:
         )
     session = open_session(bundle, arguments)
     feed_prompt(session, ids)
+    slots, reader = session.sequence.slots, session.new_reader()
     if one:
-        return {"ids": list(ids), "attention": _ragged(_head(session, arguments.layer, arguments.head))}
-    heads = [[_ragged(_head(session, layer, head)) for head in range(a.heads)] for layer in range(a.layers)]
+        return {"ids": list(ids), "attention": _ragged(reader, slots, arguments.layer, arguments.head)}
+    heads = [[_ragged(reader, slots, layer, head) for head in range(a.heads)] for layer in range(a.layers)]
     return {"ids": list(ids), "attention": heads}
 
 
@@ -75,13 +77,8 @@ def feed_prompt(session: ModelSession, ids: tuple[int, ...]) -> FloatArray:
     return logits
 
 
-def _head(session: ModelSession, layer: int, head: int) -> FloatArray:
-    slots = session.sequence.slots
-    reading = session.new_reader().attention(slots, layer, head, hide_first=False, max_cells=slots.size)
+def _ragged(reader: ColumnReader, slots: IntArray, layer: int, head: int) -> list[list[float]]:
+    reading = reader.attention(slots, layer, head, hide_first=False, max_cells=slots.size)
     if reading is None:
         raise EngineError("The columns changed while they were read; run the command again.")
-    return reading.values
-
-
-def _ragged(weights: FloatArray) -> list[list[float]]:
-    return [row[: query + 1].tolist() for query, row in enumerate(weights)]
+    return [row[: query + 1].tolist() for query, row in enumerate(reading.values)]
