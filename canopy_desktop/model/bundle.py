@@ -31,7 +31,7 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path, *, progress: Progress | None = None) -> Bundle:
-        """Verify every file's sum and the graphs' contracts. Raises `BundleError`."""
+        """Verify every file's sum and the graphs' and tokenizer's contracts. Raises `BundleError`."""
         card = read_card(folder)
         if sorted(entry.name for entry in card.files) != sorted(FILES):
             raise BundleError(folder, f"its card does not list exactly {', '.join(FILES)}")
@@ -42,7 +42,7 @@ class Bundle:
                 done += read
                 if progress:
                     progress(done / total)
-        _check_graphs(folder, card)
+        _check_contents(folder, card)
         return cls(folder, card)
 
     @property
@@ -137,10 +137,12 @@ def _has_card(folder: Path) -> bool:
     return True
 
 
-def _check_graphs(folder: Path, card: Card) -> None:
+def _check_contents(folder: Path, card: Card) -> None:
     # imported here: listing models needs no ONNX
     from canopy_desktop.model.graph_check import check_graph, decoder_contract, head_contract
+    from canopy_desktop.model.tokenizer_check import check_tokenizer
 
     weights = folder / WEIGHTS_FILE
     check_graph(folder, DECODER_FILE, decoder_contract(card.architecture), weights)
     check_graph(folder, HEAD_FILE, head_contract(card.architecture), weights)
+    check_tokenizer(folder, TOKENIZER_FILE, card.architecture.vocabulary)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gguf import GGUFReader
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from canopy_desktop.errors import SourceError
 from canopy_desktop.model.byte_alphabet import byte_alphabet
+
+if TYPE_CHECKING:  # opening a bundle needs no GGUF
+    from gguf import GGUFReader
 
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 _PRE_TOKENIZERS = frozenset({"smollm"})

@@ -209,6 +209,59 @@ def test_a_file_that_is_no_graph_is_refused(bundle: Path, data: bytes) -> None:
     refused(bundle)
 
 
+Tokenizer = dict[str, Any]
+
+
+def pad(tokenizer: Tokenizer) -> None:
+    tokenizer["padding"] = {
+        "strategy": {"Fixed": 10**9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
+        "pad_token": "x",
+    }  # fmt: skip
+
+
+def add_token(tokenizer: Tokenizer, **changes: Any) -> None:
+    tokenizer["added_tokens"].append(tokenizer["added_tokens"][0] | changes)
+
+
+def split_by(pattern: str) -> Tokenizer:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+TOKENIZERS: dict[str, Callable[[Tokenizer], object]] = {
+    "nothing": lambda tokenizer: tokenizer.clear(),
+    "padding that fills the memory": pad,
+    "a truncation": lambda tokenizer: tokenizer.update(
+        truncation={"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 5}
+    ),
+    "a regular expression without end": lambda tokenizer: tokenizer.update(pre_tokenizer=split_by("(a+)+$")),
+    "a normalizer": lambda tokenizer: tokenizer.update(normalizer={"type": "Lowercase"}),
+    "another model": lambda tokenizer: tokenizer["model"].update(type="WordLevel", unk_token="a"),
+    "a random dropout": lambda tokenizer: tokenizer["model"].update(dropout=0.5),
+    "a token more": lambda tokenizer: tokenizer["model"]["vocab"].update(zz=len(tiny.TOKENS)),
+    "a token less": lambda tokenizer: tokenizer["model"]["vocab"].popitem(),
+    "an id twice": lambda tokenizer: tokenizer["model"]["vocab"].update(zz=5),
+    "an id below nothing": lambda tokenizer: tokenizer["model"]["vocab"].update(a=-1),
+    "an id that is no number": lambda tokenizer: tokenizer["model"]["vocab"].update(a="5"),
+    "a token of no bytes": lambda tokenizer: tokenizer["model"]["vocab"].update(
+        {"漢": tokenizer["model"]["vocab"].pop("a")}
+    ),
+    "an added token outside": lambda tokenizer: add_token(tokenizer, id=9999, content="zz"),
+    "an added token that eats blanks": lambda tokenizer: add_token(tokenizer, lstrip=True),
+    "added tokens that are none": lambda tokenizer: tokenizer.update(added_tokens=[7]),
+    "a vocabulary that is a list": lambda tokenizer: tokenizer["model"].update(vocab=[1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_tokenizer_that_does_something_of_its_own_is_refused(bundle: Path, name: str) -> None:
+    path = bundle / "tokenizer.json"
+    values = json.loads(path.read_text())
+    TOKENIZERS[name](values)
+    path.write_text(json.dumps(values))
+    sign(bundle)
+    assert "tokenizer.json" in refused(bundle)
+
+
 WATCH = """
 import json, sys
 opened = []
@@ -222,7 +275,7 @@ for folder in sys.argv[1:]:
     except BundleError:
         continue
     raise SystemExit(f"{folder} was opened")
-print(json.dumps([opened, "onnxruntime" in sys.modules]))
+print(json.dumps([opened, "onnxruntime" in sys.modules, "gguf" in sys.modules]))
 """
 
 
@@ -240,12 +293,12 @@ def test_no_file_outside_the_folder_is_opened_and_onnxruntime_is_not_reached(pri
         (folder / name).symlink_to(tmp_path / f"elsewhere-{number}")
         folders.append(folder)
     command = [sys.executable, "-c", WATCH, *map(str, folders)]
-    opened, reached = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    opened, *reached = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     mine = {os.path.realpath(path) for path in opened if path.startswith(str(tmp_path))}
     assert mine
     assert {Path(path).parent for path in mine} <= {folder.resolve() for folder in folders}
     assert not [path for path in opened if "passwd" in path]
-    assert not reached
+    assert reached == [False, False]
 
 
 @pytest.mark.parametrize("name", ["card.json", "model.onnx", "head.onnx", "weights.bin", "tokenizer.json"])

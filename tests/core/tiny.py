@@ -10,9 +10,9 @@ from gguf import GGUFValueType, GGUFWriter
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.model.build import convert
+from canopy_desktop.model.byte_alphabet import byte_alphabet
 from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.recipe import Recipe, Reference
-from canopy_desktop.model.tokenizer_build import byte_alphabet
 
 LAYERS, HEADS, KV_HEADS, HIDDEN, FEED_FORWARD, CONTEXT = 2, 4, 2, 64, 96, 48
 HEAD_SIZE = HIDDEN // HEADS

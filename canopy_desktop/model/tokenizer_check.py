@@ -1,0 +1,73 @@
+"""Is a tokenizer.json of the kind that `tokenizer_build.py` writes, and as large as the model's vocabulary?
+
+Asked before the `tokenizers` package sees it, which would also fill the memory with padding or follow a regular
+expression without end if a file told it to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from canopy_desktop.errors import BundleError
+from canopy_desktop.model.byte_alphabet import byte_alphabet
+from canopy_desktop.model.tokenizer_build import NORMAL, GgufTokenizerFields, build_tokenizer_json
+
+MAX_TOKENIZER_BYTES = 64_000_000
+_ADDED = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+
+
+def check_tokenizer(folder: Path, name: str, vocabulary: int) -> None:
+    """Check that a tokenizer has `vocabulary` tokens and does nothing of its own. Raises `BundleError`."""
+    path = folder / name
+    if path.stat().st_size > MAX_TOKENIZER_BYTES:
+        raise BundleError(folder, f"{name} is larger than {MAX_TOKENIZER_BYTES} bytes")
+    try:
+        reason = _fault(json.loads(path.read_text("utf-8")), vocabulary)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        reason = "is not a tokenizer"
+    if reason is not None:
+        raise BundleError(folder, f"{name} {reason}")
+
+
+def _fault(found: dict[str, Any], vocabulary: int) -> str | None:
+    """Why this tokenizer cannot be used, or None."""
+    ids: dict[str, object] = found["model"].pop("vocab")
+    found["model"].pop("merges")  # the package itself refuses what is wrong in them
+    added = found.pop("added_tokens")
+    if not all(type(token_id) is int for token_id in ids.values()) or set(ids.values()) != set(range(vocabulary)):
+        return "and the card differ in the number of tokens"
+    if len(ids) != vocabulary:
+        return "gives two tokens the same id"
+    for token in added:
+        if {**token, **_ADDED} != token or ids.get(token["content"]) != token["id"]:
+            return "has an added token of a kind that is not known"
+    alphabet = byte_alphabet().keys()
+    if not set("".join(ids.keys() - {token["content"] for token in added})) <= alphabet:
+        return "has a token that is not written in the byte alphabet"
+    model = found.pop("model")
+    expected = _expected(tuple(char for char in alphabet if char in ids))
+    expected_model = expected.pop("model")
+    if not (_agree(found, expected) and _agree(model, expected_model)):
+        return "does something that is not known"
+    return None
+
+
+def _expected(alphabet: tuple[str, ...]) -> dict[str, Any]:
+    """What surrounds the vocabulary, as the builder writes it; it depends on which bytes have a token."""
+    kinds = (NORMAL,) * len(alphabet)
+    built = build_tokenizer_json(GgufTokenizerFields("gpt2", "", alphabet, (), kinds, None, None, None, None))
+    values: dict[str, Any] = json.loads(built)
+    for part in ("vocab", "merges"):
+        values["model"].pop(part)
+    values.pop("added_tokens")
+    return values
+
+
+def _agree(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether both say the same; what another version of the package does not write, or leaves empty, is the same."""
+    return all(found.get(key, value) == value for key, value in expected.items()) and all(
+        key in expected or not value for key, value in found.items()
+    )
