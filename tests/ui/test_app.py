@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,44 @@ def test_importing_the_window_imports_no_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_closing_ends_the_program_although_other_windows_are_open() -> None:
+    code = (
+        "import sys\n"
+        "from canopy_ui import main_window, program\n"
+        "from canopy_ui.actions import Command\n"
+        "def show(self, event):\n"
+        "    if not event.spontaneous():\n"
+        "        self.docks['metrics'].setFloating(True)\n"
+        "        self.commands[Command.SHORTCUTS].trigger()\n"
+        "        self._controller.failed.connect(self.close)\n"
+        "main_window.MainWindow.showEvent = show\n"
+        "sys.exit(program.run_window('no-such-model', 'auto'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_the_window_and_keeps_the_settings(number: signal.Signals) -> None:
+    code = (
+        "import sys\n"
+        "from canopy_ui import controller, program\n"
+        "real = controller.Controller.open\n"
+        "def opened(self):\n"
+        "    self.failed.connect(lambda error: print('ready', flush=True))\n"
+        "    real(self)\n"
+        "controller.Controller.open = opened\n"
+        "sys.exit(program.run_window('no-such-model', 'auto'))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.wait(30) == 0
+    assert (Path(os.environ["XDG_CONFIG_HOME"]) / "canopy-desktop" / "settings.json").is_file()
 
 
 def test_broken_settings_and_a_missing_model_still_open_a_window(tmp_path: Path) -> None:

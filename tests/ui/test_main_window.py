@@ -13,6 +13,7 @@ from canopy_desktop import settings
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import PromptTooLongError
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.model.provider import ProviderReport
 from canopy_desktop.settings import Preferences
 from canopy_ui.actions import SPECS, Command
 from canopy_ui.controller import Controller
@@ -120,6 +121,18 @@ def test_typing_counts_the_tokens_at_once(window: MainWindow) -> None:
 def test_a_prompt_that_is_too_long_is_told_in_the_window(window: MainWindow, qtbot: QtBot) -> None:
     window.report(PromptTooLongError(400, 300))
     assert any("400" in label.text() for label in window.tokens.findChildren(QLabel))
+
+
+def test_running_on_the_cpu_although_cuda_was_asked_for_is_told(session: ScriptedSession, qtbot: QtBot) -> None:
+    make_application()
+    session.provider = ProviderReport("cpu", "There is no card, so the CPU is used.")
+    controller = Controller(scripted.opener_of(session), PREFERENCES)
+    window = MainWindow(controller, PREFERENCES, lambda preferences: None, provider="cuda")
+    with qtbot.waitSignal(controller.model_opened, timeout=PATIENCE_MS):
+        controller.open()
+    assert any(label.text() == session.provider.reason for label in window.tokens.findChildren(QLabel))
+    window.close()
+    controller.shutdown()
 
 
 def test_closing_remembers_what_was_set(make_window: MakeWindow, kept: list[Preferences], qtbot: QtBot) -> None:

@@ -41,7 +41,7 @@ class ActionSpec:
 
 # The texts are translated in the context "Actions".
 SPECS = (
-    ActionSpec(Command.RUN, "Run", "Run or pause", ("Ctrl+Return", "Ctrl+Enter", "F5")),
+    ActionSpec(Command.RUN, "Run", "Run or pause", ("Ctrl+Return", "Ctrl+Enter")),
     ActionSpec(Command.STEP, "Step", "Generate one token", ("F10", "Ctrl+Right")),
     ActionSpec(Command.BACK, "Back", "Go back one token; nothing is lost", ("Ctrl+Left",)),
     ActionSpec(Command.STOP, "Stop", "End the run; its text stays", ("Esc",)),

@@ -43,9 +43,15 @@ class MainWindow(QMainWindow):
     """Shows what the controller tells, and tells it what the person wishes. Owns neither threads nor facts."""
 
     def __init__(
-        self, controller: Controller, preferences: Preferences, remember: Callable[[Preferences], None]
+        self,
+        controller: Controller,
+        preferences: Preferences,
+        remember: Callable[[Preferences], None],
+        provider: str = "auto",
     ) -> None:
+        """`remember` keeps the preferences when the window closes; `provider` is the one that was asked for."""
         super().__init__()
+        self._asked_provider = provider
         self._controller = controller
         self._preferences = preferences
         self._remember = remember
@@ -174,7 +180,6 @@ class MainWindow(QMainWindow):
         )
         self._controller.shutdown()
         event.accept()
-        QApplication.quit()
 
     @Slot(float)
     def _on_load_progressed(self, share: float) -> None:
@@ -184,7 +189,8 @@ class MainWindow(QMainWindow):
     def _on_model_opened(self, session: ModelSession) -> None:
         size = session.card.architecture
         selection = self._controller.selection
-        self.tokens.set_message("")
+        missed = self._asked_provider == "cuda" and session.provider.name != "cuda"
+        self.tokens.set_message(session.provider.reason if missed else "")
         self.transport.set_model(session)
         self.prompt.set_chat_available(session.template is not None)
         self.prompt.set_default_system(session.template.default_system if session.template else None)

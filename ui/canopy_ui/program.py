@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from canopy_desktop import paths, settings
 from canopy_desktop.errors import StorageError
 from canopy_ui.controller import Controller
+from canopy_ui.interruptions import Interruptions
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
 from canopy_ui.theme import load_fonts
@@ -37,9 +38,6 @@ class Mishaps(QObject):
 
     def catch(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """To be `sys.excepthook`."""
-        if isinstance(error, KeyboardInterrupt):
-            QApplication.quit()
-            return
         logger.error("Unhandled:\n%s", "".join(traceback.format_exception(kind, error, trace)))
         self.happened.emit(error)
 
@@ -50,7 +48,9 @@ def run_window(model: str | None, provider: str) -> int:
     app = make_application()
     preferences = settings.load(paths.settings_file())
     controller = Controller(opener_of(model, provider), preferences)
-    window = MainWindow(controller, preferences, _remember)
+    window = MainWindow(controller, preferences, _remember, provider)
+    interruptions = Interruptions()
+    interruptions.came.connect(window.close)
     mishaps = Mishaps()
     mishaps.happened.connect(window.report)
     sys.excepthook = mishaps.catch
@@ -59,6 +59,8 @@ def run_window(model: str | None, provider: str) -> int:
     try:
         return app.exec()
     finally:
+        controller.shutdown()  # closing the window has done it, unless something else ended the loop
+        interruptions.close()
         sys.excepthook = sys.__excepthook__
         qInstallMessageHandler(None)
 
@@ -68,7 +70,6 @@ def make_application() -> QApplication:
     running = QApplication.instance()
     app = running if isinstance(running, QApplication) else QApplication(["canopy-desktop"])
     app.setApplicationName("canopy-desktop")
-    app.setApplicationDisplayName("Canopy")
     app.setDesktopFileName("canopy-desktop")
     load_fonts()
     return app
