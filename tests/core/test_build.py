@@ -2,7 +2,6 @@
 
 import os
 import pty
-import resource
 import signal
 import subprocess
 import sys
@@ -147,7 +146,7 @@ def test_an_altered_bundle_counts_as_not_built(tmp_path: Path, logits: FloatArra
 
 
 BUILD_IN_A_PROCESS = """
-import os, signal, sys
+import os, resource, signal, sys
 from pathlib import Path
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.model.build import convert, working_folder
@@ -155,6 +154,9 @@ from canopy_desktop.model.card import WeightForm
 from tests.core import tiny
 
 source, folder, moment, rounds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+room = int(sys.argv[5])
+if room:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 count = {}
 
 def passed(what):
@@ -173,8 +175,8 @@ except CanopyError as error:
 """
 
 
-def in_a_process(source: Path, folder: Path, moment: str = "never", rounds: int = 1) -> list[str]:
-    return [sys.executable, "-c", BUILD_IN_A_PROCESS, str(source), str(folder), moment, str(rounds)]
+def in_a_process(source: Path, folder: Path, moment: str = "never", rounds: int = 1, room: int = 0) -> list[str]:
+    return [sys.executable, "-c", BUILD_IN_A_PROCESS, str(source), str(folder), moment, str(rounds), str(room)]
 
 
 @pytest.mark.parametrize("moment", ["converting 1", "checking 1", "checking 2", "rename 1", "rename 2", "done 1"])
@@ -211,14 +213,8 @@ def test_builds_of_the_same_model_at_once_do_not_disturb_one_another(source: Pat
 
 def test_a_disk_without_room_is_one_sentence_and_leaves_nothing(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "models"
-    full = subprocess.run(
-        in_a_process(source, folder),
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-    )
+    command = in_a_process(source, folder, room=100_000)
+    full = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert full.returncode == 1
     assert full.stderr.count("\n") == 1
     assert str(folder) in full.stderr
