@@ -240,7 +240,9 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
         bar.show("converting", 0.5)
         bar.show("done", 1.0)
         bar.close()
-        shown = os.read(master, 1000).decode()
+        shown = ""
+        while not shown.endswith("\n"):  # a terminal hands over in pieces
+            shown += os.read(master, 1000).decode()
     os.close(master)
     first, second, third = shown.split("\r", 3)[1:]
     assert (first.count("#"), first.count(".")) == (15, 15)
