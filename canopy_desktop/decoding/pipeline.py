@@ -72,8 +72,8 @@ def distribution(logits: FloatArray, settings: DecodingSettings) -> Distribution
     log_sum_exp = float(largest + np.log(np.exp(exact - largest).sum()))
     if settings.greedy:
         return Distribution(logits, log_sum_exp, np.exp(exact - log_sum_exp), logits.size)
-    scaled = (exact - largest) / settings.temperature
-    weights = np.exp(scaled)
+    with np.errstate(over="ignore"):  # a temperature next to 0 makes minus infinity of all but the highest
+        weights = np.exp((exact - largest) / settings.temperature)
     kept = _kept(logits, weights, settings)
     if kept is not None:
         cut = np.zeros_like(weights)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+from canopy_desktop.errors import TemplateError
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.reader import ColumnReader
@@ -15,6 +18,8 @@ from canopy_desktop.model.provider import ProviderChoice, ProviderReport, choose
 from canopy_desktop.model.rope import rope_tables
 from canopy_desktop.model.tokenizer import Tokenizer
 
+logger = logging.getLogger(__name__)
+
 
 class ModelSession:
     """A bundle in memory, with one decoder and its cache."""
@@ -23,8 +28,7 @@ class ModelSession:
         self.card: Card = bundle.card
         self.provider = provider
         self.tokenizer = Tokenizer.open(bundle.tokenizer)
-        template = bundle.card.chat_template
-        self.template = None if template is None else ChatTemplate(template)
+        self.template = _template(bundle.card)
         self.head = Head(bundle)
         decoder = OnnxDecoder(bundle, context=context)
         self.sequence = TokenSequence(decoder, ColumnStore(bundle.card.architecture))
@@ -46,3 +50,12 @@ class ModelSession:
     def new_reader(self) -> ColumnReader:
         """One that reads what was written, for any one thread."""
         return ColumnReader(self.sequence, self.head, rope_tables(self.card.architecture))
+
+
+def _template(card: Card) -> ChatTemplate | None:
+    """The chat template; None where there is none, or one that cannot be used, so that completion still works."""
+    try:
+        return None if card.chat_template is None else ChatTemplate(card.chat_template)
+    except TemplateError as error:
+        logger.warning("%s", error)
+        return None

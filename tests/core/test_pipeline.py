@@ -108,6 +108,11 @@ def test_minus_infinity_is_a_token_that_cannot_come() -> None:
     assert found.entropy_bits() == pytest.approx(1.0)
 
 
+def test_a_temperature_next_to_zero_takes_the_likeliest() -> None:
+    found = distribution(np.array([1.0, 3.0, 2.0], np.float32), DecodingSettings(temperature=5e-324))
+    assert found.probabilities.tolist() == [0.0, 1.0, 0.0]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-import psutil
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
@@ -29,6 +28,7 @@ from canopy_desktop.settings import Preferences
 from canopy_ui.chronicle import Chronicle
 from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
 from canopy_ui.draft import Draft
+from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.reader import ReadingResult
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
@@ -78,7 +78,7 @@ class Controller(QObject):
         self._oldest_run = 1  # the run that began the exploration
         self._playing = False  # how the person went on last: Run, or Step
         self._must_resume = False  # the run in hand is over, or its cursor was moved
-        self._process = psutil.Process()
+        self._memory = MemoryGauge()
         self._repaint = QTimer(self, interval=REPAINT_MS, singleShot=True)
         self._threads = Threads(opener, self)
         self._connect()
@@ -264,7 +264,7 @@ class Controller(QObject):
     def _on_repaint_due(self) -> None:
         """Paint the newest state, and ask for what it lacks."""
         self.view_changed.emit(self._chronicle.view(self.selection))
-        self.metrics_changed.emit(self._chronicle.metrics(self._process.memory_info().rss))
+        self.metrics_changed.emit(self._chronicle.metrics(self._memory.bytes()))
         self._publish_state()
         for wish in self._chronicle.wishes(self.selection, time.perf_counter(), busy=self.state.busy):
             self._threads.read_requested.emit(wish)
