@@ -178,6 +178,7 @@ class MainWindow(QMainWindow):
                 docks=docks,
             )
         )
+        self.hide()  # a thread that is slow to end is nothing to look at
         self._controller.shutdown()
         event.accept()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from PySide6.QtCore import QObject, QThread, Signal
 
 from canopy_ui.reader import Reader
 from canopy_ui.worker import Opener, Worker
 
 SHUTDOWN_MS = 2000
+LAST_MS = 30_000  # loading libraries from a slow disk cannot be interrupted
+logger = logging.getLogger(__name__)
 
 
 class Threads(QObject):
@@ -69,5 +73,8 @@ class Threads(QObject):
         self.worker.give_up()
         self.close_requested.emit()
         for thread in (self._inference, self._reading):
-            if thread.isRunning() and not thread.wait(SHUTDOWN_MS):
+            if not thread.isRunning() or thread.wait(SHUTDOWN_MS):
+                continue
+            logger.warning("The %s thread is still busy", thread.objectName())
+            if not thread.wait(LAST_MS):
                 raise RuntimeError(f"The {thread.objectName()} thread did not stop")
