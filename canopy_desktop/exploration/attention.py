@@ -24,29 +24,35 @@ def attention_rows(queries: FloatArray, keys: FloatArray, first: int) -> FloatAr
     return scores
 
 
-def attention_cells(queries: FloatArray, keys: FloatArray, *, cell: int, hide_first: bool) -> FloatArray:
+def attention_cells(
+    queries: FloatArray, keys: FloatArray, *, cell: int, hide_first: bool, known: FloatArray | None = None
+) -> FloatArray:
     """All attention of a text, the maximum of each `cell` × `cell` square: (cells, cells).
 
-    NaN where every position is later, and in the first column where the first token is hidden; then the other
-    probabilities of a row are rescaled to one.
+    `keys` (positions, head_size); `queries` those of the last positions, all unless `known` has the first rows, which
+    is possible where a cell is one position. NaN where every position is later, and in the first column where the
+    first token is hidden; then the other probabilities of a row are rescaled to one.
     """
-    length = queries.shape[0]
+    length = keys.shape[0]
+    done = length - queries.shape[0]
     cells = -(-length // cell)
-    found = np.empty((cells, cells), np.float32)
+    found = np.full((cells, cells), np.nan, np.float32)
+    if known is not None:
+        found[:done, :done] = known
     rows = max(cell, ROWS // cell * cell)
     starts = np.arange(0, length, cell)
-    for first in range(0, length, rows):
+    for first in range(done, length, rows):
         last = min(first + rows, length)
-        weights = attention_rows(queries[first:last], keys[:last], first)
+        weights = attention_rows(queries[first - done : last - done], keys[:last], first)
         if hide_first:
             _hide_first(weights)
         columns = starts[starts < last]
         reduced = np.maximum.reduceat(weights, columns, axis=1) if cell > 1 else weights
         lines = np.arange(0, last - first, cell)
-        part = found[first // cell : first // cell + lines.size]
-        part.fill(np.nan)
-        part[:, : columns.size] = np.maximum.reduceat(reduced, lines, axis=0) if cell > 1 else reduced
-    found[np.triu_indices(cells, 1)] = np.nan
+        part = np.maximum.reduceat(reduced, lines, axis=0) if cell > 1 else reduced
+        top = first // cell
+        part[np.arange(columns.size) > top + np.arange(lines.size)[:, None]] = np.nan
+        found[top : top + lines.size, : columns.size] = part
     if hide_first and cell == 1:
         found[:, 0] = np.nan
     return found

@@ -28,30 +28,40 @@ class ColumnReader:
         self._sequence = sequence
         self._head = head
         self._cosines, self._sines = rope
+        self._last: tuple[IntArray, AttentionReading] | None = None
 
     def attention(
         self, slots: IntArray, layer: int, head: int, *, hide_first: bool, max_cells: int = MAX_CELLS
     ) -> AttentionReading | None:
-        """One head's attention of all these tokens to one another, at most `max_cells` cells a side."""
-        vectors = self._vectors(slots, layer, head)
+        """One head's attention of all these tokens to one another, at most `max_cells` cells a side.
+
+        While a text grows, only the rows of its new tokens are computed.
+        """
+        cell = -(-slots.size // max_cells)
+        last = self._reading_to_grow(slots, layer, head, hide_first) if cell == 1 else None
+        if last is not None and last.length == slots.size:
+            return last
+        known = None if last is None else last.values
+        vectors = self._vectors(slots, layer, head, first=0 if last is None else last.length)
         if vectors is None:
             return None
         generation, queries, keys = vectors
-        cell = -(-slots.size // max_cells)
-        values = attention_cells(queries, keys, cell=cell, hide_first=hide_first)
+        values = attention_cells(queries, keys, cell=cell, hide_first=hide_first, known=known)
         if self._sequence.generation != generation:
             return None
-        return AttentionReading(
+        reading = AttentionReading(
             layer=layer, head=head, hide_first=hide_first, length=int(slots.size), cell=cell, values=values
         )
+        self._last = (slots, reading)
+        return reading
 
     def attention_row(self, slots: IntArray, layer: int, head: int, query: int) -> FloatArray | None:
         """Where one token looks: probabilities over the positions 0 … query."""
-        vectors = self._vectors(slots[: query + 1], layer, head)
+        vectors = self._vectors(slots[: query + 1], layer, head, first=query)
         if vectors is None:
             return None
         generation, queries, keys = vectors
-        row = attention_rows(queries[-1:], keys, query)[0]
+        row = attention_rows(queries, keys, query)[0]
         return row if self._sequence.generation == generation else None
 
     def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
@@ -91,16 +101,32 @@ class ColumnReader:
             bits[start - first : stop - first] = (np.log(sums) + largest - chosen) * NATS_TO_BITS
         return bits
 
-    def _vectors(self, slots: IntArray, layer: int, head: int) -> tuple[int, FloatArray, FloatArray] | None:
-        """Rotated queries and keys of one head, (slots, head_size) each, and the generation they belong to."""
+    def _reading_to_grow(self, slots: IntArray, layer: int, head: int, hide_first: bool) -> AttentionReading | None:
+        """The last reading, if it is of the same head and this text begins with that one's."""
+        if self._last is None:
+            return None
+        before, reading = self._last
+        wanted = (layer, head, hide_first, 1)
+        if (reading.layer, reading.head, reading.hide_first, reading.cell) != wanted:
+            return None
+        return reading if np.array_equal(slots[: before.size], before) else None
+
+    def _vectors(
+        self, slots: IntArray, layer: int, head: int, first: int = 0
+    ) -> tuple[int, FloatArray, FloatArray] | None:
+        """Rotated queries from position `first` on and all keys of one head, and the generation they belong to.
+
+        The queries are (slots - first, head_size), the keys (slots, head_size).
+        """
         sequence = self._sequence
         generation, columns, a = sequence.generation, sequence.columns, sequence.decoder.architecture
         own = slice(head * a.head_size, (head + 1) * a.head_size)
         try:
             keys = sequence.keys(slots, layer, head // (a.heads // a.kv_heads))
-            queries = columns.queries(slots, layer)[:, own]
+            queries = columns.queries(slots[first:], layer)[:, own]
         except LookupError:
             return None
         if keys is None or not slots.size:
             return None
-        return generation, rotate(queries, self._cosines[: slots.size], self._sines[: slots.size]), keys
+        turns = slice(first, slots.size)
+        return generation, rotate(queries, self._cosines[turns], self._sines[turns]), keys

@@ -66,10 +66,34 @@ def test_attention_of_a_left_branch_is_what_it_was(built_model: Path) -> None:
     before = reader.attention(branch, 3, 7, hide_first=False)
     session.sequence.go_to(branch[:20])
     one_by_one(session, ids[50:60])
-    after = reader.attention(branch, 3, 7, hide_first=False)
+    after = session.new_reader().attention(branch, 3, 7, hide_first=False)
     assert before is not None
     assert after is not None
     assert np.array_equal(before.values, after.values, equal_nan=True)
+
+
+@pytest.mark.parametrize("hide_first", [False, True])
+def test_attention_that_grows_with_the_text_is_the_attention_of_the_whole_text(
+    built_model: Path, hide_first: bool
+) -> None:
+    session, ids = session_of(built_model), fixtures.prompt_logits("prose").ids
+    prefill(session, ids[:30])
+    growing = session.new_reader()
+    for position in range(30, 44):
+        growing.attention(session.sequence.slots.copy(), 3, 7, hide_first=hide_first)
+        one_by_one(session, ids[position : position + 1 + position % 3])
+    slots = session.sequence.slots.copy()
+    grown = growing.attention(slots, 3, 7, hide_first=hide_first)
+    whole = session.new_reader().attention(slots, 3, 7, hide_first=hide_first)
+    assert grown is not None
+    assert whole is not None
+    assert np.allclose(grown.values, whole.values, atol=1e-6, equal_nan=True)
+    again = growing.attention(slots, 3, 7, hide_first=hide_first)
+    assert again is not None
+    assert np.array_equal(again.values, grown.values, equal_nan=True)
+    other = growing.attention(slots[:20], 3, 8, hide_first=hide_first)
+    assert other is not None
+    assert other.values.shape == (20, 20)
 
 
 def test_columns_of_a_forgotten_exploration_are_not_read(built_model: Path) -> None:

@@ -29,6 +29,7 @@ from canopy_ui.chronicle import Chronicle
 from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
 from canopy_ui.draft import Draft
 from canopy_ui.memory_gauge import MemoryGauge
+from canopy_ui.pace import Pace
 from canopy_ui.reader import ReadingResult
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
@@ -36,8 +37,6 @@ from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
-
-REPAINT_MS = 33
 
 
 class Controller(QObject):
@@ -79,7 +78,8 @@ class Controller(QObject):
         self._playing = False  # how the person went on last: Run, or Step
         self._must_resume = False  # the run in hand is over, or its cursor was moved
         self._memory = MemoryGauge()
-        self._repaint = QTimer(self, interval=REPAINT_MS, singleShot=True)
+        self._repaint = QTimer(self, singleShot=True)
+        self._pace = Pace()
         self._threads = Threads(opener, self)
         self._connect()
 
@@ -263,6 +263,7 @@ class Controller(QObject):
     @Slot()
     def _on_repaint_due(self) -> None:
         """Paint the newest state, and ask for what it lacks."""
+        self._pace.note_repaint()
         self.view_changed.emit(self._chronicle.view(self.selection))
         self.metrics_changed.emit(self._chronicle.metrics(self._memory.bytes()))
         self._publish_state()
@@ -373,4 +374,4 @@ class Controller(QObject):
     def touch(self) -> None:
         """Paint soon, at the screen's pace."""
         if not self._repaint.isActive():
-            self._repaint.start()
+            self._repaint.start(self._pace.interval_ms(busy=self.state.busy))

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.exploration.records import Slot as ColumnSlot
 from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.reader import ColumnReader
@@ -75,6 +76,7 @@ class Reader(QObject):
     @Slot(object)
     def open(self, session: ModelSession) -> None:
         """Read from this session's columns from now on."""
+        step_behind_the_window()
         self._session, self._columns = session, None
 
     @Slot()

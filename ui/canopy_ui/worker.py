@@ -23,6 +23,7 @@ from canopy_desktop.exploration.records import (
     StopReason,
 )
 from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
+from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
@@ -85,6 +86,7 @@ class Worker(QObject):
     @Slot()
     def load(self) -> None:
         """Open the model."""
+        step_behind_the_window()
         try:
             session = self._opener(self._report_loading)
             self._generation = session.new_generation()
