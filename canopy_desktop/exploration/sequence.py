@@ -14,7 +14,7 @@ import numpy as np
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.records import Slot
-from canopy_desktop.model.decoder import DecoderSession
+from canopy_desktop.model.decoder import AttentionBias, DecoderSession
 
 
 class TokenSequence:
@@ -35,13 +35,15 @@ class TokenSequence:
         """The columns in the cache, in order of position."""
         return self._slots[: self._length]
 
-    def feed(self, token_ids: Sequence[int]) -> tuple[tuple[Slot, ...], FloatArray]:
+    def feed(
+        self, token_ids: Sequence[int], *, bias: AttentionBias | None = None
+    ) -> tuple[tuple[Slot, ...], FloatArray]:
         """Pass tokens through the model. Returns their slots and the last one's logits.
 
         Raises `ContextFullError`, `InterruptedStepError` or `ProviderError`; then nothing has changed.
         """
         pending = self.columns.prepare(len(token_ids))
-        logits = self.decoder.feed(token_ids, pending)
+        logits = self.decoder.feed(token_ids, pending, bias=bias)
         slots = pending.commit()
         self._append(slots)
         return slots, logits

@@ -36,8 +36,8 @@ class Cache:
         wanted = max(length, self.capacity + max(STEP, self.capacity // 2))
         capacity = min(self._context, -(-wanted // STEP) * STEP)
         shape = (1, self._a.kv_heads, capacity, self._a.head_size)
-        self.keys = self._grown(shape, self.keys, kept)
-        self.values = self._grown(shape, self.values, kept)
+        grown = self._grown(shape, self.keys, kept), self._grown(shape, self.values, kept)
+        self.keys, self.values = grown  # both or, where memory ends, neither
         self.capacity = capacity
         return True
 

@@ -29,6 +29,13 @@ class ColumnRows(Protocol):
         """(new, hidden); 0 is the embedding, l + 1 what comes out of block l."""
 
 
+class AttentionBias(Protocol):
+    """What is added to the scores before the softmax: minus infinity forbids a query to see a key."""
+
+    def of_layer(self, layer: int, first: int, new: int) -> FloatArray | None:
+        """(1, 1 or heads, new, first + new) for the queries first … first + new - 1; None adds nothing."""
+
+
 class DecoderSession(Protocol):
     """The seam to the network: a decoder that remembers what it has been fed."""
 
@@ -37,7 +44,7 @@ class DecoderSession(Protocol):
     context: int
     length: int
 
-    def feed(self, token_ids: Sequence[int], columns: ColumnRows) -> FloatArray:
+    def feed(self, token_ids: Sequence[int], columns: ColumnRows, *, bias: AttentionBias | None = None) -> FloatArray:
         """Pass tokens through the model; returns the last one's logits, (vocabulary,)."""
 
     def reserve(self, length: int) -> None:
@@ -75,11 +82,11 @@ class OnnxDecoder:
         self.length = 0
         self._session = open_session(bundle.decoder, threads=threads)
         self._binding = self._session.io_binding()
-        self._bias = np.zeros(0, np.float32)
+        self._zeros = np.zeros(0, np.float32)
         self._lock = threading.Lock()
         self._running: ort.RunOptions | None = None
 
-    def feed(self, token_ids: Sequence[int], columns: ColumnRows) -> FloatArray:
+    def feed(self, token_ids: Sequence[int], columns: ColumnRows, *, bias: AttentionBias | None = None) -> FloatArray:
         """Pass tokens through the model; returns the last one's logits, (vocabulary,).
 
         Keys and values go into the cache, queries and residuals into `columns`. Raises `ContextFullError`,
@@ -88,7 +95,8 @@ class OnnxDecoder:
         total = self.length + len(token_ids)
         self.reserve(total)
         logits = np.empty((1, 1, self.architecture.vocabulary), np.float32)
-        held = self._bind_pass(np.array([token_ids], np.int64), total, columns, logits)
+        held = [self._bind_pass(np.array([token_ids], np.int64), total, columns, logits)]
+        held += self._bind_bias(len(token_ids), total, bias)
         self._run()
         del held
         self.length = total
@@ -143,16 +151,25 @@ class OnnxDecoder:
         rows = np.array([new - 1], np.int64)
         for name, array in (("input_ids", ids), ("seqlens_k", seqlens), ("total", total_length), ("logit_rows", rows)):
             self._bind_in(name, array)
-        if self._bias.size < new * total:
-            self._bias = np.zeros(max(new, 2) * self.cache.capacity, np.float32)
-        bias = self._bias[: new * total].reshape(1, 1, new, total)
         for layer in range(self.architecture.layers):
-            self._bind_in(f"attention_bias.{layer}", bias)
             self._bind_out(f"query.{layer}", columns.query(layer)[None])
             self._bind_out(f"residual.{2 * layer}", columns.residual(layer)[None])
         self._bind_out(f"residual.{2 * self.architecture.layers}", columns.residual(self.architecture.layers)[None])
         self._bind_out("logits", logits)
-        return ids, seqlens, total_length, rows, bias
+        return ids, seqlens, total_length, rows
+
+    def _bind_bias(self, new: int, total: int, bias: AttentionBias | None) -> list[tuple[AnyArray, ...]]:
+        """Bind the shared zeros, or what a layer is given; the arrays returned must live until it has run."""
+        if self._zeros.size < new * total:
+            self._zeros = np.zeros(max(new, 2) * self.cache.capacity, np.float32)
+        zeros = self._zeros[: new * total].reshape(1, 1, new, total)
+        held: list[tuple[AnyArray, ...]] = [(zeros,)]
+        for layer in range(self.architecture.layers):
+            given = None if bias is None else bias.of_layer(layer, total - new, new)
+            array = zeros if given is None else np.ascontiguousarray(given, np.float32)
+            held.append((array,))
+            self._bind_in(f"attention_bias.{layer}", array)
+        return held
 
     def _bind_in(self, name: str, array: AnyArray) -> None:
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)

@@ -109,3 +109,34 @@ def test_8_bit_refeeding_the_last_two_tokens_gives_the_bits_of_recomputing(built
         refed.append(session.sequence.feed(ids[position - 1 : position + 1])[1])
     prefill(session, ids[:60])
     assert np.array_equal(np.stack(refed), all_logits(session)[20:])
+
+
+class _Bias:
+    """The same bias in every layer, built for the part of the text that is asked for."""
+
+    def __init__(self, value: float, pairs: list[tuple[int, int]]) -> None:
+        self._value, self._pairs = value, pairs
+
+    def of_layer(self, layer: int, first: int, new: int) -> np.ndarray:
+        found = np.zeros((1, 1, new, first + new), np.float32)
+        for query, key in self._pairs:
+            if first <= query < first + new:
+                found[0, 0, query - first, key] = self._value
+        return found
+
+
+def test_a_bias_of_zeros_is_bit_equal_to_none(session, ids) -> None:
+    without = prefill(session, ids[:30])
+    session.sequence.forget()
+    assert np.array_equal(session.sequence.feed(ids[:30], bias=_Bias(0.0, []))[1], without)
+
+
+def test_paris_depends_on_what_is_may_look_at(session) -> None:
+    france = fixtures.prompt_logits("france").ids
+    paris = 7042
+    before = np.exp(log_softmax(prefill(session, france)))[paris]
+    session.sequence.forget()
+    _, logits = session.sequence.feed(france, bias=_Bias(-np.inf, [(4, 3)]))
+    after = np.exp(log_softmax(logits))[paris]
+    assert before > 0.7
+    assert after < 0.06
