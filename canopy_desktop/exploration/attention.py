@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from canopy_desktop.arrays import FloatArray
+from canopy_desktop.arrays import FloatArray, IntArray
 
-ROWS = 256  # query positions computed at once
+ROWS = 28  # query positions computed at once: their scores over 8,000 keys stay in a core's own cache
 
 
 def attention_rows(queries: FloatArray, keys: FloatArray, first: int) -> FloatArray:
@@ -18,47 +18,98 @@ def attention_rows(queries: FloatArray, keys: FloatArray, first: int) -> FloatAr
     scores *= np.float32(1.0 / np.sqrt(queries.shape[1]))
     later = np.arange(keys.shape[0]) > first + np.arange(queries.shape[0])[:, None]
     np.putmask(scores, later, -np.inf)
-    scores -= scores.max(axis=-1, keepdims=True)
+    return softmax(scores)
+
+
+def softmax(scores: FloatArray) -> FloatArray:
+    """Softmax over the last axis, in place; minus infinity becomes exactly 0, a row of nothing else stays 0."""
+    largest = scores.max(axis=-1, keepdims=True)
+    scores -= np.where(np.isfinite(largest), largest, np.float32(0))
     np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
+    sums = scores.sum(axis=-1, keepdims=True)
+    np.divide(scores, sums, out=scores, where=sums > 0)
     return scores
 
 
 def attention_cells(
-    queries: FloatArray, keys: FloatArray, *, cell: int, hide_first: bool, known: FloatArray | None = None
+    queries: FloatArray,
+    keys: FloatArray,
+    *,
+    first: int = 0,
+    columns: tuple[int, int] | None = None,
+    cell: int = 1,
+    hide_first: bool = False,
 ) -> FloatArray:
-    """All attention of a text, the maximum of each `cell` × `cell` square: (cells, cells).
+    """Some rows and columns of one head's attention, the maximum of each `cell` × `cell` square.
 
-    `keys` (positions, head_size); `queries` those of the last positions, all unless `known` has the first rows, which
-    is possible where a cell is one position. NaN where every position is later, and in the first column where the
-    first token is hidden; then the other probabilities of a row are rescaled to one.
+    `queries` (rows, head_size) are those of the positions from `first` on, `keys` (positions, head_size) all up to the
+    last of them; `columns` are the first key and the one after the last. Every probability is over all keys, whatever
+    is asked for. The result is (row cells, column cells), both counted from where the region begins; NaN where every
+    position is later, and in a cell that is the hidden first token alone. Hiding it rescales the rest of a row to one.
     """
-    length = keys.shape[0]
-    done = length - queries.shape[0]
-    cells = -(-length // cell)
-    found = np.full((cells, cells), np.nan, np.float32)
-    if known is not None:
-        found[:done, :done] = known
-    rows = max(cell, ROWS // cell * cell)
-    starts = np.arange(0, length, cell)
-    for first in range(done, length, rows):
-        last = min(first + rows, length)
-        weights = attention_rows(queries[first - done : last - done], keys[:last], first)
-        if hide_first:
-            _hide_first(weights)
-        columns = starts[starts < last]
-        reduced = np.maximum.reduceat(weights, columns, axis=1) if cell > 1 else weights
-        lines = np.arange(0, last - first, cell)
-        part = np.maximum.reduceat(reduced, lines, axis=0) if cell > 1 else reduced
-        top = first // cell
-        part[np.arange(columns.size) > top + np.arange(lines.size)[:, None]] = np.nan
-        found[top : top + lines.size, : columns.size] = part
-    if hide_first and cell == 1:
+    left, right = (0, keys.shape[0]) if columns is None else columns
+    last_row = first + queries.shape[0]
+    scaled = keys * np.float32(1.0 / np.sqrt(queries.shape[1]))
+    inside = _by_place_in_cell(scaled[left:right], cell)  # (cell, head_size, column cells)
+    outside = np.concatenate([np.arange(left), np.arange(right, keys.shape[0])])
+    positions = left + np.arange(cell)[:, None] + cell * np.arange(inside.shape[2])  # (cell, column cells)
+    found = np.full((-(-queries.shape[0] // cell), inside.shape[2]), np.nan, np.float32)
+    step = max(1, ROWS // cell) * cell
+    for start in range(first, last_row, step):
+        stop = min(start + step, last_row)
+        rows = queries[start - first : stop - first]
+        seen = np.clip(-(-(stop - left) // cell), 0, inside.shape[2])  # column cells that are not all later
+        scores = np.matmul(rows[None], inside[:, :, :seen])  # (cell, rows, seen)
+        _mask(scores, positions[:, :seen], start, right, hide_first)
+        others = outside[outside < stop]
+        besides = rows @ scaled[others].T  # (rows, others)
+        _mask(besides[None], others[None], start, keys.shape[0], hide_first)
+        cells = _normalised(scores, besides)
+        top = (start - first) // cell
+        lines = np.arange(0, stop - start, cell)
+        part = np.maximum.reduceat(cells, lines, axis=0) if cell > 1 else cells
+        ends = np.minimum(start + lines + cell, last_row) - 1  # the last row of each line of cells
+        part[left + cell * np.arange(seen) > ends[:, None]] = np.nan
+        found[top : top + lines.size, :seen] = part
+    if hide_first and cell == 1 and left == 0 and right > 0:
         found[:, 0] = np.nan
     return found
 
 
-def _hide_first(weights: FloatArray) -> None:
-    weights[:, 0] = 0.0
-    sums = weights.sum(axis=-1, keepdims=True)
-    np.divide(weights, sums, out=weights, where=sums > 0)
+def _by_place_in_cell(keys: FloatArray, cell: int) -> FloatArray:
+    """Keys by their place in a cell, so that a cell's maximum runs over whole rows: (cell, head_size, cells)."""
+    cells = -(-keys.shape[0] // cell)
+    padded = np.zeros((cells * cell, keys.shape[1]), np.float32)
+    padded[: keys.shape[0]] = keys
+    return np.ascontiguousarray(padded.reshape(cells, cell, keys.shape[1]).transpose(1, 2, 0))
+
+
+def _mask(scores: FloatArray, positions: IntArray, start: int, right: int, hide_first: bool) -> None:
+    """Minus infinity for later keys, for what pads the last cell, and for the hidden first token.
+
+    `scores` (places, rows, cells), `positions` (places, cells), the first row at position `start`.
+    """
+    if not positions.size:
+        return
+    last_places = positions[-1]
+    plain = min(np.searchsorted(last_places, start, "right"), np.searchsorted(last_places, right - 1, "right"))
+    rest = positions[:, None, plain:]
+    rows = start + np.arange(scores.shape[1])[:, None]
+    scores[:, :, plain:][(rest > rows) | (rest >= right)] = -np.inf
+    if hide_first and positions[0, 0] == 0:
+        scores[0, :, 0] = -np.inf
+
+
+def _normalised(scores: FloatArray, besides: FloatArray) -> FloatArray:
+    """The largest probability in each cell, (rows, cells); overwrites both."""
+    highest = scores.max(axis=0)  # (rows, cells)
+    largest = highest.max(axis=1, initial=-np.inf)
+    if besides.shape[1]:
+        largest = np.maximum(largest, besides.max(axis=1))
+    largest = np.where(np.isfinite(largest), largest, np.float32(0))[:, None]
+    scores -= largest
+    np.exp(scores, out=scores)
+    sums = scores.sum(axis=0).sum(axis=1) + np.exp(besides - largest).sum(axis=1)
+    cells: FloatArray = np.exp(highest - largest)
+    np.divide(cells, sums[:, None], out=cells, where=sums[:, None] > 0)
+    return cells

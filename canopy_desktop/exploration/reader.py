@@ -9,8 +9,10 @@ import numpy as np
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.decoding.pipeline import NATS_TO_BITS, distribution, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.attention import attention_cells, attention_rows
 from canopy_desktop.exploration.generation import LISTED
+from canopy_desktop.exploration.heads import layer_weights, rollout_step
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.view import AttentionReading, DistributionReading
@@ -18,6 +20,7 @@ from canopy_desktop.model.head import Head
 from canopy_desktop.model.rope import rotate
 
 ROWS = 16  # residuals whose logits are computed at once: 3 MB
+ROLLOUT_TOKENS = 1024
 MAX_CELLS = 600  # cells of an attention picture, per side
 
 
@@ -41,14 +44,16 @@ class ColumnReader:
         last = self._reading_to_grow(slots, layer, head, hide_first) if cell == 1 else None
         if last is not None and last.length == slots.size:
             return last
-        known = None if last is None else last.values
-        vectors = self._vectors(slots, layer, head, first=0 if last is None else last.length)
+        first = 0 if last is None else last.length
+        vectors = self._vectors(slots, layer, head, first=first)
         if vectors is None:
             return None
         generation, queries, keys = vectors
-        values = attention_cells(queries, keys, cell=cell, hide_first=hide_first, known=known)
+        values = attention_cells(queries, keys, first=first, cell=cell, hide_first=hide_first)
         if self._sequence.generation != generation:
             return None
+        if last is not None:
+            values = _grown(last.values, values)
         reading = AttentionReading(
             layer=layer, head=head, hide_first=hide_first, length=int(slots.size), cell=cell, values=values
         )
@@ -63,6 +68,94 @@ class ColumnReader:
         generation, queries, keys = vectors
         row = attention_rows(queries, keys, query)[0]
         return row if self._sequence.generation == generation else None
+
+    def attention_region(
+        self,
+        slots: IntArray,
+        layer: int,
+        head: int,
+        *,
+        rows: tuple[int, int],
+        columns: tuple[int, int],
+        hide_first: bool,
+        max_cells: int = MAX_CELLS,
+    ) -> FloatArray | None:
+        """A part of one head's attention, at most `max_cells` cells a side; see `attention_cells`."""
+        vectors = self._vectors(slots[: rows[1]], layer, head, first=rows[0])
+        if vectors is None:
+            return None
+        generation, queries, keys = vectors
+        span = max(rows[1] - rows[0], columns[1] - columns[0])
+        columns = (columns[0], min(columns[1], rows[1]))
+        cells = attention_cells(
+            queries, keys, first=rows[0], columns=columns, cell=-(-span // max_cells), hide_first=hide_first
+        )
+        return cells if self._sequence.generation == generation else None
+
+    def all_heads(self, slots: IntArray, query: int) -> FloatArray | None:
+        """Where one token looks in every head: (layers, heads, positions up to its own)."""
+        a, sequence = self._sequence.decoder.architecture, self._sequence
+        generation, columns, seen = sequence.generation, sequence.columns, slots[: query + 1]
+        turn = slice(query, query + 1)
+        weights = np.empty((a.layers, a.heads, query + 1), np.float32)
+        for layer in range(a.layers):
+            try:
+                keys = [sequence.keys(seen, layer, kv_head) for kv_head in range(a.kv_heads)]
+                queries = columns.queries(seen[query:], layer).reshape(a.heads, a.head_size)
+            except LookupError:
+                return None
+            held = [part for part in keys if part is not None]
+            if len(held) < a.kv_heads:
+                return None
+            weights[layer] = layer_weights(rotate(queries, self._cosines[turn], self._sines[turn]), np.stack(held))
+        return weights if sequence.generation == generation else None
+
+    def overview(self, slots: IntArray, *, max_cells: int, hide_first: bool) -> FloatArray | None:
+        """Every head's attention of a whole text in small: (layers, heads, cells, cells)."""
+        a = self._sequence.decoder.architecture
+        cell = -(-slots.size // max_cells)
+        found = []
+        for layer in range(a.layers):
+            for head in range(a.heads):
+                vectors = self._vectors(slots, layer, head)
+                if vectors is None:
+                    return None
+                generation, queries, keys = vectors
+                found.append(attention_cells(queries, keys, cell=cell, hide_first=hide_first))
+                if self._sequence.generation != generation:
+                    return None
+        return np.stack(found).reshape(a.layers, a.heads, *found[0].shape)
+
+    def mean_of_layer(self, slots: IntArray, layer: int) -> FloatArray | None:
+        """The mean of a layer's heads over a whole text, (positions, positions); 0 where positions are later."""
+        a = self._sequence.decoder.architecture
+        mean = np.zeros((slots.size, slots.size), np.float32)
+        for head in range(a.heads):
+            vectors = self._vectors(slots, layer, head)
+            if vectors is None:
+                return None
+            generation, queries, keys = vectors
+            mean += attention_rows(queries, keys, 0)
+            if self._sequence.generation != generation:
+                return None
+        mean /= np.float32(a.heads)
+        return mean
+
+    def rollout(self, slots: IntArray, query: int) -> FloatArray | None:
+        """How much each position contributes to a token by attention rollout, (positions up to its own); sums to one.
+
+        Raises `UsageError` beyond `ROLLOUT_TOKENS`, where it would take long.
+        """
+        if query >= ROLLOUT_TOKENS:
+            raise UsageError(f"Attention rollout is for the first {ROLLOUT_TOKENS} tokens: choose an earlier one.")
+        flow = np.zeros(query + 1, np.float32)
+        flow[query] = 1.0
+        for layer in reversed(range(self._sequence.decoder.architecture.layers)):
+            weights = self.mean_of_layer(slots[: query + 1], layer)
+            if weights is None:
+                return None
+            flow = rollout_step(flow, weights)
+        return flow
 
     def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
         """The model's distribution after a column, and where `token_id` stands in it."""
@@ -130,3 +223,11 @@ class ColumnReader:
             return None
         turns = slice(first, slots.size)
         return generation, rotate(queries, self._cosines[turns], self._sines[turns]), keys
+
+
+def _grown(before: FloatArray, rows: FloatArray) -> FloatArray:
+    """A matrix with new rows below; what is right of the old ones is later, not a number."""
+    grown = np.full((rows.shape[1], rows.shape[1]), np.nan, np.float32)
+    grown[: len(before), : len(before)] = before
+    grown[len(before) :] = rows
+    return grown

@@ -50,6 +50,32 @@ def test_hiding_the_first_token_rescales_the_rest_of_each_row_to_one() -> None:
     assert np.nansum(found[1:], axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("hide_first", [False, True])
+@pytest.mark.parametrize("cell", [1, 3, 7])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [((0, 90), (0, 90)), ((40, 71), (0, 33)), ((20, 60), (31, 55)), ((5, 9), (50, 90))]
+)
+def test_a_region_shows_the_same_probabilities_as_the_whole(rows, columns, cell: int, hide_first: bool) -> None:
+    queries, keys = vectors(90)
+    exact = plain(queries, keys)
+    if hide_first:
+        exact[:, 0] = 0.0
+        exact[1:] /= exact[1:].sum(axis=1, keepdims=True)
+    found = attention_cells(
+        queries[rows[0] : rows[1]], keys[: rows[1]], first=rows[0], columns=(columns[0], min(columns[1], rows[1])),
+        cell=cell, hide_first=hide_first,
+    )  # fmt: skip
+    for line in range(found.shape[0]):
+        for column in range(found.shape[1]):
+            below = slice(rows[0] + line * cell, min(rows[0] + (line + 1) * cell, rows[1]))
+            right = slice(columns[0] + column * cell, min(columns[0] + (column + 1) * cell, columns[1], rows[1]))
+            alone = hide_first and cell == 1 and right.start == 0
+            if right.start > below.stop - 1 or alone:
+                assert np.isnan(found[line, column])
+            else:
+                assert found[line, column] == pytest.approx(exact[below, right].max(), abs=1e-5)
+
+
 def test_rows_in_the_middle_of_a_text_see_nothing_later() -> None:
     queries, keys = vectors(40)
     rows = attention_rows(queries[10:13], keys, 10)
