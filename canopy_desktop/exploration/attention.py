@@ -6,7 +6,8 @@ import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
 
-ROWS = 28  # query positions computed at once: their scores over 8,000 keys stay in a core's own cache
+SCORES = 224_000  # computed at once: they stay in a core's own cache
+MOST_ROWS = 128  # more would compute too much that is later
 
 
 def attention_rows(queries: FloatArray, keys: FloatArray, first: int) -> FloatArray:
@@ -54,7 +55,7 @@ def attention_cells(
     outside = np.concatenate([np.arange(left), np.arange(right, keys.shape[0])])
     positions = left + np.arange(cell)[:, None] + cell * np.arange(inside.shape[2])  # (cell, column cells)
     found = np.full((-(-queries.shape[0] // cell), inside.shape[2]), np.nan, np.float32)
-    step = max(1, ROWS // cell) * cell
+    step = max(1, min(SCORES // keys.shape[0], MOST_ROWS) // cell) * cell
     for start in range(first, last_row, step):
         stop = min(start + step, last_row)
         rows = queries[start - first : stop - first]

@@ -135,7 +135,7 @@ class ColumnReader:
             if vectors is None:
                 return None
             generation, queries, keys = vectors
-            mean += attention_rows(queries, keys, 0)
+            mean += np.nan_to_num(attention_cells(queries, keys), copy=False)
             if self._sequence.generation != generation:
                 return None
         mean /= np.float32(a.heads)
