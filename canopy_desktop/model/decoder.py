@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
 
-from canopy_desktop.arrays import AnyArray, FloatArray
+from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import ContextFullError, InterruptedStepError, ProviderError
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.cache import Cache
@@ -54,7 +56,13 @@ class DecoderSession(Protocol):
         """Go back: forget all positions from `length` on."""
 
     def interrupt(self) -> None:
-        """Abort the pass in progress, if any. The only thread-safe method."""
+        """Abort the pass in progress, if any, here or beside. The only thread-safe method."""
+
+    def sibling(self) -> DecoderSession:
+        """Another decoder on the same weights, with an empty cache of its own. Both belong to one thread."""
+
+    def new_binding(self) -> PassBinding:
+        """For passes on the same weights with a cache that is not this decoder's."""
 
 
 def chunks_of(count: int, size: int = CHUNK) -> list[int]:
@@ -72,19 +80,149 @@ def chunks_of(count: int, size: int = CHUNK) -> list[int]:
     return sizes
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DiscardedColumns:
+    """Columns that nobody keeps: memory that every pass writes over."""
+
+    queries: FloatArray  # (layers, rows, heads · head_size)
+    residuals: FloatArray  # (layers + 1, rows, hidden)
+
+    @classmethod
+    def of_rows(cls, architecture: Architecture, rows: int) -> DiscardedColumns:
+        """Memory for passes of up to `rows` tokens."""
+        a = architecture
+        queries = np.zeros((a.layers, rows, a.heads * a.head_size), np.float32)
+        return cls(queries, np.zeros((a.layers + 1, rows, a.hidden), np.float32))
+
+    def first(self, new: int) -> DiscardedColumns:
+        """The same memory for a pass of `new` tokens."""
+        return DiscardedColumns(self.queries[:, :new], self.residuals[:, :new])
+
+    def query(self, layer: int) -> FloatArray:
+        """(new, heads · head_size), before rotation."""
+        found: FloatArray = self.queries[layer]
+        return found
+
+    def residual(self, row: int) -> FloatArray:
+        """(new, hidden); 0 is the embedding, l + 1 what comes out of block l."""
+        found: FloatArray = self.residuals[row]
+        return found
+
+
+class PassRunner:
+    """Runs the passes of one onnxruntime session, one at a time; any thread may interrupt them."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._running: ort.RunOptions | None = None
+
+    def new_io_binding(self) -> ort.IOBinding:
+        """An empty one."""
+        return self._session.io_binding()
+
+    @contextmanager
+    def under_way(self) -> Iterator[ort.RunOptions]:
+        """What is run within is one pass to `interrupt`, be it several runs."""
+        options = ort.RunOptions()
+        options.log_severity_level = 4
+        with self._lock:
+            self._running = options
+        try:
+            yield options
+        finally:
+            with self._lock:
+                self._running = None
+
+    def run(self, binding: ort.IOBinding, options: ort.RunOptions) -> None:
+        """Raises `InterruptedStepError` or `ProviderError`."""
+        try:
+            self._session.run_with_iobinding(binding, options)
+        except Exception as error:  # onnxruntime has no public base class of its errors
+            if options.terminate:
+                raise InterruptedStepError from error
+            raise ProviderError("cpu", first_line(error)) from error
+
+    def interrupt(self) -> None:
+        """Abort the pass in progress, if any. Thread-safe."""
+        with self._lock:
+            if self._running is not None:
+                self._running.terminate = True
+
+
+class PassBinding:
+    """What a pass reads and writes, bound to the graph's names (docs/architecture.md, "The graph").
+
+    Nothing here keeps an array alive but `zeros`: what a method is given or returns must live until the pass has run.
+    """
+
+    def __init__(self, runner: PassRunner, architecture: Architecture) -> None:
+        self.runner = runner
+        self._a = architecture
+        self._binding = runner.new_io_binding()
+        self._zeros = np.zeros(0, np.float32)
+
+    def bind_cache(self, keys: Sequence[FloatArray], values: Sequence[FloatArray]) -> None:
+        """Buffers of every layer, each (batch, kv_heads, capacity, head_size), that passes extend in place."""
+        for layer in range(self._a.layers):
+            for part, buffers in (("key", keys), ("value", values)):
+                self._bind_in(f"past.{layer}.{part}", buffers[layer])
+                self._bind_out(f"present.{layer}.{part}", buffers[layer])
+
+    def bind_pass(
+        self, ids: IntArray, totals: AnyArray, columns: ColumnRows, logits: FloatArray
+    ) -> tuple[AnyArray, ...]:
+        """Bind (batch, new) ids, (batch,) valid lengths after the pass, and where columns and logits go."""
+        batch, new = ids.shape
+        seqlens = (totals - 1).astype(np.int32)
+        total = np.array(totals.max(), np.int32)
+        rows = np.array([new - 1], np.int64)
+        for name, array in (("input_ids", ids), ("seqlens_k", seqlens), ("total", total), ("logit_rows", rows)):
+            self._bind_in(name, array)
+        for layer in range(self._a.layers):
+            self._bind_out(f"query.{layer}", columns.query(layer).reshape(batch, new, -1))
+            self._bind_out(f"residual.{2 * layer}", columns.residual(layer).reshape(batch, new, -1))
+        self._bind_out(f"residual.{2 * self._a.layers}", columns.residual(self._a.layers).reshape(batch, new, -1))
+        self._bind_out("logits", logits)
+        return ids, seqlens, total, rows
+
+    def bind_bias(self, new: int, total: int, bias: AttentionBias | None, capacity: int) -> list[AnyArray]:
+        """Bind the shared zeros, or what a layer is given; zeros are made once for `capacity` positions."""
+        if self._zeros.size < new * total:
+            self._zeros = np.zeros(max(new, 2) * capacity, np.float32)
+        zeros = self._zeros[: new * total].reshape(1, 1, new, total)
+        held: list[AnyArray] = [zeros]
+        for layer in range(self._a.layers):
+            given = None if bias is None else bias.of_layer(layer, total - new, new)
+            array = zeros if given is None else np.ascontiguousarray(given, np.float32)
+            held.append(array)
+            self._bind_in(f"attention_bias.{layer}", array)
+        return held
+
+    def run(self, options: ort.RunOptions) -> None:
+        """Run what is bound. Raises `InterruptedStepError` or `ProviderError`."""
+        self.runner.run(self._binding, options)
+
+    def _bind_in(self, name: str, array: AnyArray) -> None:
+        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def _bind_out(self, name: str, array: AnyArray) -> None:
+        self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+
 class OnnxDecoder:
     """A bundle's decoder on onnxruntime. Used by one thread, but for `interrupt`."""
 
-    def __init__(self, bundle: Bundle, *, context: int | None = None, threads: int = 0) -> None:
+    def __init__(
+        self, bundle: Bundle, *, context: int | None = None, threads: int = 0, runner: PassRunner | None = None
+    ) -> None:
         self.architecture = bundle.card.architecture
         self.context = min(context or self.architecture.context, self.architecture.context)
         self.cache = Cache(self.architecture, self.context)
         self.length = 0
-        self._session = open_session(bundle.decoder, threads=threads)
-        self._binding = self._session.io_binding()
-        self._zeros = np.zeros(0, np.float32)
-        self._lock = threading.Lock()
-        self._running: ort.RunOptions | None = None
+        self._bundle = bundle
+        self._runner = runner or PassRunner(open_session(bundle.decoder, threads=threads))
+        self._binding = PassBinding(self._runner, self.architecture)
 
     def feed(self, token_ids: Sequence[int], columns: ColumnRows, *, bias: AttentionBias | None = None) -> FloatArray:
         """Pass tokens through the model; returns the last one's logits, (vocabulary,).
@@ -95,9 +233,12 @@ class OnnxDecoder:
         total = self.length + len(token_ids)
         self.reserve(total)
         logits = np.empty((1, 1, self.architecture.vocabulary), np.float32)
-        held = [self._bind_pass(np.array([token_ids], np.int64), total, columns, logits)]
-        held += self._bind_bias(len(token_ids), total, bias)
-        self._run()
+        held = [
+            *self._binding.bind_pass(np.array([token_ids], np.int64), np.array([total]), columns, logits),
+            *self._binding.bind_bias(len(token_ids), total, bias, self.cache.capacity),
+        ]
+        with self._runner.under_way() as options:
+            self._binding.run(options)
         del held
         self.length = total
         last: FloatArray = logits[0, 0]
@@ -108,7 +249,7 @@ class OnnxDecoder:
         if length > self.context:
             raise ContextFullError(self.context)
         if self.cache.reserve(length, self.length):
-            self._bind_cache()
+            self._binding.bind_cache(self.cache.keys, self.cache.values)
 
     def truncate(self, length: int) -> None:
         """Go back: forget all positions from `length` on."""
@@ -117,62 +258,13 @@ class OnnxDecoder:
         self.length = length
 
     def interrupt(self) -> None:
-        """Abort the pass in progress, if any. The only thread-safe method."""
-        with self._lock:
-            if self._running is not None:
-                self._running.terminate = True
+        """Abort the pass in progress, if any, here or beside. The only thread-safe method."""
+        self._runner.interrupt()
 
-    def _run(self) -> None:
-        options = ort.RunOptions()
-        options.log_severity_level = 4
-        with self._lock:
-            self._running = options
-        try:
-            self._session.run_with_iobinding(self._binding, options)
-        except Exception as error:  # onnxruntime has no public base class of its errors
-            if options.terminate:
-                raise InterruptedStepError from error
-            raise ProviderError("cpu", first_line(error)) from error
-        finally:
-            with self._lock:
-                self._running = None
+    def sibling(self) -> OnnxDecoder:
+        """Another decoder on the same weights, with an empty cache of its own. Both belong to one thread."""
+        return OnnxDecoder(self._bundle, context=self.context, runner=self._runner)
 
-    def _bind_cache(self) -> None:
-        for layer in range(self.architecture.layers):
-            for part, buffers in (("key", self.cache.keys), ("value", self.cache.values)):
-                self._bind_in(f"past.{layer}.{part}", buffers[layer])
-                self._bind_out(f"present.{layer}.{part}", buffers[layer])
-
-    def _bind_pass(self, ids: AnyArray, total: int, columns: ColumnRows, logits: FloatArray) -> tuple[AnyArray, ...]:
-        """Bind one pass; the arrays returned must live until it has run."""
-        new = ids.shape[1]
-        seqlens = np.array([total - 1], np.int32)
-        total_length = np.array(total, np.int32)
-        rows = np.array([new - 1], np.int64)
-        for name, array in (("input_ids", ids), ("seqlens_k", seqlens), ("total", total_length), ("logit_rows", rows)):
-            self._bind_in(name, array)
-        for layer in range(self.architecture.layers):
-            self._bind_out(f"query.{layer}", columns.query(layer)[None])
-            self._bind_out(f"residual.{2 * layer}", columns.residual(layer)[None])
-        self._bind_out(f"residual.{2 * self.architecture.layers}", columns.residual(self.architecture.layers)[None])
-        self._bind_out("logits", logits)
-        return ids, seqlens, total_length, rows
-
-    def _bind_bias(self, new: int, total: int, bias: AttentionBias | None) -> list[tuple[AnyArray, ...]]:
-        """Bind the shared zeros, or what a layer is given; the arrays returned must live until it has run."""
-        if self._zeros.size < new * total:
-            self._zeros = np.zeros(max(new, 2) * self.cache.capacity, np.float32)
-        zeros = self._zeros[: new * total].reshape(1, 1, new, total)
-        held: list[tuple[AnyArray, ...]] = [(zeros,)]
-        for layer in range(self.architecture.layers):
-            given = None if bias is None else bias.of_layer(layer, total - new, new)
-            array = zeros if given is None else np.ascontiguousarray(given, np.float32)
-            held.append((array,))
-            self._bind_in(f"attention_bias.{layer}", array)
-        return held
-
-    def _bind_in(self, name: str, array: AnyArray) -> None:
-        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-
-    def _bind_out(self, name: str, array: AnyArray) -> None:
-        self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+    def new_binding(self) -> PassBinding:
+        """For passes on the same weights with a cache that is not this decoder's."""
+        return PassBinding(self._runner, self.architecture)
