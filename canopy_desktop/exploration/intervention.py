@@ -15,9 +15,8 @@ from canopy_desktop.arrays import DoubleArray, FloatArray
 from canopy_desktop.decoding.pipeline import NATS_TO_BITS, Distribution, distribution, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
-from canopy_desktop.exploration.attention import attention_rows
-from canopy_desktop.exploration.sequence import TokenSequence
-from canopy_desktop.exploration.trial import Trial, WatchedHead
+from canopy_desktop.exploration.attention import softmax
+from canopy_desktop.exploration.trial import Trial
 from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.decoder import AttentionBias
 from canopy_desktop.model.rope import rotate
@@ -126,17 +125,16 @@ class BlockedStep:
         )
 
 
-def blocked_step(sequence: TokenSequence, ids: Sequence[int], blocks: Sequence[Block]) -> BlockedStep:
-    """What the model says after `ids`, the tokens of `sequence`, without and with blocks. Leaves no column.
+def blocked_step(trial: Trial, ids: Sequence[int], blocks: Sequence[Block]) -> BlockedStep:
+    """What the model says after `ids` without and with blocks.
 
     Raises `UsageError` for blocks that cannot be, `InterruptedStepError` or `ProviderError`.
     """
-    bias = Blocks(blocks, sequence.decoder.architecture)
+    bias = Blocks(blocks, trial.decoder.architecture)
     check_positions(bias.blocks, len(ids))
-    with Trial(sequence, ids) as trial:
-        plain = trial.logits(ids)
-        single = trial.last_alone(ids)
-        blocked = trial.logits(ids, bias=bias, first=bias.first)
+    plain = trial.logits(ids)
+    single = trial.last_alone(ids)
+    blocked = trial.logits(ids, bias=bias, first=bias.first)
     before, after, alone = (distribution(logits, DecodingSettings()) for logits in (plain, blocked, single))
     return BlockedStep(
         before=before,
@@ -149,26 +147,25 @@ def blocked_step(sequence: TokenSequence, ids: Sequence[int], blocks: Sequence[B
 
 
 def blocked_head(
-    sequence: TokenSequence,
+    trial: Trial,
     ids: Sequence[int],
-    bias: Blocks | None,
-    watched: WatchedHead,
+    bias: AttentionBias | None,
+    layer: int,
+    head: int,
     rope: tuple[FloatArray, FloatArray],
 ) -> FloatArray:
-    """One head's attention in a run with blocks (None: without), (queries, keys). Leaves no column."""
-    with Trial(sequence, ids) as trial:
-        queries, keys = trial.watched(ids, watched, bias)
+    """One head's attention in a run with blocks (None: without), (queries, keys). `rope` has cosines and sines."""
+    queries, keys = trial.head_vectors(ids, layer, head, bias)
     cosines, sines = rope[0][: len(ids)], rope[1][: len(ids)]
-    row = head_bias(bias, watched, 0, len(ids))
-    return blocked_attention(rotate(queries, cosines, sines), keys, row)
+    return blocked_attention(rotate(queries, cosines, sines), keys, head_bias(bias, layer, head, 0, len(ids)))
 
 
-def head_bias(bias: AttentionBias | None, watched: WatchedHead, first: int, new: int) -> FloatArray | None:
+def head_bias(bias: AttentionBias | None, layer: int, head: int, first: int, new: int) -> FloatArray | None:
     """What is added to one head's scores, (new, first + new); None adds nothing."""
-    given = None if bias is None else bias.of_layer(watched.layer, first, new)
+    given = None if bias is None else bias.of_layer(layer, first, new)
     if given is None:
         return None
-    found: FloatArray = given[0, watched.head if given.shape[1] > 1 else 0]
+    found: FloatArray = given[0, head if given.shape[1] > 1 else 0]
     return found
 
 
@@ -178,17 +175,13 @@ def blocked_attention(queries: FloatArray, keys: FloatArray, bias: FloatArray | 
     `queries` (rows, head_size) rotated, the first at position `first`; `keys` (keys, head_size) rotated; `bias` (rows,
     keys), None for none. Exactly 0 where the bias is minus infinity and where a key comes later.
     """
-    if bias is None:
-        return attention_rows(queries, keys, first)
     scores = queries @ keys.T
     scores *= np.float32(1.0 / np.sqrt(queries.shape[1]))
-    scores += bias
+    if bias is not None:
+        scores += bias
     later = np.arange(keys.shape[0]) > first + np.arange(queries.shape[0])[:, None]
     np.putmask(scores, later, -np.inf)
-    scores -= scores.max(axis=-1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
-    return scores
+    return softmax(scores)
 
 
 def divergence_bits(before: Distribution, after: Distribution) -> float:
@@ -244,4 +237,4 @@ def _check_something_is_seen(blocks: Sequence[Block], layer: int | None, head: i
                 hidden.setdefault(query, set()).update(key for key in block.keys if key <= query)
     for query, keys in hidden.items():
         if len(keys) > query:
-            raise UsageError(f"Token {query} would see nothing at all: leave it at least one of the tokens 0 to {query}.")
+            raise UsageError(f"Token {query} would see nothing at all: leave it at least one token up to its own.")

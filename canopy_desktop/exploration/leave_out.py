@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from canopy_desktop.decoding.pipeline import NATS_TO_BITS, distribution
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
-from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.trial import Trial
 
 
@@ -43,43 +42,48 @@ class LeaveOut:
 
 
 def leave_out(
-    sequence: TokenSequence,
+    trial: Trial,
     ids: Sequence[int],
     *,
     chosen: int | None = None,
     positions: Sequence[int] | None = None,
     replacement: int | None = None,
 ) -> LeaveOut:
-    """Leave out each of `positions` (None: all) of `ids`, the tokens of `sequence`, one at a time.
+    """Leave out each of `positions` (None: all) of `ids`, one at a time.
 
     `chosen` is the next token that is looked at, None the likeliest one. With `replacement` that token stands in the
-    place instead of none. From the last position to the first, so that what is before it is fed once. Leaves no
-    column. Raises `UsageError`, `InterruptedStepError` or `ProviderError`.
+    place instead of none. From the last position to the first, so that what is before it is fed once. Raises
+    `UsageError`, `InterruptedStepError` or `ProviderError`.
     """
-    if len(ids) < 2 and replacement is None:
-        raise UsageError("Nothing would be left of a text of one token: use a longer one.")
     wanted = range(len(ids)) if positions is None else positions
+    check(ids, wanted, replacement)
     found: dict[int, LeftOut] = {}
-    with Trial(sequence, ids) as trial:
-        whole = distribution(trial.logits(ids), DecodingSettings())
-        token_id = int(whole.logits.argmax()) if chosen is None else chosen
-        logprob = whole.raw_logprob(token_id)
-        for position in sorted(set(wanted), reverse=True):
-            without = _without(ids, position, replacement)
-            now = distribution(trial.logits(without), DecodingSettings())
-            top_id = int(now.logits.argmax())
-            found[position] = LeftOut(
-                position=position,
-                logprob=now.raw_logprob(token_id),
-                rank=now.rank(token_id),
-                delta_nats=now.raw_logprob(token_id) - logprob,
-                top_id=top_id,
-                top_logprob=now.raw_logprob(top_id),
-            )
+    whole = distribution(trial.logits(ids), DecodingSettings())
+    token_id = int(whole.logits.argmax()) if chosen is None else chosen
+    logprob = whole.raw_logprob(token_id)
+    for position in sorted(set(wanted), reverse=True):
+        without = _without(ids, position, replacement)
+        now = distribution(trial.logits(without), DecodingSettings())
+        top_id = int(now.logits.argmax())
+        found[position] = LeftOut(
+            position=position,
+            logprob=now.raw_logprob(token_id),
+            rank=now.rank(token_id),
+            delta_nats=now.raw_logprob(token_id) - logprob,
+            top_id=top_id,
+            top_logprob=now.raw_logprob(top_id),
+        )
     return LeaveOut(chosen=token_id, logprob=logprob, effects=tuple(found[position] for position in sorted(found)))
 
 
+def check(ids: Sequence[int], positions: Sequence[int], replacement: int | None) -> None:
+    """Raise `UsageError` for a position that there is not, or where nothing would be left."""
+    if len(ids) < 2 and replacement is None:
+        raise UsageError("Nothing would be left of a text of one token: use a longer one.")
+    for position in positions:
+        if not 0 <= position < len(ids):
+            raise UsageError(f"Positions go from 0 to {len(ids) - 1}, so {position} is none.")
+
+
 def _without(ids: Sequence[int], position: int, replacement: int | None) -> list[int]:
-    if not 0 <= position < len(ids):
-        raise UsageError(f"Positions go from 0 to {len(ids) - 1}, so {position} is none.")
     return [*ids[:position], *([] if replacement is None else [replacement]), *ids[position + 1 :]]

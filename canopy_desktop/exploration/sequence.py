@@ -69,17 +69,27 @@ class TokenSequence:
 
     def keys(self, slots: IntArray, layer: int, kv_head: int) -> FloatArray | None:
         """Rotated keys of these columns, (slots, head_size); None if they are on the move just now."""
+        return self._cached(slots, layer, kv_head, values=False)
+
+    def values(self, slots: IntArray, layer: int, kv_head: int) -> FloatArray | None:
+        """Values of these columns, (slots, head_size); None if they are on the move just now."""
+        return self._cached(slots, layer, kv_head, values=True)
+
+    def _cached(self, slots: IntArray, layer: int, kv_head: int, *, values: bool) -> FloatArray | None:
+        """From the cache as far as it holds these columns, and from their blocks."""
         generation = self.generation
-        buffer = self.decoder.cache.keys[layer]
+        cache = self.decoder.cache
+        buffer = (cache.values if values else cache.keys)[layer]
         count = min(self._length, slots.size)
         held = self._slots
         differs = np.flatnonzero(held[:count] != slots[:count])
         shared = int(differs[0]) if differs.size else count
         parts = [buffer[0, kv_head, :shared]]
         for block, first, last in self.columns.runs(slots[shared:]) if shared < slots.size else []:
-            if block.keys is None or not block.stored[first:last].all():
+            kept = block.values if values else block.keys
+            if kept is None or not block.stored[first:last].all():
                 return None
-            parts.append(block.keys[layer, first:last, kv_head])
+            parts.append(kept[layer, first:last, kv_head])
         if self.generation != generation:
             return None
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from canopy_desktop.errors import TemplateError
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.reader import ColumnReader
 from canopy_desktop.exploration.sequence import TokenSequence
+from canopy_desktop.exploration.trial import Trial
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import Card
 from canopy_desktop.model.chat import ChatTemplate
@@ -18,6 +20,9 @@ from canopy_desktop.model.provider import ProviderChoice, ProviderReport, choose
 from canopy_desktop.model.rope import rope_tables
 from canopy_desktop.model.tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.inside import InsideReader
+
 logger = logging.getLogger(__name__)
 
 
@@ -25,6 +30,7 @@ class ModelSession:
     """A bundle in memory, with one decoder and its cache."""
 
     def __init__(self, bundle: Bundle, provider: ProviderReport, context: int | None) -> None:
+        self.bundle = bundle
         self.card: Card = bundle.card
         self.provider = provider
         self.tokenizer = Tokenizer.open(bundle.tokenizer)
@@ -50,6 +56,18 @@ class ModelSession:
     def new_reader(self) -> ColumnReader:
         """One that reads what was written, for any one thread."""
         return ColumnReader(self.sequence, self.head, rope_tables(self.card.architecture))
+
+    def new_trial(self) -> Trial:
+        """One that runs texts beside what was written, for the inference thread."""
+        return Trial(self.sequence.decoder.sibling())
+
+    def new_inside(self) -> InsideReader:
+        """One that looks into single steps, for any one thread."""
+        # imported here: nothing else at the window's start needs ONNX
+        from canopy_desktop.exploration.inside import InsideReader
+        from canopy_desktop.model.weight_map import WeightMap
+
+        return InsideReader(self.sequence, self.head, WeightMap(self.bundle), rope_tables(self.card.architecture))
 
 
 def _template(card: Card) -> ChatTemplate | None:

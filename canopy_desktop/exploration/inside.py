@@ -1,0 +1,245 @@
+"""Inside one step: how a token's residual comes through one block, number by number, in one head.
+
+What a column does not keep is made again by the block alone, from what it does keep (`model/block_replay.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.exploration.attention import softmax
+from canopy_desktop.exploration.sequence import TokenSequence
+from canopy_desktop.model.block_replay import BlockPass, BlockReplay
+from canopy_desktop.model.decoder import AttentionBias
+from canopy_desktop.model.head import Head
+from canopy_desktop.model.rope import rotate
+from canopy_desktop.model.weight_map import WeightMap
+
+REPLAYS = 3  # blocks whose sessions are kept: 4 MB each with 8-bit weights, 14 MB with fp32
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that is added to the residual stream."""
+
+    norm: float  # Euclidean
+    cosine: float  # with the stream that it is added to; 0 where one of both is zero
+    effect: float  # on the chosen token's logit, directly; see `Readout`
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readout:
+    """From a part of the last residual to its share of a token's logit: direct logit attribution.
+
+    logit(x) = (x / rms(x)) · (gain ∘ row), so with the scale 1 / rms(x) held fixed at that of the whole residual x,
+    effect(part) = part · (gain ∘ row) / rms(x), and the effects of parts that sum to x sum to the logit. Elhage et al.
+    2021, "A Mathematical Framework for Transformer Circuits" (direct paths); TransformerLens' `logit_attrs`. What
+    later blocks make of the part is not in it, and only differences between tokens' logits matter to the probability.
+    """
+
+    token_id: int
+    direction: FloatArray  # (hidden,): gain ∘ row / rms(x)
+
+    def effect(self, part: FloatArray) -> float:
+        """The share of the logit, from (hidden,)."""
+        return float(part.astype(np.float64) @ self.direction.astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InsideStep:
+    """One token in one layer and head. Arrays are read-only; keys are counted over the whole text that was given."""
+
+    position: int
+    layer: int
+    head: int
+    kv_head: int  # whose keys and values the head shares
+    in_chunk: bool  # passed through the model with others, not as a single step
+    logit: float  # the model's own, of the readout's token
+    readout: Readout
+    query: FloatArray = field(repr=False)  # (head_size,), before rotation
+    query_rotated: FloatArray = field(repr=False)
+    key: FloatArray = field(repr=False)  # (head_size,), before rotation: the cached one turned back
+    key_rotated: FloatArray = field(repr=False)
+    products: FloatArray = field(repr=False)  # (keys,): q·k
+    scaled: FloatArray = field(repr=False)  # (keys,): q·k / √head_size
+    masked: FloatArray = field(repr=False)  # (keys,): with the bias; minus infinity where a key is later or blocked
+    weights: FloatArray = field(repr=False)  # (keys,): after the softmax
+    values: FloatArray = field(repr=False)  # (keys, head_size)
+    weighted: FloatArray = field(repr=False)  # (keys, head_size): weights · values
+    attended: FloatArray = field(repr=False)  # (heads, head_size): every head's sum, from the block itself
+    head_outputs: FloatArray = field(repr=False)  # (heads, hidden): what each adds; they sum to `attention`
+    stream: FloatArray = field(repr=False)  # (layers + 1, hidden): the embedding, then after each block, as kept
+    attention: FloatArray = field(repr=False)  # (hidden,): what attention adds
+    middle: FloatArray = field(repr=False)  # (hidden,): the stream then
+    feed_forward: FloatArray = field(repr=False)  # (hidden,): what the feed-forward adds
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @property
+    def before(self) -> FloatArray:
+        """The stream at the block's beginning, (hidden,)."""
+        found: FloatArray = self.stream[self.layer]
+        return found
+
+    @property
+    def after(self) -> FloatArray:
+        """The stream at the block's end, (hidden,)."""
+        found: FloatArray = self.stream[self.layer + 1]
+        return found
+
+    def part(self, added: FloatArray, stream: FloatArray) -> Part:
+        """Size, direction and effect of what is added to a stream, both (hidden,)."""
+        length, other = float(np.linalg.norm(added)), float(np.linalg.norm(stream))
+        cosine = float(added @ stream) / (length * other) if length and other else 0.0
+        return Part(length, cosine, self.readout.effect(added))
+
+    def blocks(self) -> tuple[Part, ...]:
+        """What each whole block adds, attention and feed-forward together, in order of layers."""
+        return tuple(
+            self.part(after - before, before) for before, after in zip(self.stream, self.stream[1:], strict=False)
+        )
+
+
+class InsideReader:
+    """Looks into single steps. For any one thread; None means: the columns changed meanwhile, ask again."""
+
+    def __init__(
+        self, sequence: TokenSequence, head: Head, weights: WeightMap, rope: tuple[FloatArray, FloatArray]
+    ) -> None:
+        self._sequence = sequence
+        self._head = head
+        self._weights = weights
+        self._cosines, self._sines = rope
+        self._replays: dict[int, BlockReplay] = {}
+
+    def step(
+        self,
+        slots: IntArray,
+        position: int,
+        layer: int,
+        head: int,
+        token_id: int,
+        bias: AttentionBias | None = None,
+    ) -> InsideStep | None:
+        """The token at `position` of a text in one layer and head; effects are on the logit of `token_id` next.
+
+        `bias` is what the columns were made with. Raises `EngineError` or `ProviderError`.
+        """
+        sequence, a = self._sequence, self._sequence.decoder.architecture
+        generation, kv_head = sequence.generation, head // (a.heads // a.kv_heads)
+        try:
+            first, in_chunk = self._fed_from(slots, position)
+            run = self._replayed(slots, layer, first, 2 if in_chunk else 1, bias)
+            keys, values = sequence.keys(slots, layer, kv_head), sequence.values(slots, layer, kv_head)
+            stream = np.stack(
+                [sequence.columns.residuals(slots[position : position + 1], row)[0] for row in range(a.layers + 1)]
+            )
+        except LookupError:
+            return None
+        if run is None or keys is None or values is None:
+            return None
+        keys, values = keys.copy(), values.copy()
+        if sequence.generation != generation:
+            return None
+        row = position - first
+        query = run.query[row].reshape(a.heads, a.head_size)[head]
+        turned = self._turned(query, position)
+        products = keys @ turned
+        scaled = products / np.float32(np.sqrt(a.head_size))
+        masked = self._masked(scaled, position, layer, head, bias)
+        weights = softmax(masked.copy())
+        return InsideStep(
+            position=position, layer=layer, head=head, kv_head=kv_head, in_chunk=in_chunk,
+            logit=float(self._head.logits(stream[-1:])[0, token_id]), readout=self._readout(stream[-1], token_id),
+            query=query, query_rotated=turned,
+            key=self._turned(keys[position], position, back=True), key_rotated=keys[position],
+            products=products, scaled=scaled, masked=masked, weights=weights,
+            values=values, weighted=weights[:, None] * values,
+            attended=run.attended[row].reshape(a.heads, a.head_size),
+            head_outputs=self._replay(layer).heads(run.attended[row]),
+            stream=stream, attention=run.attention[row], middle=run.middle[row], feed_forward=run.feed_forward[row],
+        )  # fmt: skip
+
+    def head_output(self, step: InsideStep, attended: FloatArray) -> FloatArray:
+        """What the step's head would add to the stream, (hidden,), if its sum were `attended`, (head_size,)."""
+        changed = step.attended.copy()
+        changed[step.head] = attended
+        output: FloatArray = self._replay(step.layer).heads(changed.reshape(-1))[step.head]
+        return output
+
+    def _fed_from(self, slots: IntArray, position: int) -> tuple[int, bool]:
+        """Where a replay of a token begins, and whether it takes a neighbour along: a pass of two is as any chunk."""
+        made = [self._in_chunk(slots, place) for place in (position - 1, position, position + 1)]
+        if not made[1] or slots.size < 2:
+            return position, False
+        return (position - 1 if made[0] or not made[2] else position), True
+
+    def _in_chunk(self, slots: IntArray, place: int) -> bool:
+        if not 0 <= place < slots.size:
+            return False
+        block, row = self._sequence.columns.locate(int(slots[place]))
+        return bool(block.in_chunk[row])
+
+    def _replayed(
+        self, slots: IntArray, layer: int, first: int, count: int, bias: AttentionBias | None
+    ) -> BlockPass | None:
+        """The block once more for `count` columns from `first` on, with what was cached before them."""
+        sequence, a = self._sequence, self._sequence.decoder.architecture
+        stream = sequence.columns.residuals(slots[first : first + count], layer)
+        shape = (a.kv_heads, first, a.head_size)
+        keys, values = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for kv_head in range(a.kv_heads if first else 0):
+            key, value = (read(slots[:first], layer, kv_head) for read in (sequence.keys, sequence.values))
+            if key is None or value is None:
+                return None
+            keys[kv_head], values[kv_head] = key, value
+        given = None if bias is None else bias.of_layer(layer, first, count)
+        return self._replay(layer).run(stream, keys, values, given)
+
+    def _replay(self, layer: int) -> BlockReplay:
+        replay = self._replays.pop(layer, None)
+        if replay is None:
+            replay = BlockReplay(self._weights, self._sequence.decoder.architecture, layer)
+        self._replays[layer] = replay  # the last used one comes last
+        if len(self._replays) > REPLAYS:
+            del self._replays[next(iter(self._replays))]
+        return replay
+
+    def _turned(self, vector: FloatArray, position: int, *, back: bool = False) -> FloatArray:
+        sines = self._sines[position]
+        return rotate(vector, self._cosines[position], -sines if back else sines)
+
+    def _masked(
+        self, scaled: FloatArray, position: int, layer: int, head: int, bias: AttentionBias | None
+    ) -> FloatArray:
+        masked = scaled.copy()
+        masked[position + 1 :] = -np.inf
+        given = None if bias is None else bias.of_layer(layer, position, 1)
+        if given is not None:
+            masked[: position + 1] += given[0, head if given.shape[1] > 1 else 0, 0]
+        return masked
+
+    def _readout(self, last: FloatArray, token_id: int) -> Readout:
+        """RMS norm as in Zhang and Sennrich 2019, eq. 4, with the model's epsilon inside the root."""
+        a = self._sequence.decoder.architecture
+        scale = 1.0 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + a.epsilon)
+        direction = self._weights.output_norm() * self._weights.output_row(token_id) * np.float32(scale)
+        return Readout(token_id, direction)
+
+
+def without_renormalising(weights: FloatArray, keys: Sequence[int]) -> FloatArray:
+    """A row of probabilities with those of some keys set to 0 and the others left as they are: a copy.
+
+    The row no longer sums to one. Blocking, which the network itself can do, rescales the rest instead.
+    """
+    found = weights.copy()
+    found[list(keys)] = 0.0
+    return found

@@ -1,0 +1,70 @@
+"""A bundle's weights by name, mapped from its file: for looking at them, not for running."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, helper
+
+from canopy_desktop.arrays import AnyArray, FloatArray
+from canopy_desktop.model.bundle import WEIGHTS_FILE, Bundle
+from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.graph import ZERO_POINT
+
+OUTPUT_MATRIX = "token_embd.weight"  # tied: rows of the embedding are rows of the output matrix
+OUTPUT_NORM = "output_norm.weight"
+
+
+class WeightMap:
+    """Read-only arrays of a verified bundle. Thread-safe."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.model: ModelProto = onnx.load_model(str(bundle.decoder), load_external_data=False)
+        self._form = bundle.card.weights
+        self._file = np.memmap(bundle.folder / WEIGHTS_FILE, np.uint8, "r")
+        self._tensors = {tensor.name: tensor for tensor in self.model.graph.initializer}
+
+    def array(self, name: str) -> AnyArray:
+        """An initializer as it lies in the file, or in the graph."""
+        tensor = self._tensors[name]
+        kind = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        if tensor.data_location != TensorProto.EXTERNAL:
+            return np.frombuffer(tensor.raw_data, kind).reshape(tensor.dims)
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        first, size = int(place["offset"]), int(place["length"])
+        return self._file[first : first + size].view(kind).reshape(tensor.dims)
+
+    def matrix(self, name: str) -> FloatArray:
+        """A matrix by its GGUF name, (outputs, inputs), as the model multiplies with it."""
+        if self._form is WeightForm.FP32:
+            return np.asarray(self.array(f"{name}.t").T, np.float32)
+        return _dequantized(self.array(f"{name}.bytes"), self.array(f"{name}.scales"))
+
+    def output_row(self, token_id: int) -> FloatArray:
+        """What the normed residual is multiplied with to give a token's logit, (hidden,)."""
+        if self._form is WeightForm.FP32:
+            return np.array(self.array(f"{OUTPUT_MATRIX}.t")[:, token_id], np.float32)
+        rows = slice(token_id, token_id + 1)
+        steps, scales = (self.array(f"{OUTPUT_MATRIX}.{part}")[rows] for part in ("bytes", "scales"))
+        return _dequantized(steps, scales).reshape(-1)
+
+    def output_norm(self) -> FloatArray:
+        """The gain of the final norm, (hidden,)."""
+        return np.array(self.array(OUTPUT_NORM), np.float32)
+
+    def copy_of(self, name: str) -> TensorProto:
+        """The initializer with its values inside, for a graph that stands alone."""
+        tensor = self._tensors[name]
+        values = np.ascontiguousarray(self.array(name))
+        return helper.make_tensor(name, tensor.data_type, tensor.dims, values.tobytes(), raw=True)
+
+    def has(self, name: str) -> bool:
+        """Whether there is an initializer of this name."""
+        return name in self._tensors
+
+
+def _dequantized(steps: AnyArray, scales: AnyArray) -> FloatArray:
+    """uint8 (outputs, blocks, BLOCK) and scales (outputs, blocks) to float32 (outputs, inputs)."""
+    values = (steps.astype(np.float32) - np.float32(ZERO_POINT)) * scales.reshape(*steps.shape[:2], 1)
+    found: FloatArray = values.reshape(steps.shape[0], -1)
+    return found
