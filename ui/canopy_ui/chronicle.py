@@ -30,22 +30,22 @@ class Chronicle:
     @property
     def cursor(self) -> int:
         """The node on which we stand."""
-        return self.exploration.cursor if self.exploration else PROMPT_NODE
+        return self.exploration.cursor if self.exploration is not None else PROMPT_NODE
 
     @property
     def prompt_tokens(self) -> int:
         """Tokens of the prompt."""
-        return len(self.exploration.prompt.ids) if self.exploration else 0
+        return len(self.exploration.prompt.ids) if self.exploration is not None else 0
 
     @property
     def processed(self) -> int:
         """Tokens of the prompt that have passed through the model."""
-        return len(self.exploration.prompt_slots) if self.exploration else 0
+        return len(self.exploration.prompt_slots) if self.exploration is not None else 0
 
     @property
     def generated(self) -> int:
         """Steps from the prompt to where we stand."""
-        return self.exploration.depth(self.exploration.cursor) if self.exploration else 0
+        return self.exploration.depth(self.exploration.cursor) if self.exploration is not None else 0
 
     @property
     def read_up(self) -> bool:
@@ -110,9 +110,9 @@ class Chronicle:
     def metrics(self, memory_bytes: int) -> MetricsView:
         """The figures so far."""
         exploration = self.exploration
-        used = exploration.slots(exploration.cursor).size if exploration else 0
+        used = exploration.slots(exploration.cursor).size if exploration is not None else 0
         return self._metrics.view(context_used=int(used), memory_bytes=memory_bytes)
 
     def wishes(self, selection: Selection, now: float, *, busy: bool) -> Sequence[ReadingRequest]:
         """What to ask the reader for now."""
-        return self._plan.wishes(self.exploration, selection, now, busy=busy) if self.exploration else ()
+        return self._plan.wishes(self.exploration, selection, now, busy=busy) if self.exploration is not None else ()
