@@ -11,7 +11,7 @@ from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy,
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import AttentionReading, Selection
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
-from canopy_ui.reader import AttentionRequest, ReadingRequest, ReadingResult, SurprisalRequest
+from canopy_ui.reader import AttentionRequest, DistributionRequest, ReadingRequest, ReadingResult, SurprisalRequest
 from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan
 
 T = TypeVar("T", AttentionRequest, SurprisalRequest)
@@ -148,3 +148,10 @@ def test_going_back_keeps_the_corner_of_the_matrix(length: int, left: int | None
     plan.rewind(length)
     reading = plan.readings.attention
     assert (None if reading is None else reading.values.shape[0]) == left
+
+
+def test_back_at_the_prompt_its_last_token_is_looked_at() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    assert not [wish for wish in plan.wishes(made, LOOK, 0.0, busy=True) if isinstance(wish, DistributionRequest)]
+    wishes = [wish for wish in plan.wishes(made, LOOK, 0.0, busy=False) if isinstance(wish, DistributionRequest)]
+    assert [(wish.slot, wish.token_id) for wish in wishes] == [(1, 2)]

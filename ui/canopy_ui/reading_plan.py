@@ -7,6 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
+from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import AttentionReading, DistributionReading, Readings, Selection, wanted_slot
 from canopy_ui.reader import AttentionRequest, DistributionRequest, ReadingRequest, ReadingResult, SurprisalRequest
@@ -61,7 +62,7 @@ class ReadingPlan:
             wish
             for wish in (
                 self._wanted_attention(exploration, selection, now, busy=busy),
-                self._wanted_distribution(exploration, selection),
+                self._wanted_distribution(exploration, selection, busy=busy),
                 self._wanted_surprisal(exploration),
             )
             if wish is not None and type(wish) not in self._unreadable
@@ -127,7 +128,11 @@ class ReadingPlan:
             hide_first=selection.hide_first,
         )
 
-    def _wanted_distribution(self, exploration: Exploration, selection: Selection) -> DistributionRequest | None:
+    def _wanted_distribution(
+        self, exploration: Exploration, selection: Selection, *, busy: bool
+    ) -> DistributionRequest | None:
+        if selection.position is None and exploration.cursor == PROMPT_NODE and not busy:
+            selection = replace(selection, position=len(exploration.prompt.ids) - 1)  # the newest is the prompt's last
         wanted = wanted_slot(exploration, selection)
         if wanted is None or DistributionRequest in self._under_way:
             return None
