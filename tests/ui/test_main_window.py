@@ -98,8 +98,17 @@ def test_the_keyboard_drives_the_run(window: MainWindow, qtbot: QtBot) -> None:
     title_becomes(qtbot, window, "Canopy – 3 + 1 tokens")
     qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     title_becomes(qtbot, window, "Canopy – 3 + 4 tokens")
+    qtbot.keyClick(window.focusWidget() or window, Qt.Key.Key_F9)
+    title_becomes(qtbot, window, "Canopy – 3 + 3 tokens")
     qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     title_becomes(qtbot, window, "Canopy")
+
+
+def test_a_first_start_begins_with_typing(window: MainWindow, qtbot: QtBot) -> None:
+    focused = window.focusWidget()
+    assert focused is not None
+    qtbot.keyClicks(focused, "!")
+    assert "!" in window.prompt.request().text
 
 
 def test_run_becomes_pause_while_the_model_is_at_work(
@@ -191,6 +200,14 @@ def test_at_normal_size_the_window_fits_the_smallest_screens(window: MainWindow)
     least = window.minimumSizeHint()
     assert least.width() <= 1024
     assert least.height() <= 700
+
+
+def test_smaller_text_gives_the_room_back_that_larger_text_took(window: MainWindow, qtbot: QtBot) -> None:
+    height = window.docks["metrics"].height()
+    window._zoom(250)
+    qtbot.waitUntil(lambda: window.docks["metrics"].height() > height, timeout=PATIENCE_MS)
+    window._zoom(100)
+    qtbot.waitUntil(lambda: window.docks["metrics"].height() == height, timeout=PATIENCE_MS)
 
 
 def test_every_button_has_a_name_for_a_screen_reader(window: MainWindow) -> None:

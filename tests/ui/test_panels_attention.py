@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from canopy_ui.panels.attention_panel import AttentionPanel
-from canopy_ui.theme import theme_named
+from canopy_ui.theme import apply_theme, theme_named
 from tests.ui.support import attention
 
 
@@ -101,3 +102,21 @@ def test_a_reading_older_than_the_text_still_shows(panel: AttentionPanel) -> Non
     panel._matrix.cell_hovered.emit((13, 12))
     panel.grab()
     assert panel._value.whole_text().startswith("[13] → [12]: ")
+
+
+def test_a_head_that_is_remembered_shows_before_there_is_a_model(qtbot: QtBot) -> None:
+    panel = AttentionPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.set_selected(12, 7, False)
+    assert panel.title() == "layer 12 · head 7"
+
+
+def test_numbers_in_spin_boxes_follow_the_zoom(qtbot: QtBot, qapp: QApplication) -> None:
+    apply_theme(qapp, theme_named("light"))
+    panel = AttentionPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.show()
+    apply_theme(qapp, theme_named("light", 2.0))
+    panel.set_theme(theme_named("light", 2.0))
+    assert panel._layer.lineEdit().font().pixelSize() == 26
+    qapp.setStyleSheet("")

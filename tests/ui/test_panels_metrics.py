@@ -35,6 +35,22 @@ def test_the_metrics_fit_one_strip_of_a_small_window(qtbot: QtBot, qapp: QApplic
     qtbot.addWidget(panel)
     panel.set_metrics(metrics())
     assert panel._flow.heightForWidth(1240) <= 60
+    assert panel._flow.heightForWidth(1020) <= 60
+    qapp.setStyleSheet("")
+
+
+def test_figures_that_need_another_row_get_the_height_for_it(qtbot: QtBot, qapp: QApplication) -> None:
+    load_fonts()
+    apply_theme(qapp, theme_named("light"))
+    panel = MetricsPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.resize(1240, 90)
+    panel.show()
+    qapp.processEvents()
+    one_row = panel.minimumSizeHint().height()
+    panel.resize(600, 90)
+    qapp.processEvents()
+    assert panel.minimumSizeHint().height() >= 2 * (one_row - 10)
     qapp.setStyleSheet("")
 
 

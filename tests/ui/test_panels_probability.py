@@ -70,6 +70,23 @@ def test_others_stay_in_sight_however_many_bars_there_are(panel: ProbabilityPane
     assert chart._rows_height() % chart._row_height == 0
 
 
+@pytest.mark.parametrize("greedy", [True, False])
+def test_ten_bars_and_the_others_are_in_sight_on_a_projector(qtbot: QtBot, greedy: bool) -> None:
+    chart = BarChart(theme_named("light"))
+    qtbot.addWidget(chart)
+    chart.resize(380, 206)  # what a window of 1280×720 has for it
+    chart.set_distribution(distribution(greedy=greedy))
+    chart.show()
+    assert chart.verticalScrollBar().maximum() == 0
+
+
+def test_the_first_token_is_said_to_have_no_probability(panel: ProbabilityPanel) -> None:
+    panel.set_distribution(None, first=True)
+    assert "no probability" in panel._page.text()
+    panel.set_distribution(None)
+    assert "no probability" not in panel._page.text()
+
+
 def test_the_title_says_after_which_step(panel: ProbabilityPanel, qtbot: QtBot) -> None:
     with qtbot.waitSignal(panel.title_changed) as title:
         panel.set_distribution(distribution())

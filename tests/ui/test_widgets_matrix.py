@@ -69,6 +69,11 @@ def test_tokens_stand_at_the_axes_only_where_rows_are_high_enough() -> None:
     assert (narrow.row_tokens, narrow.column_tokens) == (False, False)
 
 
+def test_a_short_prompt_has_its_tokens_at_the_axes_on_a_projector() -> None:
+    geometry = fitted(356, 226, 16, tokens=True)  # what the dock of a window of 1280×720 has
+    assert (geometry.row_tokens, geometry.column_tokens) == (True, True)
+
+
 def test_a_point_in_a_cell_finds_that_cell() -> None:
     geometry = fitted(370, 240, 14, tokens=True)
     assert geometry.cell_at(geometry.cell(9, 4).center()) == (9, 4)

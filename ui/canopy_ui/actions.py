@@ -43,7 +43,7 @@ class ActionSpec:
 SPECS = (
     ActionSpec(Command.RUN, "Run", "Run or pause", ("Ctrl+Return", "Ctrl+Enter")),
     ActionSpec(Command.STEP, "Step", "Generate one token", ("F10", "Ctrl+Right")),
-    ActionSpec(Command.BACK, "Back", "Go back one token; nothing is lost", ("Ctrl+Left",)),
+    ActionSpec(Command.BACK, "Back", "Go back one token; nothing is lost", ("F9", "Ctrl+Left")),
     ActionSpec(Command.STOP, "Stop", "End the run; its text stays", ("Esc",)),
     ActionSpec(Command.RESET, "Reset", "Clear the text; the prompt stays", ("Ctrl+R",)),
     ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),

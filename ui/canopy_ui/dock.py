@@ -128,12 +128,12 @@ class TitleBar(QFrame):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        self._layout.setContentsMargins(theme.px(12), theme.px(3), theme.px(6), theme.px(3))
+        self._layout.setContentsMargins(theme.px(12), theme.px(2), theme.px(6), theme.px(2))
         self._layout.setSpacing(theme.px(6))
         for button, sign in ((self.float_button, Sign.FLOAT), (self.close_button, Sign.CLOSE)):
             button.setIcon(icon(sign, theme.secondary))
             button.setIconSize(QSize(theme.px(16), theme.px(16)))
-            button.setFixedSize(theme.px(22), theme.px(22))
+            button.setFixedSize(theme.px(20), theme.px(20))
         self._elide()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -16,7 +16,7 @@ DEFAULT_SIZE = QSize(1280, 720)
 PROMPT, TOKENS, PROBABILITIES, ATTENTION, METRICS = "prompt", "tokens", "probabilities", "attention", "metrics"
 
 _SHARES = {PROMPT: 272, TOKENS: 604, PROBABILITIES: 380}  # of the width
-_RIGHT_SHARES = {PROBABILITIES: 45, ATTENTION: 55}  # of the height
+_RIGHT_SHARES = {PROBABILITIES: 46, ATTENTION: 54}  # of the height
 _METRICS_SHARES = (84, 16)
 
 
@@ -54,6 +54,17 @@ def resize(window: QMainWindow, docks: Mapping[str, QDockWidget]) -> None:
         Qt.Orientation.Vertical,
     )
     window.resizeDocks([docks[METRICS]], [1], Qt.Orientation.Vertical)  # as low as it can be
+
+
+def lower_metrics(window: QMainWindow, docks: Mapping[str, QDockWidget]) -> None:
+    """Take from the strip of figures what it does not need: Qt gives room to a dock, and never takes it back."""
+    dock, main_layout = docks[METRICS], window.layout()
+    if dock.isFloating() or main_layout is None:
+        return
+    largest = dock.maximumHeight()
+    dock.setMaximumHeight(dock.minimumSizeHint().height())
+    main_layout.activate()
+    dock.setMaximumHeight(largest)
 
 
 def restore(window: QMainWindow, geometry: bytes, state: bytes) -> bool:

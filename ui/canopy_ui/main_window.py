@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QApplication, QMainWindow
 
@@ -36,6 +36,7 @@ from canopy_ui.view_menu import ViewMenu, zoomed
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
 
+SETTLE_MS = 100  # layouts follow fonts, and docks follow layouts, each in a turn of the event loop
 logger = logging.getLogger(__name__)
 
 
@@ -79,6 +80,7 @@ class MainWindow(QMainWindow):
         layout.restore(self, preferences.geometry, preferences.docks)
         self._show_preferences()
         self._on_state_changed(controller.state)
+        self.prompt.setFocus()  # a first start begins with typing
 
     def _make_docks(self) -> dict[str, Dock]:
         docks = {
@@ -225,7 +227,7 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
         self.tokens.set_view(view)
-        self.probabilities.set_distribution(view.distribution)
+        self.probabilities.set_distribution(view.distribution, first=view.selected == 0)
         self.attention.set_attention(view.attention, pending=bool(view.chips) and view.attention is None)
 
     @Slot(object)
@@ -285,6 +287,11 @@ class MainWindow(QMainWindow):
     def _zoom(self, percent: int) -> None:
         self._preferences = replace(self._preferences, zoom=percent)
         self._apply_look()
+        QTimer.singleShot(SETTLE_MS, self._on_zoomed)
+
+    @Slot()
+    def _on_zoomed(self) -> None:
+        layout.lower_metrics(self, self.docks)  # it has grown with larger text, and would stay so with smaller
 
     def _apply_look(self) -> None:
         theme = self._theme = theme_named(self._preferences.theme, self._preferences.zoom / 100)

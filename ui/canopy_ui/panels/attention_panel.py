@@ -64,11 +64,12 @@ class AttentionPanel(Panel):
         for control in (self._layer, self._head, self._hide):
             control.setFont(theme.font(13))
         for spin in (self._layer, self._head):
+            spin.lineEdit().setFont(theme.font(13))  # under a style sheet it follows one change late
             spin.lineEdit().setTextMargins(theme.px(4), 0, 0, 0)
         self._controls.set_gaps(theme.px(8), theme.px(4))
-        self._layout.setContentsMargins(theme.px(12), theme.px(6), theme.px(12), theme.px(8))
-        self._layout.setSpacing(theme.px(4))
-        self._value.setFixedHeight(theme.px(20))
+        self._layout.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(4))
+        self._layout.setSpacing(theme.px(3))
+        self._value.setFixedHeight(theme.px(18))
 
     def set_model(self, layers: int, heads: int) -> None:
         """Say what can be chosen, counted from 0."""
@@ -81,8 +82,9 @@ class AttentionPanel(Panel):
         """Show this choice, without asking for it."""
         for control in (self._layer, self._head, self._hide):
             control.blockSignals(True)
-        self._layer.setValue(layer)
-        self._head.setValue(head)
+        for spin, value in ((self._layer, layer), (self._head, head)):
+            spin.setMaximum(max(spin.maximum(), value))  # before there is a model, what was remembered holds
+            spin.setValue(value)
         self._hide.setChecked(hide_first)
         for control in (self._layer, self._head, self._hide):
             control.blockSignals(False)

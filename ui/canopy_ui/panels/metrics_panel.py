@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import MetricsView
@@ -35,6 +37,7 @@ class MetricsPanel(Panel):
         self._cache = Figure(self.tr("cache"), self.tr("Keys and values of all positions"), "888 MB")
         self._memory = Figure(self.tr("memory"), self.tr("Resident memory of the whole program"), "888 MB")
         self._plot = TimePlot(theme)
+        self._rows_height = 0
         strip = QWidget()
         self._flow = FlowLayout(strip)
         for widget in (*self._figures(), self._plot):
@@ -51,13 +54,29 @@ class MetricsPanel(Panel):
         self._plot.set_theme(theme)
         for figure in self._figures():
             figure.set_theme(theme)
-        self._flow.setContentsMargins(theme.px(16), theme.px(4), theme.px(16), theme.px(4))
-        self._flow.set_gaps(theme.px(24), theme.px(8))
+        self._flow.setContentsMargins(theme.px(14), theme.px(3), theme.px(14), theme.px(5))
+        self._flow.set_gaps(theme.px(16), theme.px(6))
+        if self.isVisible():  # before, the width says nothing
+            self._ask_for_rows()
 
     def set_metrics(self, view: MetricsView | None) -> None:
         """Show these figures; None: nothing has run."""
         self._view = view
         self._show()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), self._rows_height)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._ask_for_rows()
+
+    def _ask_for_rows(self) -> None:
+        """Ask for as much height as the rows have at this width, lest one be cut off."""
+        layout, height = self.layout(), self._flow.heightForWidth(self.width())
+        if layout is not None and height != self._rows_height:
+            self._rows_height = height
+            layout.update()
 
     def _figures(self) -> tuple[Figure, ...]:
         return self._ttft, self._tpot, self._speed, self._prefill, self._context, self._cache, self._memory

@@ -33,7 +33,7 @@ class ProbabilityPanel(Panel):
         self._table = CopyableTable(theme)
         self._table.setModel(self._rows)
         self._table.setAccessibleName(self.tr("Next-token probabilities as a table"))
-        self._page = MessagePage(self.tr("The probabilities of every possible next token appear here."))
+        self._page = MessagePage(self._invitation())
         self._pages = QStackedWidget()
         for page in (self._page, self._chart, self._table):
             self._pages.addWidget(page)
@@ -66,10 +66,10 @@ class ProbabilityPanel(Panel):
         """Change colours and zoom."""
         self._chart.set_theme(theme)
         self._table.set_theme(theme)
-        self._foot.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(8))
+        self._foot.setContentsMargins(theme.px(12), theme.px(3), theme.px(12), theme.px(5))
         self._foot.set_gaps(theme.px(10), theme.px(2))
         self._shown.lineEdit().setTextMargins(theme.px(4), 0, 0, 0)
-        for control in (self._shown, self._as_table):
+        for control in (self._shown, self._shown.lineEdit(), self._as_table):  # a spin box's field follows late
             control.setFont(theme.font(13))
 
     def set_shown(self, count: int) -> None:
@@ -78,8 +78,9 @@ class ProbabilityPanel(Panel):
         self._shown.setValue(count)
         self._shown.blockSignals(False)
 
-    def set_distribution(self, view: DistributionView | None) -> None:
-        """Show this distribution; None: it is not known."""
+    def set_distribution(self, view: DistributionView | None, *, first: bool = False) -> None:
+        """Show this distribution; None: it is not known, or there is none before the text's `first` token."""
+        self._page.set_text(self._none_before() if first else self._invitation())
         if view != self._view:
             self._view = view
             self._show()
@@ -101,6 +102,12 @@ class ProbabilityPanel(Panel):
             self._set_title(self.tr("after the prompt"))
         else:
             self._set_title(self.tr("after step {step}").format(step=view.step - 1))
+
+    def _invitation(self) -> str:
+        return self.tr("The probabilities of every possible next token appear here.")
+
+    def _none_before(self) -> str:
+        return self.tr("Nothing stands before the first token, so the model assigned it no probability.")
 
     def _on_token_picked(self, token_id: int) -> None:
         if self._view is not None and self._view.parent is not None:

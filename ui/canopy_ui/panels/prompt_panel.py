@@ -59,6 +59,7 @@ class PromptPanel(Panel):
         self._run = QPushButton(self.tr("Run"))
         self._run.setProperty("look", "primary")
         self._step = QPushButton(self.tr("Step"))
+        self.setFocusProxy(self._text)
         self._arrange()
         self._connect()
         self.set_theme(theme)

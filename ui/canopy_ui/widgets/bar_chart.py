@@ -47,8 +47,8 @@ class BarChart(QAbstractScrollArea):
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._theme = theme
-        self._label_font, self._chosen_font = theme.token_font(14), theme.token_font(14, strong=True)
-        self._figure_font, self._small_font = theme.font(14), theme.font(13)
+        self._label_font, self._chosen_font = theme.token_font(15), theme.token_font(15, strong=True)
+        self._figure_font, self._small_font = theme.font(15), theme.font(13)
         palette = self.viewport().palette()
         palette.setColor(self.viewport().backgroundRole(), QColor(theme.panel))
         self.viewport().setPalette(palette)
@@ -183,7 +183,9 @@ class BarChart(QAbstractScrollArea):
         painter.setPen(QColor(theme.text))
         painter.drawText(columns.raw_figure(rect), _RIGHT, percent(bar.probability))
         if sampling:
-            painter.setPen(QColor(theme.secondary if removed else theme.text))
+            if removed:
+                painter.setFont(self._small_font)
+                painter.setPen(QColor(theme.secondary))
             text = self.tr("removed") if removed else percent(bar.kept_probability)
             painter.drawText(columns.kept_figure(rect), _RIGHT, text)
 
@@ -221,7 +223,7 @@ class BarChart(QAbstractScrollArea):
 
     def _top(self) -> int:
         """Where the rows begin."""
-        return self._theme.px(20) if self._view is not None and not self._view.greedy else 0
+        return self._theme.px(18 if self._view is not None and not self._view.greedy else 2)
 
     def _rows_height(self) -> int:
         room = max(0, self.viewport().height() - self._top() - self._row_height)
@@ -268,7 +270,7 @@ class BarChart(QAbstractScrollArea):
         """Choose the rows' height, and the scroll bar's range."""
         rows = len(self._view.bars) if self._view else 0
         room = self.viewport().height() - self._top()
-        least, most = self._theme.px(21), self._theme.px(27)
+        least, most = self._theme.px(17), self._theme.px(27)
         in_sight = min(max(room // least, 2), rows + 1)  # the others included
         self._row_height = min(max(room // in_sight, least), most)
         bar = self.verticalScrollBar()

@@ -24,7 +24,7 @@ class BarColumns:
 
     def label(self, row: QRectF) -> QRectF:
         """Room for the token."""
-        return QRectF(self._margin, row.top(), self._label, row.height())
+        return self._line(self._margin, self._label, row)
 
     def raw_bar(self, row: QRectF, share: float) -> QRectF:
         """The bar of the model's own probability, `share` of full width."""
@@ -38,11 +38,15 @@ class BarColumns:
     def raw_figure(self, row: QRectF) -> QRectF:
         """Room for the model's own figure."""
         right = self._right - (self._figure if self.sampling else 0)
-        return QRectF(right - self._figure, row.top(), self._figure, row.height())
+        return self._line(right - self._figure, self._figure, row)
 
     def kept_figure(self, row: QRectF) -> QRectF:
         """Room for the figure after the settings."""
-        return QRectF(self._right - self._figure, row.top(), self._figure, row.height())
+        return self._line(self._right - self._figure, self._figure, row)
+
+    def _line(self, left: float, width: float, row: QRectF) -> QRectF:
+        """Higher than a low row: a line of text is higher than its letters, and would be clipped."""
+        return QRectF(left, row.top() - 3, width, row.height() + 6)
 
     def _bar_rect(self, row: QRectF, share: float, top: float, height: float) -> QRectF:
         width = max(1.0, min(1.0, share) * self._bar)

@@ -64,6 +64,7 @@ class DecodingForm(QWidget):
         for control in (self._temperature, self._top_p, self._top_k, self._max_tokens, self._seed):
             control.setFont(theme.font(14))
             field = control if isinstance(control, QLineEdit) else control.lineEdit()
+            field.setFont(theme.font(14))  # a spin box's follows one change late
             field.setTextMargins(theme.px(4), 0, 0, 0)
         self._grid.setHorizontalSpacing(theme.px(10))
         self._grid.setVerticalSpacing(theme.px(1))

@@ -31,7 +31,7 @@ class MatrixAxes:
         self._view, self._geometry, self._theme = view, geometry, theme
         self._rows = {selected, hovered[0] if hovered else None}
         self._columns = {hovered[1]} if hovered else set()
-        self._plain, self._strong = theme.font(12.5), theme.font(12.5, strong=True)
+        self._plain, self._strong = theme.font(12), theme.font(12, strong=True)
 
     def paint(self, painter: QPainter) -> None:
         """Paint beside the rows, and above the columns."""

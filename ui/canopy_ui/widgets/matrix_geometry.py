@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF
 
-_STEPS = (6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
-_LABEL_PITCH = 12  # the least height of a row with a token beside it
-_SIDE_LABEL, _TOP_LABEL = 84, 54
+_STEPS = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512)
+_LABEL_PITCH = 11  # the least height of a row with a token beside it
+_SIDE_LABEL, _TOP_LABEL = 84, 46
 _SIDE_NUMBER, _TOP_NUMBER = 40, 18
-_MARGIN = 8
+_MARGIN = 4
 _CRISP_PITCH = 12  # from here on cells have whole pixels
 
 

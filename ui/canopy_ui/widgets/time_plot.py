@@ -40,10 +40,10 @@ class TimePlot(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(self._theme.px(190), self._theme.px(44))
+        return QSize(self._theme.px(100), self._theme.px(42))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(self._theme.px(120), self._theme.px(44))
+        return QSize(self._theme.px(100), self._theme.px(42))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = self._theme
