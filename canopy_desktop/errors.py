@@ -14,6 +14,7 @@ CanopyError
 ├── EngineError
 │   ├── ContextFullError    no position is left
 │   ├── InterruptedStepError  a pass was ended by `interrupt()`
+│   ├── OutOfMemoryError    there is no memory left for the next tokens
 │   └── ProviderError       the execution provider failed in the middle
 ├── SettingsError           settings contradict one another or are out of range (exit status 2)
 └── StorageError            a file could not be written or read
@@ -131,6 +132,16 @@ class InterruptedStepError(EngineError):
 
     def __init__(self) -> None:
         super().__init__("The pass was interrupted; run again to go on.")
+
+
+class OutOfMemoryError(EngineError):
+    """There is no memory left for the next tokens; nothing was lost."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(
+            f"There is not enough memory to go on after {length} tokens: close other programs, or shorten the prompt."
+        )
+        self.length = length
 
 
 class ProviderError(EngineError):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.errors import OutOfMemoryError
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.model.decoder import AttentionBias, DecoderSession
@@ -40,10 +41,14 @@ class TokenSequence:
     ) -> tuple[tuple[Slot, ...], FloatArray]:
         """Pass tokens through the model. Returns their slots and the last one's logits.
 
-        Raises `ContextFullError`, `InterruptedStepError` or `ProviderError`; then nothing has changed.
+        Raises `ContextFullError`, `InterruptedStepError`, `OutOfMemoryError` or `ProviderError`; then nothing has
+        changed.
         """
-        pending = self.columns.prepare(len(token_ids))
-        logits = self.decoder.feed(token_ids, pending, bias=bias)
+        try:
+            pending = self.columns.prepare(len(token_ids))
+            logits = self.decoder.feed(token_ids, pending, bias=bias)
+        except MemoryError as error:
+            raise OutOfMemoryError(self._length) from error
         slots = pending.commit()
         self._append(slots)
         return slots, logits

@@ -114,6 +114,11 @@ class Wording(QObject):
                 )
             case errors.InterruptedStepError():
                 return self.tr("The step was interrupted: press Run to go on.")
+            case errors.OutOfMemoryError(length=length):
+                return self.tr(
+                    "There is not enough memory to go on after {length:,} tokens: close other programs, or shorten the "
+                    "prompt."
+                ).format(length=length)
             case errors.ProviderError(provider=provider, reason=reason):
                 return self.tr("The {provider} provider failed: {reason}. Run again, or choose the CPU.").format(
                     provider=provider.upper(), reason=reason
