@@ -73,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     lens = _add(commands, "lens", "what the model would say after each layer")
     lens.add_argument("prompt", metavar="PROMPT")
     lens.add_argument("--top", type=int, default=5, metavar="N", help="tokens listed for each layer")
+    lens.add_argument("--grid", action="store_true", help="the likeliest token of every position, not the last alone")
+    _add_cause(commands)
     bench = _add(commands, "bench", "measure this machine")
     bench.add_argument("--contexts", default="16,512,2048", metavar="N,N,…", help="prompt lengths in tokens")
     _add(commands, "doctor", "versions, provider, memory and a check of the model")
@@ -89,7 +91,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-SUBCOMMANDS = frozenset({"tokens", "trace", "attention", "lens", "bench", "doctor", "models"})
+SUBCOMMANDS = frozenset(
+    {"tokens", "trace", "attention", "lens", "block", "leave-out", "inside", "bench", "doctor", "models"}
+)
 
 
 def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
@@ -98,6 +102,26 @@ def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
     command.add_argument("--model", metavar="ID|DIR")
     command.add_argument("--provider", choices=("auto", "cpu", "cuda"), default="auto")
     return command
+
+
+def _add_cause(commands: Any) -> None:
+    block = _add(commands, "block", "forbid tokens to look at others, and see the next token's probabilities move")
+    block.add_argument("prompt", metavar="PROMPT")
+    block.add_argument("--query", required=True, metavar="I[,I]", help="positions that may not look")
+    block.add_argument("--key", required=True, metavar="J[,J]", help="positions that are not looked at")
+    block.add_argument("--layer", type=int, metavar="L", help="default: all")
+    block.add_argument("--head", type=int, metavar="H", help="default: all")
+    block.add_argument("--top", type=int, default=10, metavar="N", help="tokens listed")
+    left = _add(commands, "leave-out", "leave out each token of a prompt, and see what the next one loses")
+    left.add_argument("prompt", metavar="PROMPT")
+    left.add_argument("--position", type=int, metavar="P", help="leave out this one alone")
+    left.add_argument("--replace", metavar="TEXT", help="put this token in its place instead")
+    inside = _add(commands, "inside", "everything that happens to one token in one layer and head")
+    inside.add_argument("prompt", metavar="PROMPT")
+    inside.add_argument("--position", type=int, required=True, metavar="P")
+    inside.add_argument("--layer", type=int, required=True, metavar="L")
+    inside.add_argument("--head", type=int, required=True, metavar="H")
+    inside.add_argument("--without", metavar="J[,J]", help="also the head without these keys, not renormalised")
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:

@@ -30,10 +30,53 @@ def _trace(result: Result) -> str:
 
 
 def _lens(result: Result) -> str:
+    if any("cells" in layer for layer in result["layers"]):
+        return "\n".join(
+            f"layer {layer['layer']:>2}  " + "  ".join(repr(cell["text"]) for cell in layer["cells"])
+            for layer in result["layers"]
+        )
     return "\n".join(
         f"layer {layer['layer']:>2}  " + "  ".join(f"{top['text']!r} {top['logprob']:.2f}" for top in layer["top"])
         for layer in result["layers"]
     )
+
+
+def _block(result: Result) -> str:
+    floor = result["noise_floor"]
+    lines = [
+        f"{name}: {facts['divergence_bits']:.4f} bits, logits differ by up to {facts['largest_logit_difference']:.2f}"
+        for name, facts in (("before ‖ after", result), ("rounding alone", floor))
+    ]
+    lines += [
+        f"{change['text']!r:>16} {100 * change['before']:5.1f} % → {100 * change['after']:5.1f} %"
+        for change in result["changes"]
+    ]
+    return "\n".join(lines)
+
+
+def _leave_out(result: Result) -> str:
+    chosen = result["chosen"]
+    lines = [f"{chosen['text']!r} {100 * chosen['probability']:.1f} % with all tokens"]
+    lines += [
+        f"{left['position']:>5} {left['text']!r:>16} {left['delta_bits']:+7.2f} bits, then {left['top']['text']!r}"
+        for left in result["effects"]
+    ]
+    return "\n".join(lines)
+
+
+def _inside(result: Result) -> str:
+    lines = [f"position {result['position']}, layer {result['layer']}, head {result['head']}"]
+    lines += [
+        f"{key['position']:>5} {key['text']!r:>16} q·k {key['product']:9.3f}  scaled {key['scaled']:8.3f}  "
+        f"weight {key['weight']:.4f}"
+        for key in result["keys"][: result["position"] + 1]
+    ]
+    lines += [
+        f"{name.replace('_', '-')} adds {part['norm']:.2f} (cosine {part['cosine']:+.2f}), "
+        f"{part['effect']:+.2f} to the logit of {result['chosen']['text']!r}"
+        for name, part in (("attention", result["attention"]), ("feed_forward", result["feed_forward"]))
+    ]
+    return "\n".join(lines)
 
 
 def _bench(result: Result) -> str:
@@ -65,6 +108,9 @@ SHOW: dict[str, Callable[[Result], str]] = {
     "trace": _trace,
     "attention": _json,
     "lens": _lens,
+    "block": _block,
+    "leave-out": _leave_out,
+    "inside": _inside,
     "bench": _bench,
     "doctor": _json,
     "models": _models,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from canopy_desktop.commands.cause import block, leave_out_tokens
 from canopy_desktop.commands.doctor import doctor
 from canopy_desktop.commands.inside import attention, lens
 from canopy_desktop.commands.measure import bench
 from canopy_desktop.commands.models import models
+from canopy_desktop.commands.step import inside
 from canopy_desktop.commands.text import tokens, trace
 
 COMMANDS = {
@@ -13,6 +15,9 @@ COMMANDS = {
     "trace": trace,
     "attention": attention,
     "lens": lens,
+    "block": block,
+    "leave-out": leave_out_tokens,
+    "inside": inside,
     "bench": bench,
     "doctor": doctor,
     "models": models,

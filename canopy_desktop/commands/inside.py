@@ -13,12 +13,14 @@ from canopy_desktop.commands.text import valid_text
 from canopy_desktop.decoding.pipeline import distribution
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EngineError, UsageError
+from canopy_desktop.exploration.lens import NO_RANK, lens_grid
 from canopy_desktop.exploration.reader import ColumnReader
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.decoder import chunks_of
 from canopy_desktop.model.tokenizer import Tokenizer
 
 ALL_HEADS_TOKENS = 256  # beyond it one layer and head must be named
+GRID_TOKENS = 1_024  # of the lens as a grid: 31,744 distributions, some ten seconds
 
 
 def attention(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -46,13 +48,17 @@ def attention(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def lens(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the final norm and output matrix make of the last position's residual after each layer."""
+    """What the final norm and output matrix make of residuals after each layer: the last position's, or all."""
     bundle = open_bundle(arguments)
     in_range("--top", arguments.top, 1, bundle.card.architecture.vocabulary)
     tokenizer = Tokenizer.open(bundle.tokenizer)
     ids = prompt_ids(bundle, tokenizer, valid_text(arguments.prompt))
+    if arguments.grid and len(ids) > GRID_TOKENS:
+        raise UsageError(f"The prompt has {len(ids)} tokens; the grid is for up to {GRID_TOKENS}.")
     session = open_session(bundle, arguments)
     feed_prompt(session, ids)
+    if arguments.grid:
+        return _grid(session, ids, tokenizer)
     last = session.sequence.slots[-1:]
     layers = []
     for layer in range(bundle.card.architecture.layers + 1):
@@ -63,6 +69,25 @@ def lens(arguments: argparse.Namespace) -> dict[str, Any]:
             for i in found.top(arguments.top)
         ]
         layers.append({"layer": layer, "top": top})
+    return {"ids": list(ids), "layers": layers}
+
+
+def _grid(session: ModelSession, ids: tuple[int, ...], tokenizer: Tokenizer) -> dict[str, Any]:
+    """The likeliest token after each layer at each position, and how likely what came next was among all."""
+    sequence = session.sequence
+    grid = lens_grid(sequence.columns, sequence.slots, session.head, [*ids[1:], None])
+    layers = []
+    for layer, rows in enumerate(zip(grid.token_ids, grid.probabilities, grid.ranks, strict=True)):
+        cells = [
+            {
+                "id": int(token_id),
+                "text": tokenizer.token(int(token_id)).text,
+                "probability": float(probability),
+                "rank_of_next": None if rank == NO_RANK else int(rank),
+            }
+            for token_id, probability, rank in zip(*rows, strict=True)
+        ]
+        layers.append({"layer": layer, "cells": cells})
     return {"ids": list(ids), "layers": layers}
 
 

@@ -40,3 +40,14 @@ def in_range(name: str, value: int, first: int, last: int) -> int:
     if not first <= value <= last:
         raise UsageError(f"{name} must be {first} to {last}, not {value}.")
     return value
+
+
+def positions_in(name: str, text: str) -> tuple[int, ...]:
+    """Positions with commas between, each once, in order. Raises `UsageError`."""
+    try:
+        found = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise UsageError(f"{name} takes positions with commas between, as 0,3.") from error
+    if found[0] < 0:
+        raise UsageError(f"{name} counts positions from 0, so {found[0]} is none.")
+    return tuple(found)

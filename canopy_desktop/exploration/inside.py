@@ -12,6 +12,7 @@ import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.exploration.attention import softmax
+from canopy_desktop.exploration.intervention import head_bias
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.block_replay import BlockPass, BlockReplay
 from canopy_desktop.model.decoder import AttentionBias
@@ -222,9 +223,9 @@ class InsideReader:
     ) -> FloatArray:
         masked = scaled.copy()
         masked[position + 1 :] = -np.inf
-        given = None if bias is None else bias.of_layer(layer, position, 1)
-        if given is not None:
-            masked[: position + 1] += given[0, head if given.shape[1] > 1 else 0, 0]
+        added = head_bias(bias, layer, head, position)
+        if added is not None:
+            masked[: position + 1] += added[0]
         return masked
 
     def _readout(self, last: FloatArray, token_id: int) -> Readout:

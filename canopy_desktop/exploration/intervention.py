@@ -152,17 +152,28 @@ def blocked_head(
     bias: AttentionBias | None,
     layer: int,
     head: int,
+    *,
     rope: tuple[FloatArray, FloatArray],
+    queries: Sequence[int] | None = None,
 ) -> FloatArray:
-    """One head's attention in a run with blocks (None: without), (queries, keys). `rope` has cosines and sines."""
-    queries, keys = trial.head_vectors(ids, layer, head, bias)
-    cosines, sines = rope[0][: len(ids)], rope[1][: len(ids)]
-    return blocked_attention(rotate(queries, cosines, sines), keys, head_bias(bias, layer, head, 0, len(ids)))
+    """One head's attention in a run with blocks (None: without), (queries, keys); `queries` None are all.
+
+    `rope` has cosines and sines. Row by row: a bias of all rows and heads at once can be larger than the model.
+    """
+    vectors, keys = trial.head_vectors(ids, layer, head, bias)
+    turned = rotate(vectors, rope[0][: len(ids)], rope[1][: len(ids)])
+    wanted = range(len(ids)) if queries is None else queries
+    found = np.zeros((len(wanted), len(ids)), np.float32)
+    for row, query in enumerate(wanted):
+        added = head_bias(bias, layer, head, query)
+        seen = slice(query + 1)
+        found[row, seen] = blocked_attention(turned[query : query + 1], keys[seen], added, query)[0]
+    return found
 
 
-def head_bias(bias: AttentionBias | None, layer: int, head: int, first: int, new: int) -> FloatArray | None:
-    """What is added to one head's scores, (new, first + new); None adds nothing."""
-    given = None if bias is None else bias.of_layer(layer, first, new)
+def head_bias(bias: AttentionBias | None, layer: int, head: int, query: int) -> FloatArray | None:
+    """What is added to one query's scores in one head, (1, query + 1); None adds nothing."""
+    given = None if bias is None else bias.of_layer(layer, query, 1)
     if given is None:
         return None
     found: FloatArray = given[0, head if given.shape[1] > 1 else 0]

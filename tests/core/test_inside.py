@@ -189,7 +189,7 @@ def test_a_blocked_text_is_looked_into_with_its_bias(session) -> None:
     bias = Blocks([Block((4,), (3,))], a)
     session.sequence.forget()
     session.sequence.feed(ids, bias=bias)
-    drawn = blocked_head(session.new_trial(), ids, bias, 13, 2, rope_tables(a))
+    drawn = blocked_head(session.new_trial(), ids, bias, 13, 2, rope=rope_tables(a))
     found = session.new_inside().step(session.sequence.slots, 4, 13, 2, PARIS, bias)
     assert found is not None
     assert found.weights[3] == 0

@@ -113,7 +113,7 @@ def test_attention_with_a_block_is_the_masked_softmax_of_the_witness(built_fp32_
     length = len(witness.ids)
     for head in (0, 4, 8):  # in the first layer queries and keys do not depend on the block
         bias = Blocks([Block((5, length - 1), (0, 3), head=head)], session.card.architecture)
-        found = blocked_head(trial, witness.ids, bias, 0, head, rope)
+        found = blocked_head(trial, witness.ids, bias, 0, head, rope=rope)
         expected = witness.weights[0, head].astype(np.float64).copy()
         for query in (5, length - 1):
             expected[query, [0, 3]] = 0
@@ -126,7 +126,7 @@ def test_attention_of_a_blocked_run_is_exactly_0_in_blocked_cells_of_every_layer
     trial, rope = session.new_trial(), rope_tables(session.card.architecture)
     bias = Blocks([Block((IS,), (0, FRANCE))], session.card.architecture)
     for layer in (0, 13, 29):
-        found = blocked_head(trial, france, bias, layer, 5, rope)
+        found = blocked_head(trial, france, bias, layer, 5, rope=rope)
         assert (found[IS, [0, FRANCE]] == 0).all()
         assert found.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
         assert (found[np.triu_indices(5, 1)] == 0).all()
