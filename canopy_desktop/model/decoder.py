@@ -19,6 +19,7 @@ from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.provider import first_line, open_session
 
 CHUNK = 256  # tokens of a prompt that pass through the model at once
+ROWS = 128  # rows of a matrix that onnxruntime's CPU kernels multiply at a time
 
 
 class ColumnRows(Protocol):
@@ -66,17 +67,21 @@ class DecoderSession(Protocol):
 
 
 def chunks_of(count: int, size: int = CHUNK) -> list[int]:
-    """How a prompt is cut: chunks of `size`, and never one of a single token unless there is but one.
+    """How a prompt is cut: chunks of `size`, none of which leaves a single row over, unless there is but one.
 
-    With 8-bit weights a single token is rounded otherwise than several; a chunk of two or more always gives the
-    same bits (docs/architecture.md, "Rounding").
+    A single row is rounded otherwise than several, and onnxruntime multiplies `ROWS` rows at a time, so the last
+    row of a chunk of 129 or 257 is as alone as a chunk of one; all other chunks give the same bits
+    (docs/architecture.md, "Rounding").
     """
-    full, rest = divmod(count, size)
-    sizes = [size] * full
-    if rest == 1 and full:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
+    sizes = []
+    while count:
+        taken = min(size, count)
+        if count - taken == 1:
+            taken += 1
+        if taken > 1 and taken % ROWS == 1:
+            taken -= 1 if taken < count else 2
+        sizes.append(taken)
+        count -= taken
     return sizes
 
 

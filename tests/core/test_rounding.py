@@ -29,12 +29,21 @@ def test_a_chunked_prefill_gives_the_bits_of_a_whole_one(session, ids, size: int
     assert np.array_equal(all_logits(session), whole_all)
 
 
-def test_a_prompt_is_never_cut_into_a_single_token() -> None:
+@pytest.mark.parametrize("length", [129, 257, 259])
+def test_refeeding_and_chunks_agree_where_blocks_of_rows_leave_one_over(session, ids, length: int) -> None:
+    whole = prefill(session, ids[:length])
+    assert np.array_equal(prefill(session, ids[:length], 50), whole)
+    prefill(session, ids[: length - 2])
+    assert np.array_equal(session.sequence.feed(ids[length - 2 : length])[1], whole)
+
+
+def test_a_prompt_is_never_cut_so_that_a_single_row_is_left_over() -> None:
     for size in (2, 3, 256):
         for count in range(2, 1100):
             sizes = chunks_of(count, size)
             assert sum(sizes) == count
-            assert min(sizes) >= 2
+            assert max(sizes) <= size + 1
+            assert all(taken >= 2 and taken % 128 != 1 for taken in sizes)
     assert chunks_of(1) == [1]
     assert chunks_of(0) == []
 
