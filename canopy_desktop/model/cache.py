@@ -54,6 +54,11 @@ class Cache:
             self.keys[layer][0, :, first:last] = keys[layer].transpose(1, 0, 2)
             self.values[layer][0, :, first:last] = values[layer].transpose(1, 0, 2)
 
+    def copy(self, other: Cache, length: int) -> None:
+        """Take over the first positions of another cache of the same model. There must be room."""
+        for mine, theirs in zip((*self.keys, *self.values), (*other.keys, *other.values), strict=True):
+            mine[:, :, :length] = theirs[:, :, :length]
+
     def _grown(self, shape: tuple[int, int, int, int], old: list[FloatArray], kept: int) -> list[FloatArray]:
         grown = [np.zeros(shape, np.float32) for _ in range(self._a.layers)]
         if kept:
