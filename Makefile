@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: run setup setup-tests model test test-all lint reference lock clean
+.PHONY: run setup setup-tests model test test-all lint reference bench lock clean
 
 run: setup
 	@$(BIN)/python packaging/run.py
@@ -32,6 +32,10 @@ lint:
 
 reference:
 	bash tests/reference/make.sh
+
+# Side by side with other programs, on a quiet machine: `make bench`, or `make bench BENCH=--quick`.
+bench: model
+	@bash benchmarks/run.sh $(BENCH)
 
 lock:
 	@bash packaging/lock.sh
