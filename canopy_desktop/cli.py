@@ -75,8 +75,12 @@ def parser() -> argparse.ArgumentParser:
     lens.add_argument("--top", type=int, default=5, metavar="N", help="tokens listed for each layer")
     lens.add_argument("--grid", action="store_true", help="the likeliest token of every position, not the last alone")
     _add_cause(commands)
+    race = _add(commands, "race", "generate without the cache, beside the cache switched on")
+    race.add_argument("prompt", metavar="PROMPT")
+    race.add_argument("--max-tokens", type=int, metavar="N", help="default: 32, and fewer after a long prompt")
     bench = _add(commands, "bench", "measure this machine")
     bench.add_argument("--contexts", default="16,512,2048", metavar="N,N,…", help="prompt lengths in tokens")
+    bench.add_argument("--concurrency", metavar="N,N,…", help="tokens per second of so many requests at once, too")
     _add(commands, "doctor", "versions, provider, memory and a check of the model")
     models = commands.add_parser("models", help="list, verify, build or import models")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
@@ -92,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 SUBCOMMANDS = frozenset(
-    {"tokens", "trace", "attention", "lens", "block", "leave-out", "inside", "bench", "doctor", "models"}
+    {"tokens", "trace", "attention", "lens", "block", "leave-out", "inside", "race", "bench", "doctor", "models"}
 )
 
 

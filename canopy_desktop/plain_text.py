@@ -79,6 +79,25 @@ def _inside(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _race(result: Result) -> str:
+    runners = ("without_cache", "refed", "cached")
+    heads = "".join(f"{name:>15}" for name in ("without cache", "refed", "cached"))
+    lines = [f"{'token':>17}  {heads}  largest logit differences"]
+    for step in result["steps"]:
+        times = "".join(f"{step[runner]['ms']:>12.1f} ms" for runner in runners)
+        lines.append(
+            f"{step['text']!r:>17}  {times}  {step['refed']['difference']:.2g}, {step['cached']['difference']:.2g}"
+        )
+    sums = "".join(f"{result['sums'][runner]['ms']:>12.1f} ms" for runner in runners)
+    lines += [f"after the first:   {sums}", f"stopped: {result['stop_reason']}", result["text"]]
+    size = result["cache"]
+    lines.append(
+        f"cache: {size['positions']} positions of {size['predicted_bytes_per_position']} bytes, predicted "
+        f"{size['predicted_bytes']}, measured {size['used_bytes']}, allocated {size['allocated_bytes']}"
+    )
+    return "\n".join(lines)
+
+
 def _bench(result: Result) -> str:
     lines = [
         f"{row['context']:>6} tokens: TTFT {row['ttft_ms']:.0f} ms, TPOT {row['tpot_ms']:.1f} ms"
@@ -86,6 +105,9 @@ def _bench(result: Result) -> str:
     ]
     memory, kept = result["memory_mb"], result["kept_bytes"] / 1e6
     lines.append(f"load {result['load_ms']:.0f} ms, peak memory {memory:.0f} MB, kept {kept:.0f} MB")
+    lines += [
+        f"{row['requests']:>6} requests: {row['tokens_per_s']:.0f} tokens/s" for row in result.get("throughput", ())
+    ]
     return "\n".join(lines)
 
 
@@ -111,6 +133,7 @@ SHOW: dict[str, Callable[[Result], str]] = {
     "block": _block,
     "leave-out": _leave_out,
     "inside": _inside,
+    "race": _race,
     "bench": _bench,
     "doctor": _json,
     "models": _models,

@@ -7,6 +7,7 @@ from canopy_desktop.commands.doctor import doctor
 from canopy_desktop.commands.inside import attention, lens
 from canopy_desktop.commands.measure import bench
 from canopy_desktop.commands.models import models
+from canopy_desktop.commands.race import race
 from canopy_desktop.commands.step import inside
 from canopy_desktop.commands.text import tokens, trace
 
@@ -18,6 +19,7 @@ COMMANDS = {
     "block": block,
     "leave-out": leave_out_tokens,
     "inside": inside,
+    "race": race,
     "bench": bench,
     "doctor": doctor,
     "models": models,

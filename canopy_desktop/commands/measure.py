@@ -16,16 +16,21 @@ from canopy_desktop.decoding.pipeline import choose, distribution
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EngineError, UsageError
 from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.exploration.throughput import throughput
 
 STEPS = 24  # tokens decoded after each prompt; the time per token is their median
 CHECKS = 20
+MAX_REQUESTS = 64
 SEED = 20261123
 GREEDY = DecodingSettings()
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     """Time to first token and per token at each context; then the check of what was kept."""
-    contexts = _contexts(arguments.contexts)
+    contexts = _whole_numbers("--contexts", arguments.contexts, "16,512,2048")
+    counts = [] if arguments.concurrency is None else _whole_numbers("--concurrency", arguments.concurrency, "1,2,4,8")
+    if counts and max(counts) > MAX_REQUESTS:
+        raise UsageError(f"--concurrency can be up to {MAX_REQUESTS}, not {max(counts)}.")
     bundle = open_bundle(arguments)
     limit = bundle.card.architecture.context - STEPS - 1
     if max(contexts) > limit:
@@ -39,7 +44,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     measured = [_measure(session, ids[:context]) for context in contexts]
     kept = session.sequence.columns.bytes + len(session.sequence) * bundle.card.architecture.kv_bytes_per_token
     _check_kept(session, random)
-    return {
+    found = {
         "model": bundle.card.id,
         "provider": session.provider.name,
         "contexts": measured,
@@ -47,6 +52,12 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         "load_ms": load_ms,
         "kept_bytes": kept,
     }
+    if counts:
+        found["throughput"] = [
+            {"requests": reading.requests, "tokens_per_s": reading.tokens_per_s}
+            for reading in throughput(session, counts)
+        ]
+    return found
 
 
 def peak_memory_bytes() -> int:
@@ -59,14 +70,14 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _contexts(text: str) -> list[int]:
+def _whole_numbers(flag: str, text: str, example: str) -> list[int]:
     try:
-        contexts = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise UsageError("--contexts takes whole numbers with commas between, as 16,512,2048.") from error
-    if min(contexts) < 1:
-        raise UsageError("--contexts must be 1 or more.")
-    return contexts
+        raise UsageError(f"{flag} takes whole numbers with commas between, as {example}.") from error
+    if min(numbers) < 1:
+        raise UsageError(f"{flag} must be 1 or more.")
+    return numbers
 
 
 def _measure(session: ModelSession, ids: tuple[int, ...]) -> dict[str, Any]:

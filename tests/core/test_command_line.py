@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from canopy_desktop import cli
+from canopy_desktop.commands.race import default_tokens
 from tests.core import tiny
 from tests.core.engine import log_softmax
 
@@ -348,6 +349,51 @@ def test_bench_measures_each_context_and_checks_what_was_kept(command: Cli) -> N
     assert found["kept_bytes"] > 0
 
 
+def test_bench_measures_concurrent_requests_when_it_is_asked_to(command: Cli) -> None:
+    assert "throughput" not in command.json("bench", "--contexts", "2")
+    found = command.json("bench", "--contexts", "2", "--concurrency", "1,3")["throughput"]
+    assert [row["requests"] for row in found] == [1, 3]
+    for row in found:
+        assert_record(row, {"requests": int, "tokens_per_s": float})
+        assert row["tokens_per_s"] > 0
+
+
+RACE = {
+    "model": str, "provider": str, "weights": str, "prompt_ids": list, "steps": list, "text": str, "stop_reason": str,
+    "sums": dict, "cache": dict,
+}  # fmt: skip
+LAP = {"token_id": int, "ms": float, "difference": float}
+CACHE = {
+    "positions": int, "capacity": int, "predicted_bytes_per_position": int, "predicted_bytes": int, "used_bytes": int,
+    "allocated_bytes": int, "layers": list,
+}  # fmt: skip
+
+
+def test_a_race_has_its_keys_and_agrees_with_itself(command: Cli) -> None:
+    found = command.json("race", "the cat", "--max-tokens", "5")
+    assert_record(found, RACE)
+    assert_record(found["cache"], CACHE)
+    first = len(found["prompt_ids"])
+    assert [step["position"] for step in found["steps"]] == list(range(first, first + len(found["steps"])))
+    for step in found["steps"]:
+        for runner in ("without_cache", "refed", "cached"):
+            assert_record(step[runner], LAP)
+        assert step["token_id"] == step["without_cache"]["token_id"] == step["refed"]["token_id"]
+        assert step["without_cache"]["difference"] == step["refed"]["difference"] == 0
+    for runner, found_sum in found["sums"].items():
+        assert found_sum["ms"] == pytest.approx(sum(step[runner]["ms"] for step in found["steps"][1:]))
+    cache = found["cache"]
+    assert cache["positions"] == first + len(found["steps"]) - 1
+    assert cache["predicted_bytes"] == cache["used_bytes"] == sum(layer["used_bytes"] for layer in cache["layers"])
+    assert len(cache["layers"]) == tiny.LAYERS
+
+
+def test_a_race_is_shorter_after_a_long_prompt_unless_told_otherwise(real: Cli) -> None:
+    assert [default_tokens(count) for count in (1, 375, 376, 2048, 6000, 6001, 8192)] == [32, 32, 31, 5, 2, 1, 1]
+    found = real.json("race", "The capital of France is", "--max-tokens", "2")
+    assert (len(found["steps"]), found["text"][:6]) == (2, " Paris")
+
+
 def test_doctor_says_what_is_there(command: Cli) -> None:
     found = command.json("doctor")
     assert found["provider"] == "cpu"
@@ -383,7 +429,8 @@ def test_verifying_a_broken_model_fails_and_says_why(
         ("tokens", "the"), ("trace", "the cat", "--max-tokens", "2"), ("attention", "the"), ("lens", "the"),
         ("lens", "the cat", "--grid"), ("block", "the cat", "--query", "2", "--key", "0"), ("leave-out", "the cat"),
         ("inside", "the cat", "--position", "1", "--layer", "1", "--head", "0"),
-        ("bench", "--contexts", "2"), ("doctor",), ("models", "list"), ("models", "verify"),
+        ("race", "the cat", "--max-tokens", "2"), ("bench", "--contexts", "2", "--concurrency", "2"),
+        ("doctor",), ("models", "list"), ("models", "verify"),
     ],
 )  # fmt: skip
 def test_every_command_also_speaks_to_people(command: Cli, model: Path, arguments: Sequence[str]) -> None:
@@ -471,6 +518,9 @@ WRONG_USE: list[tuple[str, ...]] = [
     ("bench", "--contexts", ""), ("bench", "--contexts", "a"), ("bench", "--contexts", "0"),
     ("bench", "--contexts", "-4"),
     ("bench", "--contexts", "1,,2"), ("bench", "--contexts", "1e3"), ("bench", "--contexts", "48"),
+    ("race", "a", "--max-tokens", "0"), ("race", "a", "--max-tokens", "x"), ("race",),
+    ("bench", "--concurrency", ""), ("bench", "--concurrency", "0"), ("bench", "--concurrency", "1,a"),
+    ("bench", "--concurrency", "65"), ("bench", "--concurrency", "1,-2"),
     ("bench", "--contexts", "9" * 30), ("bench", "--contexts", "9" * 5000),
 ]  # fmt: skip
 
@@ -507,7 +557,7 @@ def test_a_grid_or_leaving_out_every_token_of_a_long_text_is_refused(real: Cli) 
 
 def test_an_empty_prompt_is_a_failure(command: Cli) -> None:
     cause = ("leave-out",), ("block", "--query", "1", "--key", "0"), ("inside", *("--position", "0"), *ONE_HEAD)
-    for name, *flags in (("trace",), ("attention",), ("lens",), *cause):
+    for name, *flags in (("trace",), ("attention",), ("lens",), ("race",), *cause):
         status, err = command.refused(name, "", *flags)
         assert status == 1
         assert "0 tokens" in err
@@ -515,13 +565,13 @@ def test_an_empty_prompt_is_a_failure(command: Cli) -> None:
 
 def test_a_prompt_longer_than_the_context_names_both_lengths(command: Cli) -> None:
     cause = ("leave-out",), ("block", "--query", "1", "--key", "0"), ("inside", *("--position", "0"), *ONE_HEAD)
-    for name, *flags in (("trace",), ("lens",), ("attention",), *cause):
+    for name, *flags in (("trace",), ("lens",), ("attention",), ("race",), *cause):
         status, err = command.refused(name, "1" * (tiny.CONTEXT + 1), *flags)
         assert status == 1
         assert re.search(rf"\b{tiny.CONTEXT + 1}\b.*\b{tiny.CONTEXT}\b", err)
 
 
-@pytest.mark.parametrize("name", ["tokens", "trace", "attention", "lens", "leave-out"])
+@pytest.mark.parametrize("name", ["tokens", "trace", "attention", "lens", "leave-out", "race"])
 def test_text_that_is_no_text_is_a_failure(command: Cli, name: str) -> None:
     assert command.refused(name, "a\udcff")[0] == 1
 
@@ -655,7 +705,9 @@ def test_a_prompt_just_under_the_real_context_fills_it(real: Cli) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [("bench",), ("attention", "1" * 256), ("doctor",), ("models", "verify")])
+@pytest.mark.parametrize(
+    "arguments", [("bench",), ("race", "1" * 375), ("attention", "1" * 256), ("doctor",), ("models", "verify")]
+)
 def test_each_command_with_its_defaults_ends_within_45_seconds(built_model: Path, arguments: Sequence[str]) -> None:
     done = python(*arguments, "--json")
     assert done.returncode == 0
