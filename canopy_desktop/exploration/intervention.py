@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from canopy_desktop.arrays import DoubleArray, FloatArray
+from canopy_desktop.arrays import AnyArray, DoubleArray, FloatArray
 from canopy_desktop.decoding.pipeline import NATS_TO_BITS, Distribution, distribution, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
@@ -218,7 +218,7 @@ def _check(blocks: Sequence[Block], a: Architecture) -> None:
         raise UsageError("Nothing is blocked: name at least one query and one key.")
     for block in blocks:
         _check_numbers(block, a)
-        if not any(key <= query for query in block.queries for key in block.keys):
+        if min(block.keys) > max(block.queries):
             raise UsageError(
                 f"Token {max(block.queries)} never sees token {min(block.keys)}: a token sees only itself and what "
                 "stands before it."
@@ -241,11 +241,14 @@ def _check_numbers(block: Block, a: Architecture) -> None:
 
 def _check_something_is_seen(blocks: Sequence[Block], layer: int | None, head: int | None) -> None:
     """In one layer and head (None: one that only blocks of all concern), each query must keep a key it may see."""
-    hidden: dict[int, set[int]] = {}
-    for block in blocks:
-        if block.layer in (None, layer) and block.head in (None, head):
-            for query in block.queries:
-                hidden.setdefault(query, set()).update(key for key in block.keys if key <= query)
-    for query, keys in hidden.items():
-        if len(keys) > query:
+    here = [block for block in blocks if block.layer in (None, layer) and block.head in (None, head)]
+    most = sum(len(set(block.keys)) for block in here)  # a query with more keys than this keeps one
+    hidden: dict[int, AnyArray] = {}
+    for block in here:
+        keys = np.array(block.keys, np.int64)
+        for query in block.queries:
+            if query < most:
+                hidden.setdefault(query, np.zeros(query + 1, np.bool_))[keys[keys <= query]] = True
+    for query, cells in hidden.items():
+        if cells.all():
             raise UsageError(f"Token {query} would see nothing at all: leave it at least one token up to its own.")

@@ -122,7 +122,7 @@ def test_fp32_the_stream_in_the_middle_is_that_of_transformers(built_fp32_model:
     session, witness = session_of(built_fp32_model), fixtures.residuals()
     prefill(session, witness.ids)
     reader = session.new_inside()
-    for layer in range(30):
+    for layer in (0, 1, 2, 10, 20, 28, 29):
         for position in (0, 4):
             found = step_of(session, reader, position, layer, 0)
             for vector, row in ((found.before, 0), (found.middle, 1), (found.after, 2)):

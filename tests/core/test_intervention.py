@@ -1,11 +1,12 @@
 """Cause: what the model says when a token cannot be looked at, or is not there."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from canopy_desktop.errors import UsageError
+from canopy_desktop.errors import InterruptedStepError, UsageError
 from canopy_desktop.exploration.intervention import Block, Blocks, blocked_attention, blocked_head, blocked_step
 from canopy_desktop.exploration.leave_out import leave_out
 from canopy_desktop.exploration.session import ModelSession
@@ -29,6 +30,18 @@ def france() -> tuple[int, ...]:
 @pytest.fixture
 def prose() -> tuple[int, ...]:
     return fixtures.prompt_logits("prose").ids
+
+
+class Interrupting:
+    """No bias; each pass is interrupted from another thread soon after it has begun."""
+
+    def __init__(self, session: ModelSession) -> None:
+        self._session = session
+
+    def of_layer(self, layer: int, first: int, new: int) -> np.ndarray | None:
+        if layer == 0:
+            threading.Timer(0.02, self._session.sequence.decoder.interrupt).start()
+        return None
 
 
 def probability(logits: np.ndarray, token_id: int) -> float:
@@ -104,6 +117,30 @@ def test_what_a_text_has_in_its_cache_is_taken_over_as_far_as_it_came_in_chunks(
     assert np.array_equal(trial.logits(prose[:24]), session.new_trial().logits(prose[:24]))
     assert session.sequence.generation == generation
     assert np.array_equal(session.sequence.slots, slots)
+
+
+def test_a_trial_whose_pass_failed_goes_on_with_the_same_bits(session, prose) -> None:
+    class Failing:
+        def of_layer(self, layer: int, first: int, new: int) -> np.ndarray | None:
+            raise RuntimeError("broken")
+
+    trial = session.new_trial()
+    before = trial.logits(prose[:20])
+    with pytest.raises(RuntimeError):
+        trial.logits(prose[:16], bias=Failing(), first=3)
+    assert np.array_equal(trial.logits(prose[:20]), before)
+    assert np.array_equal(
+        trial.logits([*prose[:5], *prose[6:20]]), session.new_trial().logits([*prose[:5], *prose[6:20]])
+    )
+
+
+def test_a_running_trial_is_interrupted_with_the_decoder_it_came_from(built_model: Path, prose) -> None:
+    session = session_of(built_model)
+    trial, bias = session.new_trial(), Interrupting(session)
+    before = trial.logits(prose[:20])
+    with pytest.raises(InterruptedStepError):
+        trial.logits(prose[:400], bias=bias)
+    assert np.array_equal(trial.logits(prose[:20]), before)
 
 
 def test_attention_with_a_block_is_the_masked_softmax_of_the_witness(built_fp32_model: Path) -> None:
