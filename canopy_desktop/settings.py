@@ -26,6 +26,7 @@ THEMES = ("light", "dark", "contrast")
 ZOOM_RANGE = (80, 250)  # percent
 SPEEDS_MS = (0, 100, 250, 1000)  # least time from one token to the next; 0 is full speed
 SHOWN_RANGE = (10, 50)
+LONGEST_TEXT = 200_000  # characters, more than a context holds; a window would take long to start with many more
 
 _Value = TypeVar("_Value")
 
@@ -148,6 +149,13 @@ def _text(value: object) -> str:
     return value
 
 
+def _prompt_text(value: object) -> str:
+    text = _text(value)
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{len(text):,} characters are more than a prompt may have")
+    return text
+
+
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{value!r} is no number")
@@ -165,10 +173,10 @@ _flag = _one_of(False, True)
 
 def _prompt(value: object) -> PromptRequest:
     readers: dict[str, Callable[[Any], Any]] = {
-        "text": _text,
+        "text": _prompt_text,
         "chat": _flag,
         "system": SystemChoice,
-        "system_text": _text,
+        "system_text": _prompt_text,
     }
     return PromptRequest(**_entries(value, readers))
 

@@ -64,6 +64,7 @@ def test_a_broken_file_gives_the_defaults_and_a_log_line(
         ("prompt", {"text": 5}),
         ("prompt", {"text": "a", "system": "loud"}),
         ("prompt", {"chat": True}),
+        ("prompt", {"text": "a" * 200_001}),
         ("decoding", {"temperature": "hot"}),
         ("decoding", {"temperature": float("nan")}),
         ("decoding", {"top_p": 0}),

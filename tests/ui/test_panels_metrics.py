@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -26,6 +28,13 @@ def test_figures_that_are_not_measured_yet_are_dashes(qtbot: QtBot) -> None:
         "968 kB",
         "412 MB",
     ]
+
+
+def test_without_a_model_there_is_no_context(qtbot: QtBot) -> None:
+    panel = MetricsPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.set_metrics(replace(metrics(), context_used=0, context=0))
+    assert panel._context.value() == "–"
 
 
 def test_the_metrics_fit_one_strip_of_a_small_window(qtbot: QtBot, qapp: QApplication) -> None:

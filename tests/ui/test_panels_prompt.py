@@ -55,6 +55,12 @@ def test_an_empty_system_field_means_the_templates_own(panel: PromptPanel) -> No
     assert "You are helpful" in panel._system._text.placeholderText()
 
 
+def test_one_types_on_after_a_prompt_that_was_put_there(panel: PromptPanel, qtbot: QtBot) -> None:
+    panel.set_prompt(PromptRequest(text="Once upon"))
+    qtbot.keyClicks(panel._text, " a time")
+    assert panel.request().text == "Once upon a time"
+
+
 def test_another_prompt_says_changed_once(panel: PromptPanel) -> None:
     said = []
     panel.changed.connect(lambda: said.append(1))

@@ -94,6 +94,8 @@ class MetricsPanel(Panel):
         self._prefill.set_value(self._per_second(view.prefill_tokens_per_s))
         self._context.set_value(
             self.tr("{used} of {all}").format(used=grouped(view.context_used), all=grouped(view.context))
+            if view.context
+            else UNKNOWN
         )
         self._cache.set_value(byte_size(view.cache_bytes))
         self._cache.setToolTip(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from canopy_ui.theme import Theme
@@ -39,6 +39,7 @@ class PromptEdit(QPlainTextEdit):
         """Replace the text; an equal one leaves the cursor where it is."""
         if text != self.text():
             self.setPlainText(text)
+            self.moveCursor(QTextCursor.MoveOperation.End)  # one types on after it
 
     def set_overlong(self, overlong: bool) -> None:
         """Show that the text does not fit."""
