@@ -12,7 +12,7 @@ from canopy_desktop.exploration.race import Lap, Race, RaceFinished, RaceProgres
 from canopy_desktop.model.tokenizer import Tokenizer
 
 MAX_TOKENS = 32
-RECOMPUTED = 12_000  # tokens that the runner without the cache passes again, about, unless --max-tokens says otherwise
+RECOMPUTED = 8_000  # tokens that the runner without the cache passes again, about, unless --max-tokens says otherwise
 
 
 def race(arguments: argparse.Namespace) -> dict[str, Any]:
