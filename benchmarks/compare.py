@@ -122,6 +122,7 @@ def token_ids() -> list[int]:
 def compare(rounds: dict[int, int], minutes: float, command: str) -> Run:
     """Start everything, take turns, check, and gather."""
     began = time.perf_counter()
+    load = psutil.getloadavg()[0]
     bandwidth = read_bandwidth()
     ids = token_ids()
     with ExitStack() as stack:
@@ -144,6 +145,7 @@ def compare(rounds: dict[int, int], minutes: float, command: str) -> Run:
         date=date.today().isoformat(),
         command=command,
         machine=machine(),
+        load_before=load,
         commit=commit(),
         seconds=time.perf_counter() - began,
         rounds=done,
@@ -162,7 +164,6 @@ def machine() -> dict[str, str]:
         "cores": f"{psutil.cpu_count(logical=False) or psutil.cpu_count()} cores ({psutil.cpu_count()} logical)",
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
         "system": f"{platform.system()} {platform.release().partition('-')[0]}, Python {platform.python_version()}",
-        "load": f"load average {psutil.getloadavg()[0]:.1f} at the end",
     }
 
 

@@ -134,6 +134,7 @@ class Run:
     date: str
     command: str
     machine: dict[str, str]
+    load_before: float  # the system's load average of the last minute, before the run began
     commit: str
     seconds: float
     rounds: dict[int, int]

@@ -12,6 +12,7 @@ from benchmarks.results import KEEPING, PLAIN, Outcome, Program, Run, agreement,
 
 KL_TEST = "tests/core/test_parity.py"
 MB = 1e6
+QUIET_LOAD = 0.5
 
 
 def markdown(run: Run) -> str:
@@ -21,6 +22,7 @@ def markdown(run: Run) -> str:
     parts = [
         f"# Side by side, {run.date}",
         _about(run),
+        _warning(run.load_before),
         "## Goals",
         goal_table(outcomes(run.programs, run.bandwidth)),
         f"The mean KL of the 8-bit weights to fp32 (goal ≤ 0.006) is held by a test, `{KL_TEST}`.",
@@ -85,6 +87,12 @@ def _about(run: Run) -> str:
     lines += [f"- {p.name}: {', '.join(f'{k} {v}' for k, v in p.versions.items())}" for p in run.programs]
     lines.append("- Figures are medians over the rounds; a ratio is the median of the ratios within each round.")
     return "\n".join(lines)
+
+
+def _warning(load: float) -> str:
+    if load <= QUIET_LOAD:
+        return ""
+    return f"**The machine was busy before the run began (load average {load:.1f}): these figures prove nothing.**"
 
 
 def _kept(kept: dict[str, Any]) -> str:

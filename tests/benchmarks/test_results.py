@@ -56,6 +56,7 @@ def made_run(**changes) -> Run:
         date="2026-11-23",
         command="benchmarks/run.sh",
         machine={"processor": "a processor"},
+        load_before=0.1,
         commit="abc1234",
         seconds=60.0,
         rounds={16: 1, 512: 1},
@@ -143,6 +144,11 @@ def test_the_page_shows_goals_figures_memory_and_what_was_proved() -> None:
 def test_a_run_that_was_cut_short_says_so() -> None:
     assert "cut short" not in markdown(made_run())
     assert "cut short" in markdown(made_run(cut_short=True))
+
+
+def test_a_run_on_a_busy_machine_says_that_it_proves_nothing() -> None:
+    assert "busy" not in markdown(made_run())
+    assert "prove nothing" in markdown(made_run(load_before=2.0))
 
 
 def test_the_json_holds_every_time_and_every_goal() -> None:
