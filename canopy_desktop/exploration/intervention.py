@@ -91,11 +91,6 @@ class Shift:
     before: float  # natural logarithms, raw
     after: float
 
-    @property
-    def points(self) -> float:
-        """By how much the probability rose, in parts of one."""
-        return float(np.exp(self.after) - np.exp(self.before))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BlockedStep:
