@@ -41,8 +41,8 @@ def steps_of(events: list[RaceEvent]) -> list[RaceStep]:
 
 @pytest.mark.parametrize("prompt", [FRANCE.ids, FRANCE.ids[:1], PROSE[:255]], ids=["short", "one token", "two chunks"])
 def test_refeeding_two_tokens_gives_the_tokens_and_bits_of_no_cache(session: ModelSession, prompt) -> None:
-    steps = steps_of(list(Race(session).run(prompt, 4)))
-    assert len(steps) == 4
+    steps = steps_of(list(Race(session).run(prompt, 3)))
+    assert len(steps) == 3
     for step in steps:
         assert step.refed.difference == 0.0
         assert step.refed.token_id == step.without_cache.token_id == step.token_id
@@ -50,7 +50,7 @@ def test_refeeding_two_tokens_gives_the_tokens_and_bits_of_no_cache(session: Mod
 
 
 def test_the_cached_runner_is_ordinary_decoding_and_differs_by_rounding_alone(session: ModelSession) -> None:
-    steps = steps_of(list(Race(session).run(FRANCE.ids, 6)))
+    steps = steps_of(list(Race(session).run(FRANCE.ids, 4)))
     text = [step.token_id for step in steps]
     assert steps[0].cached.difference == 0.0
     prefill(session, FRANCE.ids)
@@ -113,12 +113,10 @@ def test_a_race_leaves_the_sessions_own_cache_alone(small: ModelSession) -> None
 
 def test_a_race_shows_progress_between_chunks_and_can_be_left_and_begun_again(built_model: Path) -> None:
     session = session_of(built_model)
-    long = [*PROSE, *PROSE[:100]]
     race = Race(session)
-    events = race.run(long, 3)
-    first = [next(events), next(events)]
+    events = race.run(PROSE[:300], 3)
+    assert next(events) == RaceProgress(256, 300)
     events.close()
-    assert first == [RaceProgress(256, len(long)), RaceProgress(512, len(long))]
     again = steps_of(list(race.run(FRANCE.ids, 2)))
     assert session.tokenizer.decode([again[0].token_id]) == " Paris"
     assert [step.refed.difference for step in again] == [0.0, 0.0]
@@ -145,7 +143,7 @@ def test_an_interrupt_of_the_sessions_decoder_ends_a_race(built_model: Path) -> 
 
 def test_the_caches_formula_is_what_is_measured(session: ModelSession) -> None:
     race = Race(session)
-    steps = steps_of(list(race.run(FRANCE.ids, 5)))
+    steps = steps_of(list(race.run(FRANCE.ids, 3)))
     size = race.cache_size()
     a = session.card.architecture
     assert size.positions == len(FRANCE.ids) + len(steps) - 1
