@@ -96,7 +96,7 @@ class Generation:
             return self._prefill(exploration)
         if (reason := self._reason_to_stop(exploration)) is not None:
             return RunFinished(run_id=self._run_id, reason=reason)
-        known = exploration.child_decided_as(exploration.cursor, self._settings)
+        known = exploration.known_step(exploration.cursor, self._settings)
         if known is not None:
             exploration.go_to(known.node)
             return self._count(known)

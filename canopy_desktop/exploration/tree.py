@@ -108,8 +108,14 @@ class Exploration:
         children = self._children[node]
         return self._records[children[0]].source if children else None
 
-    def child_decided_as(self, node: int, settings: DecodingSettings) -> StepRecord | None:
-        """The step that these settings already led to from `node`, so that it need not be run again."""
+    def known_step(self, node: int, settings: DecodingSettings) -> StepRecord | None:
+        """The step to walk to from `node` instead of running it again.
+
+        The branch that was visited last goes first, also one that a person chose; else what these settings led to.
+        """
+        last = self.forward(node)
+        if last is not None and self._records[last].chosen_by is ChosenBy.PERSON:
+            return self._records[last]
         for child in self._children[node]:
             record = self._records[child]
             if record.chosen_by is not ChosenBy.PERSON and record.settings.decides_as(settings):

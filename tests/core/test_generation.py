@@ -127,6 +127,18 @@ def test_another_token_branches_and_nothing_is_lost(generation, session) -> None
     assert generation.choose(3, steps[4].parent, other) is branch
 
 
+def test_stepping_after_going_back_over_a_chosen_token_returns_to_its_branch(generation, session) -> None:
+    begin(generation, session, FRANCE, HOT)
+    steps, _ = run(generation)
+    other = next(c.token_id for c in steps[4].candidates if c.token_id != steps[4].chosen.token_id)
+    branch = generation.choose(2, steps[4].parent, other)
+    generation.resume(3, HOT)
+    after = generation.advance()
+    generation.go_to(steps[3].node)
+    generation.resume(4, HOT)
+    assert [generation.advance(), generation.advance()] == [branch, after]
+
+
 def test_new_settings_after_going_back_decide_anew_from_the_same_logits(generation, session) -> None:
     begin(generation, session, FRANCE, HOT)
     steps, _ = run(generation)

@@ -77,14 +77,23 @@ def test_the_way_forward_is_the_branch_that_was_visited_last() -> None:
     assert tree.tip(PROMPT_NODE) == left.node
 
 
-def test_a_known_step_is_found_by_what_decided_and_not_by_what_a_person_chose() -> None:
+def test_a_known_step_is_what_the_same_settings_decided() -> None:
     tree = exploration()
     step(tree, PROMPT_NODE, 5, source=2, by=ChosenBy.PERSON)
-    assert tree.child_decided_as(PROMPT_NODE, GREEDY) is None
     decided = step(tree, PROMPT_NODE, 6, source=2)
-    assert tree.child_decided_as(PROMPT_NODE, DecodingSettings(max_tokens=3, seed=9)) is decided
-    assert tree.child_decided_as(PROMPT_NODE, DecodingSettings(temperature=1.0)) is None
+    assert tree.known_step(PROMPT_NODE, DecodingSettings(max_tokens=3, seed=9)) is decided
+    assert tree.known_step(PROMPT_NODE, DecodingSettings(temperature=1.0)) is None
     assert tree.child_with_token(PROMPT_NODE, 5) is not None
+
+
+def test_a_token_that_a_person_chose_is_walked_to_again_while_its_branch_was_the_last_visited() -> None:
+    tree = exploration()
+    decided = step(tree, PROMPT_NODE, 6, source=2)
+    chosen = step(tree, PROMPT_NODE, 5, source=2, by=ChosenBy.PERSON)
+    assert tree.known_step(PROMPT_NODE, GREEDY) is chosen
+    assert tree.known_step(PROMPT_NODE, DecodingSettings(temperature=1.0)) is chosen
+    tree.go_to(decided.node)
+    assert tree.known_step(PROMPT_NODE, GREEDY) is decided
 
 
 def test_a_step_must_be_the_next_one() -> None:
