@@ -27,6 +27,7 @@ from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.view import MetricsView
 from canopy_desktop.settings import Preferences
 from canopy_ui.controller import Controller
+from canopy_ui.garbage import settle_garbage
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
 from canopy_ui.program import make_application
@@ -116,6 +117,7 @@ def main() -> None:
     controller = Controller(opener_of(None, "auto"), preferences)
     window = MainWindow(controller, preferences, lambda _: None)
     window.resize(1280, 720)
+    controller.model_opened.connect(settle_garbage)
     first_paint, probe = FirstPaint(), Probe(controller)
     app.installEventFilter(first_paint)
     window.show()

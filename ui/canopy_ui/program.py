@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from canopy_desktop import paths, settings
 from canopy_desktop.errors import StorageError
 from canopy_ui.controller import Controller
+from canopy_ui.garbage import settle_garbage
 from canopy_ui.interruptions import Interruptions
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
@@ -51,6 +52,7 @@ def run_window(model: str | None, provider: str) -> int:
     window = MainWindow(controller, preferences, _remember, provider)
     interruptions = Interruptions()
     interruptions.came.connect(window.close)
+    controller.model_opened.connect(settle_garbage)
     mishaps = Mishaps()
     mishaps.happened.connect(window.report)
     sys.excepthook = mishaps.catch
