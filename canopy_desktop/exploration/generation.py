@@ -88,8 +88,9 @@ class Generation:
     def advance(self) -> PrefillProgress | StepRecord | RunFinished:
         """One chunk of the prompt, one token, or the end of the run.
 
-        Where the settings already led somewhere from the cursor, that record is walked to and nothing is run.
-        Raises `InterruptedStepError` or `ProviderError`; then the exploration is as before.
+        Where a person's choice was walked last, or the settings already led somewhere from the cursor, that record is
+        walked to and nothing is run. Raises `InterruptedStepError`, `OutOfMemoryError` or `ProviderError`; then the
+        exploration is as before.
         """
         exploration = self._exploring()
         if self._chunks:

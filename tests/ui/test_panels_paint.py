@@ -11,12 +11,13 @@ from pytestqt.qtbot import QtBot
 
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.model.tokenizer import LostByte
+from canopy_desktop.settings import THEMES
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
 from canopy_ui.panels.probability_panel import ProbabilityPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.panels.token_panel import TokenPanel
-from canopy_ui.theme import NAMES, Theme, apply_theme, load_fonts, theme_named
+from canopy_ui.theme import Theme, apply_theme, load_fonts, theme_named
 from tests.ui.support import (
     STUDENT,
     attention,
@@ -31,7 +32,7 @@ from tests.ui.support import (
 SIZES = [(60, 60), (270, 520), (605, 520), (1240, 90)]
 
 
-@pytest.fixture(params=[(name, zoom) for name in NAMES for zoom in (1.0, 2.0)], ids=str)
+@pytest.fixture(params=[(name, zoom) for name in THEMES for zoom in (1.0, 2.0)], ids=str)
 def theme(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[Theme]:
     load_fonts()
     theme = theme_named(*request.param)

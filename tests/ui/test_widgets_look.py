@@ -7,7 +7,8 @@ import math
 import pytest
 from PySide6.QtGui import QColor, QFontDatabase
 
-from canopy_ui.theme import NAMES, SURPRISAL_BITS, load_fonts, mixed, theme_named
+from canopy_desktop.settings import THEMES
+from canopy_ui.theme import SURPRISAL_BITS, load_fonts, mixed, theme_named
 from canopy_ui.widgets.numbers import byte_size, milliseconds, percent, rate
 
 READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3
@@ -24,7 +25,7 @@ def contrast(one: str | QColor, other: str | QColor) -> float:
     return (lights[1] + 0.05) / (lights[0] + 0.05)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", THEMES)
 def test_text_is_readable_on_every_ground_that_it_stands_on(name: str) -> None:
     theme = theme_named(name)
     for text, ground in [
@@ -44,7 +45,7 @@ def test_text_is_readable_on_every_ground_that_it_stands_on(name: str) -> None:
         assert contrast(text, ground) >= READABLE, (text, ground)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", THEMES)
 @pytest.mark.parametrize("bits", range(10))
 def test_text_and_marks_are_readable_at_every_surprisal(name: str, bits: int) -> None:
     theme = theme_named(name)
@@ -53,14 +54,14 @@ def test_text_and_marks_are_readable_at_every_surprisal(name: str, bits: int) ->
     assert contrast(theme.mark, ground) >= READABLE
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", THEMES)
 def test_the_prompt_preview_is_readable(name: str) -> None:
     theme = theme_named(name)
     for share in (0.16, 0.30):
         assert contrast(theme.mark, mixed(theme.panel, theme.bar, share)) >= READABLE
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", THEMES)
 def test_controls_can_be_seen(name: str) -> None:
     theme = theme_named(name)
     assert contrast(theme.control_border, theme.panel) >= 3.0  # success criterion 1.4.11

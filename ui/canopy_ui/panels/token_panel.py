@@ -23,7 +23,6 @@ class TokenPanel(Panel):
     """The centre of the window."""
 
     position_selected = Signal(object)  # int, or None: follow the newest
-    hovered = Signal(object)  # int, or None
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,7 +30,6 @@ class TokenPanel(Panel):
         self._view = WindowView()
         self._text = TokenText(theme)
         self._text.position_selected.connect(self.position_selected)
-        self._text.hovered.connect(self.hovered)
         self._card = FactsCard(theme)
         self._legend = Legend(theme)
         self._progress = ProgressLine(theme)

@@ -41,7 +41,6 @@ class DecodingForm(QWidget):
         self._max_tokens = self._count(1)
         self._max_tokens.setToolTip(self.tr("Generation stops after so many tokens"))
         self._grid = QGridLayout()
-        self._labels: list[QLabel] = []
         self._sampling: list[QWidget] = []
         self._place(self.tr("at most, tokens"), self._max_tokens, 0, 0, sampling=False)
         self._place(self.tr("temperature"), self._temperature, 0, 1, sampling=True)
