@@ -32,7 +32,7 @@ LISTED = 50  # candidates that a record keeps
 
 
 class Generation:
-    """One exploration in the making. Lives on the inference thread, but for `interrupt`."""
+    """One exploration in the making. Lives on the inference thread, but for `interrupt`, `hold` and `release`."""
 
     def __init__(self, sequence: TokenSequence, head: Head, end_ids: Sequence[int], tokenizer: Tokenizer) -> None:
         self._sequence = sequence
@@ -121,6 +121,14 @@ class Generation:
     def interrupt(self) -> None:
         """Abort the pass in progress, if any. Thread-safe."""
         self._sequence.decoder.interrupt()
+
+    def hold(self) -> None:
+        """Abort the pass in progress, and every one that begins, until `release`. Thread-safe."""
+        self._sequence.decoder.hold()
+
+    def release(self) -> None:
+        """Let passes run again. Thread-safe."""
+        self._sequence.decoder.release()
 
     def _exploring(self) -> Exploration:
         if self.exploration is None:

@@ -57,7 +57,13 @@ class DecoderSession(Protocol):
         """Go back: forget all positions from `length` on."""
 
     def interrupt(self) -> None:
-        """Abort the pass in progress, if any, here or beside. The only thread-safe method."""
+        """Abort the pass in progress, if any, here or beside. Thread-safe."""
+
+    def hold(self) -> None:
+        """Abort the pass in progress, and every one that begins, until `release`. Thread-safe."""
+
+    def release(self) -> None:
+        """Let passes run again. Thread-safe."""
 
     def sibling(self) -> DecoderSession:
         """Another decoder on the same weights, with an empty cache of its own. Both belong to one thread."""
@@ -121,6 +127,7 @@ class PassRunner:
         self._session = session
         self._lock = threading.Lock()
         self._running: ort.RunOptions | None = None
+        self._held = False
 
     def new_io_binding(self) -> ort.IOBinding:
         """An empty one."""
@@ -128,10 +135,12 @@ class PassRunner:
 
     @contextmanager
     def under_way(self) -> Iterator[ort.RunOptions]:
-        """What is run within is one pass to `interrupt`, be it several runs."""
+        """What is run within is one pass to `interrupt`, be it several runs. Raises `InterruptedStepError`."""
         options = ort.RunOptions()
         options.log_severity_level = 4
         with self._lock:
+            if self._held:
+                raise InterruptedStepError
             self._running = options
         try:
             yield options
@@ -153,6 +162,17 @@ class PassRunner:
         with self._lock:
             if self._running is not None:
                 self._running.terminate = True
+
+    def hold(self) -> None:
+        """Abort the pass in progress, and every one that begins, until `release`. Thread-safe."""
+        with self._lock:
+            self._held = True
+        self.interrupt()
+
+    def release(self) -> None:
+        """Let passes run again. Thread-safe."""
+        with self._lock:
+            self._held = False
 
 
 class PassBinding:
@@ -216,7 +236,7 @@ class PassBinding:
 
 
 class OnnxDecoder:
-    """A bundle's decoder on onnxruntime. Used by one thread, but for `interrupt`."""
+    """A bundle's decoder on onnxruntime. Used by one thread, but for `interrupt`, `hold` and `release`."""
 
     def __init__(
         self, bundle: Bundle, *, context: int | None = None, threads: int = 0, runner: PassRunner | None = None
@@ -263,8 +283,16 @@ class OnnxDecoder:
         self.length = length
 
     def interrupt(self) -> None:
-        """Abort the pass in progress, if any, here or beside. The only thread-safe method."""
+        """Abort the pass in progress, if any, here or beside. Thread-safe."""
         self._runner.interrupt()
+
+    def hold(self) -> None:
+        """Abort the pass in progress, and every one that begins, until `release`. Thread-safe."""
+        self._runner.hold()
+
+    def release(self) -> None:
+        """Let passes run again. Thread-safe."""
+        self._runner.release()
 
     def sibling(self) -> OnnxDecoder:
         """Another decoder on the same weights, with an empty cache of its own. Both belong to one thread."""

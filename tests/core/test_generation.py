@@ -240,6 +240,17 @@ def test_an_interrupt_ends_a_prefill_of_8000_tokens_within_300_ms_and_the_decode
     assert session.tokenizer.decode(ids(run(generation)[0])) == " Paris"
 
 
+def test_no_pass_begins_while_the_decoder_is_held(session) -> None:
+    generation = session.new_generation()
+    begin(generation, session, FRANCE, DecodingSettings(max_tokens=1))
+    generation.hold()
+    for _ in range(2):
+        with pytest.raises(InterruptedStepError):
+            generation.advance()
+    generation.release()
+    assert session.tokenizer.decode(ids(run(generation)[0])) == " Paris"
+
+
 def test_an_interrupted_pass_changes_nothing(session) -> None:
     """50 interrupts at random moments, and the text is what it is without them."""
     generation = session.new_generation()

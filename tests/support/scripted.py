@@ -45,14 +45,15 @@ class ScriptedSequence:
     """After any n tokens the likeliest next one is letter n of the script, the second likeliest the letter after."""
 
     def __init__(self, tokenizer: Tokenizer, script: str, context: int) -> None:
-        self.decoder = SimpleNamespace(context=context, architecture=ARCHITECTURE, interrupt=self.interrupt)
+        self._held = threading.Event()
+        self.decoder = SimpleNamespace(
+            context=context, architecture=ARCHITECTURE, hold=self._held.set, release=self._held.clear
+        )
         self.columns = SimpleNamespace(bytes=0, residuals=lambda slots, row: np.array(slots, np.float32)[:, None])
         self.fed: list[tuple[int, ...]] = []
         self.gate = threading.Event()  # a pass waits until it is set, or interrupted
         self.gate.set()
         self.waiting = threading.Event()  # a pass has reached the gate
-        self._interrupted = threading.Event()
-        self._in_pass = False
         self._ids = [tokenizer.encode(letter).ids[0] for letter in script]
         self._slots: list[Slot] = []
         self._next_slot = 0
@@ -86,21 +87,13 @@ class ScriptedSequence:
     def forget(self) -> None:
         self._slots = []
 
-    def interrupt(self) -> None:
-        """Like the decoder's: ends a pass in progress, and no later one."""
-        if self._in_pass:
-            self._interrupted.set()
-
     def _pass_gate(self) -> None:
-        self._interrupted.clear()
-        self._in_pass = True
-        try:
-            while not self.gate.is_set():
-                self.waiting.set()
-                if self._interrupted.wait(0.001):
-                    raise InterruptedStepError
-        finally:
-            self._in_pass = False
+        while not self._held.is_set():
+            if self.gate.is_set():
+                return
+            self.waiting.set()
+            self._held.wait(0.001)
+        raise InterruptedStepError
 
 
 class ScriptedReader:

@@ -51,9 +51,7 @@ class Bench:
     def start(
         self, text: str = "abc", *, run_id: int = 1, play: bool = True, settings: DecodingSettings = FOUR
     ) -> None:
-        self.threads.start_requested.emit(
-            StartCommand(run_id=run_id, prompt=self.prompt(text), settings=settings, play=play)
-        )
+        self.threads.start_run(StartCommand(run_id=run_id, prompt=self.prompt(text), settings=settings, play=play))
 
     def wait_for(self, kind: type) -> GenerationEvent:
         """The newest event of that kind, with those before it kept in `events`."""
@@ -147,6 +145,20 @@ def test_a_stop_ends_a_pass_in_progress(bench: Bench, session: ScriptedSession) 
     bench.start()
     assert session.sequence.waiting.wait(5)
     bench.threads.stop_run()
+    finished = bench.wait_for(RunFinished)
+    assert isinstance(finished, RunFinished)
+    assert finished.reason is StopReason.CANCELLED
+
+
+def test_a_stop_that_comes_before_the_first_pass_keeps_it_from_beginning(
+    bench: Bench, session: ScriptedSession
+) -> None:
+    session.sequence.gate.clear()
+    bench.threads.worker.abandon()  # the person is quicker than the thread: its `stop` is still on the way
+    bench.start()
+    bench.qtbot.wait(50)
+    assert not session.sequence.waiting.is_set()
+    bench.threads.stop_requested.emit()
     finished = bench.wait_for(RunFinished)
     assert isinstance(finished, RunFinished)
     assert finished.reason is StopReason.CANCELLED

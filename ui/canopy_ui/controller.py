@@ -289,12 +289,10 @@ class Controller(QObject):
         except CanopyError as error:
             self.failed.emit(error)
             return
-        if self.state.busy:
-            self._threads.worker.abandon()
         self._playing = play
         self._starting = self.draft.request
         command = StartCommand(run_id=self._new_run(), prompt=prompt, settings=self.decoding, play=play)
-        self._threads.start_requested.emit(command)
+        self._threads.start_run(command)
         self.begun.emit()
         self._enter(RunPhase.PREFILLING)
 

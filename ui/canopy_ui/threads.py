@@ -6,6 +6,7 @@ import logging
 
 from PySide6.QtCore import QObject, QThread, Signal
 
+from canopy_ui.commands import StartCommand
 from canopy_ui.reader import Reader
 from canopy_ui.worker import Opener, Worker
 
@@ -67,6 +68,11 @@ class Threads(QObject):
         """End the run, even in the middle of a pass."""
         self.worker.abandon()
         self.stop_requested.emit()
+
+    def start_run(self, command: StartCommand) -> None:
+        """Begin anew, even in the middle of a pass."""
+        self.worker.abandon()
+        self.start_requested.emit(command)
 
     def shutdown(self) -> None:
         """End both threads politely. Raises `RuntimeError` where one does not end in time."""

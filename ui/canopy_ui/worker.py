@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,16 +61,21 @@ class Worker(QObject):
         self._interval_ms = 0
         self._due = 0.0  # when the next token's turn comes, on the clock of `perf_counter`
         self._footprint = Footprint()
-        self._abandoned = False
+        self._lock = threading.Lock()
+        self._abandoning = 0  # commands on their way that end the run: none of its passes may begin
         self._closing = False
         self._turns = QTimer(self, interval=0, singleShot=True)  # a child moves along to the thread
         self._turns.timeout.connect(self._advance)
 
     def abandon(self) -> None:
-        """End the pass in hand; `stop` has to follow. May be called from any thread."""
-        self._abandoned = True
-        if self._generation is not None:
-            self._generation.interrupt()
+        """End the pass in hand, and begin none before `stop` or `start` comes, which has to follow once for each call.
+
+        May be called from any thread.
+        """
+        with self._lock:
+            self._abandoning += 1
+            if self._generation is not None:
+                self._generation.hold()
 
     def give_up(self) -> None:
         """End loading and the pass in hand, for the program ends; `close` follows. May be called from any thread."""
@@ -108,7 +114,8 @@ class Worker(QObject):
 
     @Slot(object)
     def start(self, command: StartCommand) -> None:
-        """Begin a new exploration."""
+        """Begin a new exploration; `abandon` was called before."""
+        self._release()
         self._take_up(command.run_id)
         with self._reporting_errors():
             generation = self._loaded()
@@ -149,13 +156,11 @@ class Worker(QObject):
     @Slot()
     def play(self) -> None:
         """Go on with the run in hand."""
-        self._abandoned = False
         self._go_on(play=True)
 
     @Slot()
     def step_once(self) -> None:
         """Take one more step of the run in hand, then wait."""
-        self._abandoned = False
         waiting = self._budget or 0
         self._go_on(play=False)
         self._budget = waiting + 1
@@ -168,8 +173,8 @@ class Worker(QObject):
 
     @Slot()
     def stop(self) -> None:
-        """End the run; what it made is kept."""
-        self._abandoned = False
+        """End the run, `abandon` was called before; what it made is kept."""
+        self._release()
         self._rest()
         self.event_ready.emit(RunFinished(run_id=self._run_id, reason=StopReason.CANCELLED))
 
@@ -184,8 +189,14 @@ class Worker(QObject):
     def _take_up(self, run_id: int) -> None:
         """Leave the run before; from now on events are those of this one."""
         self._rest()
-        self._abandoned = False
         self._run_id = run_id
+
+    def _release(self) -> None:
+        """A command that ends the run has come."""
+        with self._lock:
+            self._abandoning -= 1
+            if not self._abandoning and self._generation is not None:
+                self._generation.release()
 
     def _rest(self) -> None:
         self._turns.stop()
@@ -199,12 +210,7 @@ class Worker(QObject):
     @Slot()
     def _advance(self) -> None:
         with self._reporting_errors():
-            try:
-                event = self._loaded().advance()
-            except InterruptedStepError:
-                if not self._abandoned:  # it was meant for a pass that had just ended
-                    self._turns.start(0)
-                return
+            event = self._loaded().advance()
             self._emit(event)
             self._report_footprint()
             self._plan_next(event)
@@ -251,9 +257,7 @@ class Worker(QObject):
         try:
             yield
         except InterruptedStepError:
-            self._rest()
-            if not self._abandoned:  # otherwise `stop` says how it ended
-                self.event_ready.emit(RunPaused(run_id=self._run_id))
+            self._rest()  # the command that is on its way says how it ended
         except CanopyError as error:
             logger.warning("The run could not go on: %s", error)
             self._fail(error)
