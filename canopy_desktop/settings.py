@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import SettingsError, StorageError
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.window import SMALLEST, ContextWindow, WhenFull
 from canopy_desktop.model.chat import SystemChoice
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Preferences:
     zoom: int = 100  # percent
     prompt: PromptRequest = field(default_factory=lambda: PromptRequest(text=DEFAULT_PROMPT))
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    window: ContextWindow = field(default_factory=ContextWindow)
     layer: int = 12
     head: int = 7
     hide_first: bool = True
@@ -107,7 +109,7 @@ def _plain(value: object) -> object:
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")
-        case PromptRequest() | DecodingSettings():
+        case PromptRequest() | DecodingSettings() | ContextWindow():
             return {name: _plain(part) for name, part in asdict(value).items()}
         case Enum():
             return value.value
@@ -194,6 +196,16 @@ def _decoding(value: object) -> DecodingSettings:
     return DecodingSettings(**_entries(value, readers))
 
 
+def _window(value: object) -> ContextWindow:
+    whole = _integer(SMALLEST, 1_000_000_000)
+    readers: dict[str, Callable[[Any], Any]] = {
+        "size": lambda size: None if size is None else whole(size),
+        "when_full": WhenFull,
+        "keep_system": _flag,
+    }
+    return ContextWindow(**_entries(value, readers))
+
+
 def _entries(value: object, readers: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     """The entries of a nested object that have a reader."""
     if not isinstance(value, dict):
@@ -208,6 +220,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "zoom": _integer(*ZOOM_RANGE),
     "prompt": _prompt,
     "decoding": _decoding,
+    "window": _window,
     "layer": _integer(0, 1_000_000),
     "head": _integer(0, 1_000_000),
     "hide_first": _flag,

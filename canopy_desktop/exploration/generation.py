@@ -9,7 +9,7 @@ from canopy_desktop.arrays import FloatArray
 from canopy_desktop.decoding.pipeline import Choice, Distribution, choose, distribution
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopWatch
-from canopy_desktop.errors import EmptyPromptError, PromptTooLongError
+from canopy_desktop.errors import ContextFullError, EmptyPromptError, PromptTooLongError
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
     Candidate,
@@ -17,18 +17,23 @@ from canopy_desktop.exploration.records import (
     PrefillProgress,
     PromptAccepted,
     RunFinished,
+    SlideProgress,
     Slot,
     StepRecord,
     StopReason,
+    WindowSlid,
 )
 from canopy_desktop.exploration.sequence import TokenSequence
+from canopy_desktop.exploration.slide import SlideUnderWay
 from canopy_desktop.exploration.tree import Exploration
+from canopy_desktop.exploration.window import ContextWindow, WhenFull, dropped_by_slide
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.model.decoder import chunks_of
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.tokenizer import Tokenizer
 
 LISTED = 50  # candidates that a record keeps
+MODELS_OWN = ContextWindow()
 
 
 class Generation:
@@ -41,6 +46,9 @@ class Generation:
         self._tokenizer = tokenizer
         self._settings = DecodingSettings()
         self._stop = StopWatch(self._settings)
+        self._window = MODELS_OWN
+        self._kept = 0  # tokens at the prompt's beginning that no slide drops
+        self._slide: SlideUnderWay | None = None
         self._run_id = 0
         self._steps_in_run = 0
         self._prefill_ms = 0.0
@@ -61,22 +69,36 @@ class Generation:
 
     @property
     def context(self) -> int:
-        """Positions that the context holds."""
-        return self._sequence.decoder.context
+        """Tokens that the window holds."""
+        return self._window.tokens(self._sequence.decoder.context)
 
-    def begin(self, run_id: int, prompt: TemplatedPrompt, settings: DecodingSettings) -> PromptAccepted:
-        """Forget the exploration before and begin a new one. Raises `EmptyPromptError` or `PromptTooLongError`."""
+    def begin(
+        self,
+        run_id: int,
+        prompt: TemplatedPrompt,
+        settings: DecodingSettings,
+        window: ContextWindow = MODELS_OWN,
+        *,
+        kept: int = 0,
+    ) -> PromptAccepted:
+        """Forget the exploration before and begin a new one, with a window that is its own.
+
+        `kept`: tokens at the prompt's beginning that no slide drops. Raises `UsageError` for a window that the model
+        cannot have, `EmptyPromptError` or `PromptTooLongError`; then nothing has changed.
+        """
+        size = window.tokens(self._sequence.decoder.context)
         if not prompt.ids:
             raise EmptyPromptError
-        if len(prompt.ids) > self.context:
-            raise PromptTooLongError(len(prompt.ids), self.context)
+        if len(prompt.ids) > size:
+            raise PromptTooLongError(len(prompt.ids), size)
+        self._window, self._kept, self._slide = window, kept, None
         self._sequence.forget()
         self.exploration = Exploration(prompt)
         self._chunks = chunks_of(len(prompt.ids))
         self._prefill_ms = 0.0
         self._logits = None
         self.resume(run_id, settings)
-        return PromptAccepted(run_id=run_id, prompt=prompt, context=self.context)
+        return PromptAccepted(run_id=run_id, prompt=prompt, context=size)
 
     def resume(self, run_id: int, settings: DecodingSettings) -> None:
         """Go on from the cursor as a new run: its own settings, and its tokens counted from here."""
@@ -85,8 +107,8 @@ class Generation:
         self._steps_in_run = 0
         self._stop = StopWatch(settings)
 
-    def advance(self) -> PrefillProgress | StepRecord | RunFinished:
-        """One chunk of the prompt, one token, or the end of the run.
+    def advance(self) -> PrefillProgress | SlideProgress | WindowSlid | StepRecord | RunFinished:
+        """One chunk of the prompt or of a slide of the window, one token, or the end of the run.
 
         Where a person's choice was walked last, or the settings already led somewhere from the cursor, that record is
         walked to and nothing is run. Raises `InterruptedStepError`, `OutOfMemoryError` or `ProviderError`; then the
@@ -101,16 +123,23 @@ class Generation:
         if known is not None:
             exploration.go_to(known.node)
             return self._count(known)
+        if self._full(exploration, exploration.cursor):
+            return self._slide_on(exploration)
         return self._count(self._decide(exploration, exploration.cursor, None))
 
     def choose(self, run_id: int, parent: int, token_id: int) -> StepRecord:
-        """A person's choice of the token after `parent`: walks to it if it is there, else adds a branch."""
+        """A person's choice of the token after `parent`: walks to it if it is there, else adds a branch.
+
+        Raises `ContextFullError` where the window is full at `parent`, and what `advance` raises.
+        """
         exploration = self._exploring()
         self._run_id = run_id
         known = exploration.child_with_token(parent, token_id)
         if known is not None:
             exploration.go_to(known.node)
             return known
+        if self._full(exploration, parent):
+            raise ContextFullError(self.context)
         exploration.go_to(parent)
         return self._decide(exploration, parent, token_id)
 
@@ -161,8 +190,29 @@ class Generation:
                 return StopReason.STOP_SEQUENCE
         if self._steps_in_run >= self._settings.max_tokens:
             return StopReason.MAX_TOKENS
-        steps = exploration.depth(exploration.cursor)
-        return StopReason.CONTEXT_FULL if len(exploration.prompt.ids) + steps >= self.context else None
+        if not self._full(exploration, exploration.cursor) or self._can_slide(exploration):
+            return None
+        return StopReason.CONTEXT_FULL
+
+    def _full(self, exploration: Exploration, node: int) -> bool:
+        return exploration.window_length(node) >= self.context
+
+    def _can_slide(self, exploration: Exploration) -> bool:
+        length = exploration.window_length(exploration.cursor)
+        slides = self._window.when_full is WhenFull.SLIDE
+        return slides and dropped_by_slide(length, self.context, self._kept) > 0
+
+    def _slide_on(self, exploration: Exploration) -> SlideProgress | WindowSlid:
+        """One chunk of the slide at the cursor; one that was begun and left is taken up where it was."""
+        node = exploration.cursor
+        if self._slide is None or self._slide.node != node:
+            self._slide = SlideUnderWay(exploration, node, size=self.context, kept=self._kept)
+        event, logits = self._slide.advance(self._sequence, self._run_id)
+        if isinstance(event, WindowSlid):
+            self._slide = None
+            exploration.add_slide(event)
+            self._logits, self._logits_node = logits, node
+        return event
 
     def _count(self, record: StepRecord) -> StepRecord:
         self._steps_in_run += 1

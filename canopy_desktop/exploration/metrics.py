@@ -13,6 +13,7 @@ from canopy_desktop.exploration.records import (
     PrefillProgress,
     PromptAccepted,
     StepRecord,
+    WindowSlid,
 )
 from canopy_desktop.exploration.view import MetricsView
 
@@ -28,12 +29,13 @@ class Footprint:
 class MetricsLog:
     """Adds up the events of one exploration. All times are the inference thread's own.
 
-    TTFT, the time to the first token: the prefill and the first step. TPOT, the time per output token: the
-    steps after it. A token that a person chose costs no ordinary step, so it is left out.
+    TTFT, the time to the first token: the prefill, a slide where the prompt fills the window, and the first step. TPOT,
+    the time per output token: the steps after it; slides are counted apart. A token that a person chose costs no
+    ordinary step, so it is left out.
     """
 
     def __init__(self) -> None:
-        self.context = 0  # positions that there are
+        self.context = 0  # tokens that the window holds
         self._clear()
 
     def _clear(self) -> None:
@@ -42,6 +44,7 @@ class MetricsLog:
         self._prefill_ms = 0.0
         self._ttft_ms: float | None = None
         self._step_ms: list[float] = []
+        self._slide_ms: list[float] = []
 
     def clear(self) -> None:
         """Forget the run; what the engine keeps is forgotten with it."""
@@ -55,9 +58,11 @@ class MetricsLog:
                 self.context = event.context
             case PrefillProgress():
                 self._prefilled, self._prefill_ms = event.done, event.ms
+            case WindowSlid():
+                self._slide_ms.append(event.ms)
             case StepRecord() if event.chosen_by is not ChosenBy.PERSON:
                 if self._ttft_ms is None:
-                    self._ttft_ms = self._prefill_ms + event.ms
+                    self._ttft_ms = self._prefill_ms + sum(self._slide_ms) + event.ms
                 else:
                     self._step_ms.append(event.ms)
             case _:
@@ -78,6 +83,7 @@ class MetricsLog:
             columns_bytes=self.footprint.columns_bytes,
             memory_bytes=memory_bytes,
             step_ms=steps.astype(np.float32),
+            slide_ms=tuple(self._slide_ms),
         )
 
 

@@ -51,7 +51,7 @@ class StepRecord:
     run_id: int
     node: int  # its number in the tree
     parent: int  # the node before it, or PROMPT_NODE
-    position: int  # where the chosen token stands in the context, from 0
+    position: int  # where the chosen token stands in the text, from 0; slides of the window do not change it
     chosen: Candidate
     rank: int  # of the chosen token among the raw logits, from 1
     chosen_by: ChosenBy
@@ -72,7 +72,7 @@ class PromptAccepted:
 
     run_id: int
     prompt: TemplatedPrompt
-    context: int  # positions that the context holds
+    context: int  # tokens that the window holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,38 @@ class PrefillProgress:
     total: int
     ms: float  # since the prefill began
     slots: tuple[Slot, ...] = field(repr=False)  # the new columns, in order of position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideProgress:
+    """The window is sliding: so many of its tokens have passed through the model again."""
+
+    run_id: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSlid:
+    """The window was full at `node`: its oldest tokens were dropped, and what is left has passed through again."""
+
+    run_id: int
+    node: int  # the one whose next token did not fit
+    kept: int  # tokens at the text's beginning that stayed where they were, with their columns
+    first: int  # position in the text of the first token that was dropped
+    last: int  # and of the last
+    slots: tuple[Slot, ...] = field(repr=False)  # the new columns of the tokens from `last` + 1 to the node's own
+    ms: float
+
+    @property
+    def dropped(self) -> int:
+        """Tokens that were dropped."""
+        return self.last - self.first + 1
+
+    @property
+    def prefilled(self) -> int:
+        """Tokens that passed through the model again."""
+        return len(self.slots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,4 +141,6 @@ class RunFailed:
     error: Exception
 
 
-GenerationEvent: TypeAlias = PromptAccepted | PrefillProgress | StepRecord | RunPaused | RunFinished | RunFailed
+GenerationEvent: TypeAlias = (
+    PromptAccepted | PrefillProgress | SlideProgress | WindowSlid | StepRecord | RunPaused | RunFinished | RunFailed
+)

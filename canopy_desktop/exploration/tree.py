@@ -8,15 +8,16 @@ import numpy as np
 
 from canopy_desktop.arrays import IntArray
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy, Slot, StepRecord
+from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy, Slot, StepRecord, WindowSlid
 from canopy_desktop.model.chat import TemplatedPrompt
 
 
 class Exploration:
-    """A prompt, the columns of its tokens, and the tree of steps that followed.
+    """A prompt, the columns of its tokens, the tree of steps that followed, and the slides of the window.
 
-    Only grows: going back moves `cursor`, and a branch is one more child. Not thread-safe; each thread that
-    needs one builds its own from the events.
+    Only grows: going back moves `cursor`, and a branch is one more child. A slide belongs to the node whose next token
+    needed it, so all that follows there shares it. Not thread-safe; each thread that needs one builds its own from the
+    events.
     """
 
     def __init__(self, prompt: TemplatedPrompt) -> None:
@@ -26,6 +27,8 @@ class Exploration:
         self._records: list[StepRecord] = []
         self._children: dict[int, list[int]] = {PROMPT_NODE: []}
         self._newest_child: dict[int, int] = {}
+        self._slides: dict[int, WindowSlid] = {}
+        self._slide_before: list[WindowSlid | None] = []  # the last one before each record was decided
 
     def __len__(self) -> int:
         return len(self._records)
@@ -39,6 +42,7 @@ class Exploration:
         if record.node != len(self._records):
             raise ValueError(f"node {record.node} does not follow {len(self._records) - 1}")
         self._records.append(record)
+        self._slide_before.append(self.last_slide(record.parent))
         self._children[record.node] = []
         self._children[record.parent].append(record.node)
         if record.parent == self.cursor:
@@ -46,6 +50,12 @@ class Exploration:
             self.cursor = record.node
         else:
             self.go_to(record.node)
+
+    def add_slide(self, slide: WindowSlid) -> None:
+        """Note that the window slid at a node, before anything follows there."""
+        if slide.node in self._slides or self._children[slide.node]:
+            raise ValueError(f"the window cannot slide at node {slide.node} any more")
+        self._slides[slide.node] = slide
 
     def record(self, node: int) -> StepRecord:
         """The step of a node; `PROMPT_NODE` has none."""
@@ -94,17 +104,57 @@ class Exploration:
         return [*self.prompt.ids, *(step.chosen.token_id for step in self.path(node))]
 
     def slots(self, node: int) -> IntArray:
-        """The columns of all tokens up to `node` that have passed through the model, (length,).
+        """The columns of the window at `node`, those of its tokens that have passed through the model, (length,).
 
-        A node's own token has a column only after a step was taken from it.
+        A node's own token has a column only after a step was taken from it, or the window slid there.
         """
-        steps = self.path(node)
+        slide = self.last_slide(node)
+        first = self.prompt_slots if slide is None else [*self.prompt_slots[: slide.kept], *slide.slots]
+        steps = list(self._upwards(node, PROMPT_NODE if slide is None else slide.node))
+        steps.reverse()
         own = self.own_slot(node)
         sources = [step.source for step in steps[1:]] + ([own] if steps and own is not None else [])
-        return np.array([*self.prompt_slots, *sources], dtype=np.int64)
+        return np.array([*first, *sources], dtype=np.int64)
+
+    def positions(self, node: int) -> IntArray:
+        """Where in the text the tokens of `slots` stand, (length,)."""
+        dropped = self.dropped(node)
+        count = self.slots(node).size
+        return np.concatenate([np.arange(dropped.start), np.arange(dropped.stop, count + len(dropped))])
+
+    def dropped(self, node: int) -> range:
+        """The positions in the text that are no longer in the window at `node`."""
+        slide = self.last_slide(node)
+        return range(0) if slide is None else range(slide.kept, slide.last + 1)
+
+    def window_length(self, node: int) -> int:
+        """Tokens in the window at `node`, its own included."""
+        return len(self.prompt.ids) + self.depth(node) - len(self.dropped(node))
+
+    def slide(self, node: int) -> WindowSlid | None:
+        """The slide that the token after `node` needed, if any."""
+        return self._slides.get(node)
+
+    def last_slide(self, node: int) -> WindowSlid | None:
+        """The last slide on the way to `node`, at the node itself included."""
+        if node == PROMPT_NODE:
+            return self._slides.get(node)
+        return self._slides.get(node) or self._slide_before[node]
+
+    def slides(self, node: int) -> list[WindowSlid]:
+        """All slides on the way to `node`, in order."""
+        found = []
+        slide = self.last_slide(node)
+        while slide is not None:
+            found.append(slide)
+            slide = None if slide.node == PROMPT_NODE else self._slide_before[slide.node]
+        found.reverse()
+        return found
 
     def own_slot(self, node: int) -> Slot | None:
         """The column of a node's own token, if it has passed through the model."""
+        if (slide := self._slides.get(node)) is not None:
+            return slide.slots[-1]
         children = self._children[node]
         return self._records[children[0]].source if children else None
 
@@ -130,7 +180,7 @@ class Exploration:
                 return record
         return None
 
-    def _upwards(self, node: int) -> Iterator[StepRecord]:
-        while node != PROMPT_NODE:
+    def _upwards(self, node: int, end: int = PROMPT_NODE) -> Iterator[StepRecord]:
+        while node != end:
             yield self._records[node]
             node = self._records[node].parent

@@ -144,12 +144,13 @@ class MetricsView:
     tpot_ms_p95: float | None
     tokens_per_s: float | None
     prefill_tokens_per_s: float | None
-    context_used: int
-    context: int
+    context_used: int  # tokens in the window
+    context: int  # tokens that it holds
     cache_bytes: int
     columns_bytes: int
     memory_bytes: int
     step_ms: FloatArray = field(repr=False)  # (steps,)
+    slide_ms: tuple[float, ...] = ()  # one for each slide of the window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

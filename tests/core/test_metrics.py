@@ -5,7 +5,14 @@ import pytest
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
-from canopy_desktop.exploration.records import Candidate, ChosenBy, PrefillProgress, PromptAccepted, StepRecord
+from canopy_desktop.exploration.records import (
+    Candidate,
+    ChosenBy,
+    PrefillProgress,
+    PromptAccepted,
+    StepRecord,
+    WindowSlid,
+)
 from canopy_desktop.model.chat import TemplatedPrompt
 
 
@@ -39,7 +46,11 @@ def step(ms: float, chosen_by: ChosenBy = ChosenBy.GREEDY) -> StepRecord:
     )
 
 
-def logged(*events: PromptAccepted | PrefillProgress | StepRecord) -> MetricsLog:
+def slide(ms: float) -> WindowSlid:
+    return WindowSlid(run_id=1, node=0, kept=0, first=0, last=3, slots=(9, 10), ms=ms)
+
+
+def logged(*events: PromptAccepted | PrefillProgress | StepRecord | WindowSlid) -> MetricsLog:
     log = MetricsLog()
     for event in events:
         log.add(event)
@@ -63,6 +74,15 @@ def test_time_per_token_leaves_the_first_token_out() -> None:
     np.testing.assert_array_equal(view.step_ms, np.arange(1, 101))
 
 
+def test_slides_are_counted_apart_from_the_steps_but_one_before_the_first_token_delays_it() -> None:
+    view = logged(accepted(), prefill(20, 50.0), slide(30.0), step(5.0), step(6.0), slide(40.0), step(6.0)).view(
+        context_used=0, memory_bytes=0
+    )
+    assert view.slide_ms == (30.0, 40.0)
+    assert view.ttft_ms == 85.0
+    np.testing.assert_array_equal(view.step_ms, [6.0, 6.0])
+
+
 def test_what_was_not_measured_is_none() -> None:
     view = MetricsLog().view(context_used=0, memory_bytes=5)
     assert (view.ttft_ms, view.tpot_ms_median, view.tpot_ms_p95) == (None, None, None)
@@ -78,8 +98,9 @@ def test_a_token_that_a_person_chose_is_no_measured_step() -> None:
 
 
 def test_another_prompt_starts_the_figures_anew() -> None:
-    view = logged(accepted(), prefill(20, 50.0), step(5.0), step(6.0), accepted()).view(context_used=0, memory_bytes=0)
+    view = logged(accepted(), prefill(20, 50.0), step(5.0), slide(9.0), accepted()).view(context_used=0, memory_bytes=0)
     assert view.ttft_ms is None
+    assert view.slide_ms == ()
     assert view.step_ms.size == 0
     assert view.context == 100
 

@@ -13,6 +13,7 @@ from canopy_desktop import settings
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import StorageError
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.chat import SystemChoice
 from canopy_desktop.settings import Preferences
 
@@ -21,6 +22,7 @@ OTHERS = Preferences(
     zoom=150,
     prompt=PromptRequest(text="Is 水 wet?\n", chat=True, system=SystemChoice.CUSTOM, system_text="Be brief."),
     decoding=DecodingSettings(temperature=0.7, top_k=40, top_p=0.9, seed=7, max_tokens=99, stop=("\n\n", ".")),
+    window=ContextWindow(size=64, when_full=WhenFull.SLIDE, keep_system=True),
     layer=3,
     head=4,
     hide_first=False,
@@ -70,6 +72,10 @@ def test_a_broken_file_gives_the_defaults_and_a_log_line(
         ("decoding", {"top_p": 0}),
         ("decoding", {"max_tokens": 0}),
         ("decoding", {"stop": "x"}),
+        ("window", {"size": 15}),
+        ("window", {"size": "64"}),
+        ("window", {"when_full": "wait"}),
+        ("window", {"keep_system": 1}),
         ("layer", -1),
         ("hide_first", 1),
         ("shown", 9),

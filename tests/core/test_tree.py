@@ -5,7 +5,7 @@ import pytest
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.columns import ColumnStore
-from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord
+from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.card import Architecture
 from tests.core.engine import plain_prompt
@@ -101,6 +101,49 @@ def test_a_step_must_be_the_next_one() -> None:
     record = step(tree, PROMPT_NODE, 5, source=2)
     with pytest.raises(ValueError, match="does not follow"):
         tree.add(record)
+
+
+def slid(node: int, first: int, last: int, slots: tuple[int, ...], kept: int = 1) -> WindowSlid:
+    return WindowSlid(run_id=1, node=node, kept=kept, first=first, last=last, slots=slots, ms=1.0)
+
+
+def test_after_a_slide_the_columns_are_the_kept_ones_and_the_new_ones_and_what_followed() -> None:
+    tree = exploration(prompt=4)
+    first = step(tree, PROMPT_NODE, 5, source=3)
+    tree.add_slide(slid(first.node, 1, 2, (10, 11)))
+    assert tree.slots(first.node).tolist() == [0, 10, 11]
+    assert tree.positions(first.node).tolist() == [0, 3, 4]
+    second = step(tree, first.node, 6, source=11)
+    third = step(tree, second.node, 7, source=12)
+    assert tree.slots(third.node).tolist() == [0, 10, 11, 12]
+    assert tree.positions(third.node).tolist() == [0, 3, 4, 5]
+    tree.add_slide(slid(third.node, 3, 4, (20, 21)))
+    assert tree.slots(third.node).tolist() == [0, 20, 21]
+    assert (tree.dropped(second.node), tree.dropped(third.node)) == (range(1, 3), range(1, 5))
+    assert tree.window_length(third.node) == 3
+    assert [slide.first for slide in tree.slides(third.node)] == [1, 3]
+    assert tree.slots(PROMPT_NODE).tolist() == [0, 1, 2, 3]
+    assert len(tree.dropped(PROMPT_NODE)) == 0
+
+
+def test_a_branch_beside_a_slide_has_the_whole_window() -> None:
+    tree = exploration(prompt=4)
+    first = step(tree, PROMPT_NODE, 5, source=3)
+    tree.add_slide(slid(first.node, 1, 2, (10, 11)))
+    step(tree, first.node, 6, source=11)
+    other = step(tree, PROMPT_NODE, 8, source=3, by=ChosenBy.PERSON)
+    assert tree.slides(other.node) == []
+    assert tree.slots(other.node).tolist() == [0, 1, 2, 3]
+    assert tree.window_length(other.node) == 5
+
+
+def test_the_window_slides_at_a_node_once_and_before_anything_follows() -> None:
+    tree = exploration(prompt=4)
+    first = step(tree, PROMPT_NODE, 5, source=3)
+    tree.add_slide(slid(first.node, 1, 2, (10, 11)))
+    for node in (first.node, PROMPT_NODE):
+        with pytest.raises(ValueError, match="cannot slide"):
+            tree.add_slide(slid(node, 1, 2, (10, 11)))
 
 
 def test_slots_of_a_store_are_never_those_of_the_one_before() -> None:

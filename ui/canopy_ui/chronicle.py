@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
-from canopy_desktop.exploration.records import PROMPT_NODE, PrefillProgress, PromptAccepted, StepRecord
+from canopy_desktop.exploration.records import PROMPT_NODE, PrefillProgress, PromptAccepted, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import MetricsView, Selection, ViewResolver, WindowView
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -73,6 +73,12 @@ class Chronicle:
         """More of the prompt has passed through the model."""
         if self.exploration is not None:
             self.exploration.prompt_slots.extend(event.slots)
+            self._metrics.add(event)
+
+    def note_slide(self, event: WindowSlid) -> None:
+        """The window has slid at a node."""
+        if self.exploration is not None:
+            self.exploration.add_slide(event)
             self._metrics.add(event)
 
     def note_step(self, event: StepRecord, *, follow: bool) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 
 
@@ -16,6 +17,8 @@ class StartCommand:
     prompt: TemplatedPrompt
     settings: DecodingSettings
     play: bool
+    window: ContextWindow = field(default_factory=ContextWindow)
+    kept: int = 0  # tokens at the prompt's beginning that no slide drops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

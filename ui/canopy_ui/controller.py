@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -20,10 +20,13 @@ from canopy_desktop.exploration.records import (
     RunFailed,
     RunFinished,
     RunPaused,
+    SlideProgress,
     StepRecord,
     StopReason,
+    WindowSlid,
 )
 from canopy_desktop.exploration.view import Selection
+from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
 from canopy_ui.chronicle import Chronicle
 from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
@@ -37,6 +40,8 @@ from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
+
+_Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
 
 
 class Controller(QObject):
@@ -58,6 +63,7 @@ class Controller(QObject):
     def __init__(self, opener: Opener, preferences: Preferences, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.decoding = preferences.decoding
+        self.window = preferences.window
         self.interval_ms = preferences.speed_ms
         self.selection = Selection(
             layer=preferences.layer,
@@ -69,8 +75,9 @@ class Controller(QObject):
         self.session: ModelSession | None = None
         self.draft = Draft(preferences.prompt, self)
         self._chronicle = Chronicle()
-        self._run_request: PromptRequest | None = None  # what the exploration was started with
-        self._starting: PromptRequest | None = None  # what was sent, and is not yet accepted
+        self._run_wish: _Wish | None = None  # what the exploration was started with
+        self._starting: _Wish | None = None  # what was sent, and is not yet accepted
+        self._sliding: SlideProgress | None = None
         self._phase = RunPhase.LOADING
         self._reason: StopReason | None = None
         self._run_id = 0
@@ -169,8 +176,9 @@ class Controller(QObject):
         if self.state.can_stop:
             self._threads.stop_run()
         self._oldest_run = self._new_run()
-        self._run_request = self._starting = None
+        self._run_wish = self._starting = None
         self._chronicle.clear()
+        self._show_context()
         self.select(None)
         self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
 
@@ -179,6 +187,13 @@ class Controller(QObject):
         """Decide like this from the next run or step on."""
         self._must_resume = self._must_resume or settings != self.decoding
         self.decoding = settings
+
+    @Slot(object)
+    def set_window(self, window: ContextWindow) -> None:
+        """Begin the next exploration with this window; the one in hand keeps its own."""
+        self.window = window
+        self._show_context()
+        self._publish_state()
 
     @Slot(int)
     def set_interval(self, interval_ms: int) -> None:
@@ -212,7 +227,9 @@ class Controller(QObject):
         size = session.card.architecture
         layer, head = min(self.selection.layer, size.layers - 1), min(self.selection.head, size.heads - 1)
         self.select_head(layer, head)
-        self._chronicle.set_context(size.context)
+        if self.window.size is not None and self.window.size > size.context:
+            self.window = replace(self.window, size=None)  # it was another model's
+        self._show_context()
         self.draft.open(session)
         self._enter(self._waiting_phase())
         self.model_opened.emit(session)
@@ -232,6 +249,7 @@ class Controller(QObject):
         if event.run_id < self._oldest_run:
             return
         current = event.run_id == self._run_id
+        self._sliding = event if isinstance(event, SlideProgress) and current else None
         match event:
             case PromptAccepted():
                 self._begin(event)
@@ -242,6 +260,11 @@ class Controller(QObject):
                 self._chronicle.note_step(event, follow=current)
                 if current and self._phase is RunPhase.PREFILLING:
                     self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+                self.touch()
+            case SlideProgress():
+                self.touch()
+            case WindowSlid():
+                self._chronicle.note_slide(event)
                 self.touch()
             case RunPaused() | RunFinished() | RunFailed():
                 if current:
@@ -275,7 +298,7 @@ class Controller(QObject):
     def _go(self, *, play: bool) -> None:
         if not self.state.loaded:
             return
-        if self.draft.request != (self._starting or self._run_request):
+        if self._wish != (self._starting or self._run_wish):
             self._start(play=play)
         elif not self.state.busy:
             self._go_on(play=play)
@@ -286,12 +309,20 @@ class Controller(QObject):
     def _start(self, *, play: bool) -> None:
         try:
             prompt = self.draft.prompt()
+            kept = self.draft.system_tokens() if self.window.keeps_system else 0
         except CanopyError as error:
             self.failed.emit(error)
             return
         self._playing = play
-        self._starting = self.draft.request
-        command = StartCommand(run_id=self._new_run(), prompt=prompt, settings=self.decoding, play=play)
+        self._starting = self._wish
+        command = StartCommand(
+            run_id=self._new_run(),
+            prompt=prompt,
+            settings=self.decoding,
+            play=play,
+            window=self.window,
+            kept=kept,
+        )
         self._threads.start_run(command)
         self.begun.emit()
         self._enter(RunPhase.PREFILLING)
@@ -316,7 +347,7 @@ class Controller(QObject):
         if self.session is None:
             return
         self._oldest_run = event.run_id
-        self._run_request, self._starting = self._starting, None
+        self._run_wish, self._starting = self._starting, None
         self._must_resume = False
         self._chronicle.begin(event, self.session.tokenizer)
         self.select(None)
@@ -335,6 +366,16 @@ class Controller(QObject):
                 self._starting = None
                 self._enter(RunPhase.FAILED)
                 self.failed.emit(event.error)
+
+    @property
+    def _wish(self) -> _Wish:
+        return self.draft.request, self.window
+
+    def _show_context(self) -> None:
+        """Before a run, the figures are those of the window that it would have."""
+        if self.session is not None and not self._chronicle.begun:
+            self._chronicle.set_context(self.window.tokens(self.session.card.architecture.context))
+            self.touch()
 
     def _new_run(self) -> int:
         self._run_id += 1
@@ -362,7 +403,9 @@ class Controller(QObject):
             prompt_tokens=chronicle.prompt_tokens,
             generated=chronicle.generated,
             can_go_back=chronicle.cursor != PROMPT_NODE and self._phase is not RunPhase.PREFILLING,
-            edited=chronicle.begun and self.draft.request != self._run_request,
+            slid=self._sliding.done if self._sliding else 0,
+            to_slide=self._sliding.total if self._sliding else 0,
+            edited=chronicle.begun and self._wish != self._run_wish,
             loaded=self.session is not None,
         )
         if state != self.state:

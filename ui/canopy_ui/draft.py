@@ -67,6 +67,11 @@ class Draft(QObject):
             raise EmptyPromptError
         return self._prompt
 
+    def system_tokens(self) -> int:
+        """How many tokens at the prompt's beginning are its system message. Raises `TemplateError`."""
+        session = self._session
+        return self.request.system_tokens(session.tokenizer, session.template) if session is not None else 0
+
     @Slot()
     def encode(self) -> None:
         """Turn the text into tokens now."""

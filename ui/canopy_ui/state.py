@@ -29,6 +29,8 @@ class RunState:
     reason: StopReason | None = None  # when finished
     processed: int = 0  # prompt tokens that have passed through the model
     prompt_tokens: int = 0
+    slid: int = 0  # tokens of a slide under way that have passed through the model again
+    to_slide: int = 0  # of so many; 0 when the window does not slide
     generated: int = 0  # tokens from the prompt to where we stand
     can_go_back: bool = False
     edited: bool = False  # the prompt is no longer the one that was run

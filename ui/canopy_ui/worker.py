@@ -20,8 +20,10 @@ from canopy_desktop.exploration.records import (
     RunFailed,
     RunFinished,
     RunPaused,
+    SlideProgress,
     StepRecord,
     StopReason,
+    WindowSlid,
 )
 from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
 from canopy_ui.priority import step_behind_the_window
@@ -119,7 +121,9 @@ class Worker(QObject):
         self._take_up(command.run_id)
         with self._reporting_errors():
             generation = self._loaded()
-            accepted = generation.begin(command.run_id, command.prompt, command.settings)
+            accepted = generation.begin(
+                command.run_id, command.prompt, command.settings, command.window, kept=command.kept
+            )
             self._emit(accepted)
             self._go_on(play=command.play)
 
@@ -219,7 +223,7 @@ class Worker(QObject):
         match event:
             case StepRecord():
                 self._count_step()
-            case PrefillProgress():
+            case PrefillProgress() | SlideProgress() | WindowSlid():
                 self._turns.start(0)
             case _:
                 self._rest()
