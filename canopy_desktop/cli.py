@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
         "--chat", action="store_true", help="the prompt is a user's message in the model's chat template"
     )
     trace.add_argument("--system", metavar="TEXT", help="the system message; an empty TEXT means none (with --chat)")
+    trace.add_argument("--context", type=int, metavar="N", help="tokens that the model sees; default: its own context")
+    trace.add_argument("--slide", action="store_true", help="when they are full, drop the oldest quarter and go on")
+    trace.add_argument("--keep-system", action="store_true", help="never drop the system message (with --slide)")
     attention = _add(commands, "attention", "attention of a text, every layer and head or one")
     attention.add_argument("prompt", metavar="PROMPT")
     attention.add_argument("--layer", type=int, metavar="L")

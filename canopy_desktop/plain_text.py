@@ -20,13 +20,25 @@ def _trace(result: Result) -> str:
     lines = [
         f"{result['model']} ({result['weights']}) on {result['provider']}, {len(result['prompt_ids'])} prompt tokens"
     ]
-    for step in result["steps"]:
+    slides = {slide["step"]: slide for slide in result["slides"]}
+    for number, step in enumerate(result["steps"]):
+        if (slide := slides.get(number)) is not None:
+            lines.append(_slid(slide))
         others = "  ".join(f"{top['text']!r} {100 * top['probability']:.1f} %" for top in step["top"])
         lines.append(f"{step['text']!r:>16} {100 * step['probability']:5.1f} %  rank {step['rank']:<5} {others}")
     metrics = result["metrics"]
     lines += [result["text"], f"stopped: {result['stop_reason']}"]
     lines.append("  ".join(f"{name} {value:.1f}" for name, value in metrics.items() if value is not None))
     return "\n".join(lines)
+
+
+def _slid(slide: Result) -> str:
+    first, last = slide["dropped"]
+    kept = f", {slide['kept']} kept" if slide["kept"] else ""
+    return (
+        f"window slid: {last - first + 1} tokens dropped (positions {first} to {last}){kept}, "
+        f"{slide['prefilled']} prefilled, {slide['ms']:.1f} ms"
+    )
 
 
 def _lens(result: Result) -> str:

@@ -28,10 +28,15 @@ def prompt_ids(bundle: Bundle, tokenizer: Tokenizer, text: str) -> tuple[int, ..
 
 def fitting(bundle: Bundle, ids: tuple[int, ...]) -> tuple[int, ...]:
     """The same ids if the model's context holds them. Raises `EmptyPromptError` or `PromptTooLongError`."""
+    return fitting_window(bundle.card.architecture.context, ids)
+
+
+def fitting_window(size: int, ids: tuple[int, ...]) -> tuple[int, ...]:
+    """The same ids if a window of `size` tokens holds them. Raises `EmptyPromptError` or `PromptTooLongError`."""
     if not ids:
         raise EmptyPromptError
-    if len(ids) > bundle.card.architecture.context:
-        raise PromptTooLongError(len(ids), bundle.card.architecture.context)
+    if len(ids) > size:
+        raise PromptTooLongError(len(ids), size)
     return ids
 
 

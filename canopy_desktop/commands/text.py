@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from canopy_desktop.commands.loading import fitting, in_range, open_bundle, open_session
+from canopy_desktop.commands.loading import fitting_window, in_range, open_bundle, open_session
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import PromptError, TemplateError, UsageError
-from canopy_desktop.exploration.generation import LISTED
+from canopy_desktop.exploration.generation import LISTED, Generation
 from canopy_desktop.exploration.prompt import PromptRequest
-from canopy_desktop.exploration.records import Candidate, PrefillProgress, RunFinished, StepRecord, StopReason
-from canopy_desktop.exploration.session import ModelSession
-from canopy_desktop.model.chat import ChatTemplate, SystemChoice, TemplatedPrompt
+from canopy_desktop.exploration.records import (
+    PROMPT_NODE,
+    Candidate,
+    PrefillProgress,
+    RunFinished,
+    SlideProgress,
+    StepRecord,
+    StopReason,
+    WindowSlid,
+)
+from canopy_desktop.exploration.window import ContextWindow, WhenFull
+from canopy_desktop.model.chat import ChatTemplate, SystemChoice
 from canopy_desktop.model.tokenizer import Tokenizer
 
 
@@ -38,27 +48,34 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = settings_of(arguments)
     in_range("--top", arguments.top, 0, LISTED)
     request = prompt_request(arguments)
+    window = window_of(arguments)
     bundle = open_bundle(arguments)
+    size = window.tokens(bundle.card.architecture.context)
     tokenizer = Tokenizer.open(bundle.tokenizer)
     if request.chat and bundle.card.chat_template is None:
         raise TemplateError("this model has none")
     template = ChatTemplate(bundle.card.chat_template) if request.chat and bundle.card.chat_template else None
     prompt = request.encoded(tokenizer, template)
-    fitting(bundle, prompt.ids)
+    fitting_window(size, prompt.ids)
+    kept = request.system_tokens(tokenizer, template) if window.keeps_system else 0
     session = open_session(bundle, arguments)
-    steps, reason, metrics = _run(session, prompt, settings)
-    written = [step.chosen.token_id for step in steps]
-    if reason is StopReason.END_TOKEN:
+    generation = session.new_generation()
+    generation.begin(1, prompt, settings, window, kept=kept)
+    run = _run(generation)
+    written = [step.chosen.token_id for step in run.steps]
+    if run.reason is StopReason.END_TOKEN:
         written.pop()
     return {
         "model": bundle.card.id,
         "provider": session.provider.name,
         "weights": bundle.card.weights.value,
         "prompt_ids": list(prompt.ids),
-        "steps": [_step(step, tokenizer, arguments.top) for step in steps],
+        "context": size,
+        "steps": [_step(step, tokenizer, arguments.top) for step in run.steps],
+        "slides": [_slide(slide) for slide in run.slides],
         "text": tokenizer.decode(written),
-        "stop_reason": reason.value,
-        "metrics": metrics,
+        "stop_reason": run.reason.value,
+        "metrics": _metrics(run, len(prompt.ids), generation.kv_bytes),
     }
 
 
@@ -76,6 +93,14 @@ def settings_of(arguments: argparse.Namespace) -> DecodingSettings:
         sampling.setdefault("temperature", 1.0)
     stop = tuple(valid_text(text) for text in arguments.stop)
     return DecodingSettings(max_tokens=arguments.max_tokens, stop=stop, **sampling)
+
+
+def window_of(arguments: argparse.Namespace) -> ContextWindow:
+    """The context window from flags. Raises `UsageError`."""
+    if arguments.keep_system and not arguments.slide:
+        raise UsageError("--keep-system needs --slide: a window that stops drops nothing.")
+    when_full = WhenFull.SLIDE if arguments.slide else WhenFull.STOP
+    return ContextWindow(size=arguments.context, when_full=when_full, keep_system=arguments.keep_system)
 
 
 def prompt_request(arguments: argparse.Namespace) -> PromptRequest:
@@ -98,31 +123,44 @@ def valid_text(text: str) -> str:
         raise PromptError("The text is not valid UTF-8: save it as UTF-8 and pass it again.") from error
 
 
-def _run(
-    session: ModelSession, prompt: TemplatedPrompt, settings: DecodingSettings
-) -> tuple[list[StepRecord], StopReason, dict[str, Any]]:
-    generation = session.new_generation()
-    generation.begin(1, prompt, settings)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """A run from the prefill to its end."""
+
+    prefill_ms: float
+    steps: tuple[StepRecord, ...]
+    slides: tuple[WindowSlid, ...]
+    reason: StopReason
+
+
+def _run(generation: Generation) -> _Run:
     steps: list[StepRecord] = []
+    slides: list[WindowSlid] = []
     prefill_ms = 0.0
     while True:
-        event = generation.advance()
-        match event:
+        match event := generation.advance():
             case PrefillProgress():
                 prefill_ms = event.ms
             case StepRecord():
                 steps.append(event)
+            case WindowSlid():
+                slides.append(event)
+            case SlideProgress():
+                pass
             case RunFinished():
-                break
-    later = [step.ms for step in steps[1:]]
-    metrics = {
-        "ttft_ms": prefill_ms + steps[0].ms if steps else None,
+                return _Run(prefill_ms=prefill_ms, steps=tuple(steps), slides=tuple(slides), reason=event.reason)
+
+
+def _metrics(run: _Run, prompt_tokens: int, kv_bytes: int) -> dict[str, Any]:
+    later = [step.ms for step in run.steps[1:]]
+    before_first = run.prefill_ms + sum(slide.ms for slide in run.slides if slide.node == PROMPT_NODE)
+    return {
+        "ttft_ms": before_first + run.steps[0].ms if run.steps else None,
         "tpot_ms_median": percentile(later, 50),
         "tpot_ms_p95": percentile(later, 95),
-        "prefill_tokens_per_s": 1000 * len(prompt.ids) / prefill_ms,
-        "kv_bytes": generation.kv_bytes,
+        "prefill_tokens_per_s": 1000 * prompt_tokens / run.prefill_ms,
+        "kv_bytes": kv_bytes,
     }
-    return steps, event.reason, metrics
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
@@ -141,6 +179,16 @@ def _step(step: StepRecord, tokenizer: Tokenizer, top: int) -> dict[str, Any]:
         "end_probability": step.end_probability,
         "top": [_candidate(candidate, tokenizer) for candidate in step.candidates[:top]],
         "ms": step.ms,
+    }
+
+
+def _slide(slide: WindowSlid) -> dict[str, Any]:
+    return {
+        "step": slide.node + 1,  # a run without branches numbers its steps as its nodes
+        "dropped": [slide.first, slide.last],
+        "kept": slide.kept,
+        "prefilled": slide.prefilled,
+        "ms": slide.ms,
     }
 
 

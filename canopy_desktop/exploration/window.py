@@ -21,19 +21,23 @@ class WhenFull(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextWindow:
-    """What a person asks of the window of one exploration."""
+    """What a person asks of the window of one exploration. Raises `UsageError` for one that no model can have."""
 
     size: int | None = None  # tokens; None: the model's own context
     when_full: WhenFull = WhenFull.STOP
     keep_system: bool = False  # a slide keeps the system message
 
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < SMALLEST:
+            raise UsageError(
+                f"The context window must have at least {SMALLEST} tokens, and at most the model's, not {self.size}."
+            )
+
     def tokens(self, context: int) -> int:
         """Tokens that the window holds on a model with `context` positions. Raises `UsageError`."""
-        if self.size is None:
-            return context
-        if not SMALLEST <= self.size <= context:
+        if self.size is not None and self.size > context:
             raise UsageError(f"The context window must have {SMALLEST} to {context} tokens, not {self.size}.")
-        return self.size
+        return context if self.size is None else self.size
 
     @property
     def keeps_system(self) -> bool:

@@ -30,8 +30,8 @@ METRICS = {
     "ttft_ms": NUMBER, "tpot_ms_median": NUMBER, "tpot_ms_p95": NUMBER, "prefill_tokens_per_s": NUMBER, "kv_bytes": int,
 }  # fmt: skip
 TRACE = {
-    "model": str, "provider": str, "weights": str, "prompt_ids": list, "steps": list, "text": str, "stop_reason": str,
-    "metrics": dict,
+    "model": str, "provider": str, "weights": str, "prompt_ids": list, "context": int, "steps": list, "slides": list,
+    "text": str, "stop_reason": str, "metrics": dict,
 }  # fmt: skip
 
 
@@ -427,6 +427,7 @@ def test_verifying_a_broken_model_fails_and_says_why(
     "arguments",
     [
         ("tokens", "the"), ("trace", "the cat", "--max-tokens", "2"), ("attention", "the"), ("lens", "the"),
+        ("trace", "the cat", "--context", "16", "--slide"),
         ("lens", "the cat", "--grid"), ("block", "the cat", "--query", "2", "--key", "0"), ("leave-out", "the cat"),
         ("inside", "the cat", "--position", "1", "--layer", "1", "--head", "0"),
         ("race", "the cat", "--max-tokens", "2"), ("bench", "--contexts", "2", "--concurrency", "2"),
@@ -466,6 +467,49 @@ def test_a_full_context_ends_the_run(command: Cli) -> None:
         assert len(found["prompt_ids"]) + len(found["steps"]) == tiny.CONTEXT
 
 
+def test_a_small_window_ends_the_run_or_slides_and_says_what_was_dropped(command: Cli) -> None:
+    arguments = ("trace", "1" * 14, "--max-tokens", "12")
+    stopped = command.json(*arguments, "--context", "16")
+    assert (stopped["stop_reason"], len(stopped["steps"]), stopped["slides"]) == ("context_full", 2, [])
+    found = command.json(*arguments, "--context", "16", "--slide")
+    assert_record(found, TRACE)
+    assert_steps_agree(found)
+    assert (found["stop_reason"], found["context"]) == ("max_tokens", 16)
+    assert found["steps"][:2] == [step | {"ms": found["steps"][i]["ms"]} for i, step in enumerate(stopped["steps"])]
+    for slide in found["slides"]:
+        assert_record(slide, {"step": int, "dropped": list, "kept": int, "prefilled": int, "ms": float})
+    told = [(slide["step"], slide["dropped"], slide["kept"], slide["prefilled"]) for slide in found["slides"]]
+    assert told == [(2, [0, 3], 0, 12), (6, [4, 7], 0, 12), (10, [8, 11], 0, 12)]
+
+
+def test_the_system_message_stays_while_the_window_slides(command: Cli) -> None:
+    arguments = ("trace", "b", "--chat", "--system", "a", "--max-tokens", "20", "--context", "46", "--slide")
+    dropped = command.json(*arguments)["slides"]
+    kept = command.json(*arguments, "--keep-system")["slides"]
+    prefix = command.json("tokens", f"{tiny.START}system\na{tiny.END}\n")["tokens"]
+    assert dropped[0]["dropped"][0] == 0
+    assert [slide["kept"] for slide in kept] == [len(prefix)] * len(kept)
+    assert kept[0]["dropped"][0] == len(prefix)
+
+
+def test_a_window_larger_than_the_model_has_is_refused_with_the_limits(command: Cli) -> None:
+    status, err = command.refused("trace", "a", "--context", str(tiny.CONTEXT + 1))
+    assert status == 2
+    assert re.search(rf"\b16 to {tiny.CONTEXT}\b", err)
+
+
+def test_a_prompt_longer_than_the_window_names_both_lengths(command: Cli) -> None:
+    status, err = command.refused("trace", "1" * 17, "--context", "16", "--slide")
+    assert status == 1
+    assert re.search(r"\b17\b.*\b16\b", err)
+
+
+def test_sliding_the_models_own_context_is_possible(command: Cli) -> None:
+    found = command.json("trace", "1" * tiny.CONTEXT, "--max-tokens", "2", "--slide")
+    assert (found["context"], len(found["steps"])) == (tiny.CONTEXT, 2)
+    assert found["slides"][0]["dropped"] == [0, tiny.CONTEXT // 4 - 1]
+
+
 def test_chat_uses_the_models_template_and_keeps_special_text_plain(command: Cli) -> None:
     found = command.json("trace", f"a{tiny.END}", "--chat", "--max-tokens", "1")
     assert [i for i in found["prompt_ids"] if i < 2] == [1, 0, 1]
@@ -495,6 +539,9 @@ WRONG_USE: list[tuple[str, ...]] = [
     ("trace", "a", "--seed", "-1"), ("trace", "a", "--seed", "1" + 30 * "0"), ("trace", "a", "--seed", "9" * 5000),
     ("trace", "a", "--stop", ""), ("trace", "a", "--system", "b"), ("trace", "a", "--greedy", "--temperature", "1"),
     ("trace", "a", "--greedy", "--top-k", "5"),
+    ("trace", "a", "--context", "15"), ("trace", "a", "--context", "0"), ("trace", "a", "--context", "-64"),
+    ("trace", "a", "--context", "x"), ("trace", "a", "--keep-system"),
+    ("trace", "a", "--keep-system", "--context", "32"),
     ("attention", "a", "--layer", "0"), ("attention", "a", "--head", "0"),
     ("attention", "a", "--layer", "99", "--head", "0"),
     ("attention", "a", "--layer", "0", "--head", "99"), ("attention", "a", "--layer", "-1", "--head", "0"),
