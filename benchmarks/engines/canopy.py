@@ -17,8 +17,8 @@ from canopy_desktop.exploration.reader import ColumnReader
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import Architecture
-from canopy_desktop.model.decoder import CHUNK, OnnxDecoder, chunks_of
-from canopy_desktop.model.head import Head
+from canopy_desktop.model.decoder import OnnxDecoder, chunks_of
+from canopy_desktop.model.provider import share_threads
 from canopy_desktop.model.rope import rope_tables
 
 CHECKS = 40
@@ -32,8 +32,9 @@ class KeepingEngine:
         bundle = Bundle.open(folder)
         a = bundle.card.architecture
         self._architecture = a
-        self._head = Head(bundle)
-        self._sequence = TokenSequence(OnnxDecoder(bundle, threads=THREADS), ColumnStore(a))
+        decoder = OnnxDecoder(bundle)
+        self._head = decoder.head
+        self._sequence = TokenSequence(decoder, ColumnStore(a, precision=np.float16))
         self._reader = ColumnReader(self._sequence, self._head, rope_tables(a))
         self.weight_bytes = eight_bit_bytes(a)
         self.kv_bytes = a.kv_bytes_per_token
@@ -113,13 +114,12 @@ class KeepingEngine:
 
 
 class DiscardingEngine:
-    """The same decoder; queries and residuals go into one scratch buffer, over and over."""
+    """The same decoder; the next pass writes over what a pass left, and nothing copies it."""
 
     def __init__(self, folder: Path) -> None:
         bundle = Bundle.open(folder)
         a = bundle.card.architecture
-        self._decoder = OnnxDecoder(bundle, threads=THREADS)
-        self._scratch = Scratch(a)
+        self._decoder = OnnxDecoder(bundle)
         self.weight_bytes = eight_bit_bytes(a)
         self.kv_bytes = a.kv_bytes_per_token
         self.versions = versions()
@@ -143,25 +143,7 @@ class DiscardingEngine:
         return {}
 
     def _feed(self, ids: Sequence[int]) -> int:
-        self._scratch.count = len(ids)
-        return int(np.argmax(self._decoder.feed(ids, self._scratch)))
-
-
-class Scratch:
-    """Column rows that the next pass overwrites (`decoder.ColumnRows`)."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        self.count = 0
-        self._query = np.empty((CHUNK + 1, architecture.heads * architecture.head_size), np.float32)
-        self._residual = np.empty((CHUNK + 1, architecture.hidden), np.float32)
-
-    def query(self, layer: int) -> FloatArray:
-        """(new, heads · head_size), the same memory for every layer."""
-        return self._query[: self.count]
-
-    def residual(self, row: int) -> FloatArray:
-        """(new, hidden), the same memory for every layer."""
-        return self._residual[: self.count]
+        return int(np.argmax(self._decoder.feed(ids)[0]))
 
 
 def eight_bit_bytes(a: Architecture) -> int:
@@ -190,6 +172,7 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--discard", action="store_true")
     arguments = parser.parse_args()
+    share_threads(THREADS)
     serve(lambda: (DiscardingEngine if arguments.discard else KeepingEngine)(Path(arguments.model)))
 
 

@@ -16,9 +16,9 @@ def open_bundle(arguments: argparse.Namespace) -> Bundle:
     return Bundle.open(find_bundle(arguments.model))
 
 
-def open_session(bundle: Bundle, arguments: argparse.Namespace) -> ModelSession:
-    """Load it on the provider that `--provider` names."""
-    return ModelSession.open(bundle, ProviderChoice(arguments.provider))
+def open_session(bundle: Bundle, arguments: argparse.Namespace, *, exact: bool = True) -> ModelSession:
+    """Load it on the provider that `--provider` names; a command's text is short enough for exact columns."""
+    return ModelSession.open(bundle, ProviderChoice(arguments.provider), exact=exact)
 
 
 def prompt_ids(bundle: Bundle, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

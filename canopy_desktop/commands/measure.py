@@ -36,7 +36,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     if max(contexts) > limit:
         raise UsageError(f"--contexts can be up to {limit} with this model, not {max(contexts)}.")
     began = time.perf_counter()
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, exact=False)
     load_ms = _ms_since(began)
     random = np.random.default_rng(SEED)
     ids = tuple(int(i) for i in random.integers(100, bundle.card.architecture.vocabulary, max(contexts)))

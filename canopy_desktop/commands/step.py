@@ -9,7 +9,6 @@ from canopy_desktop.arrays import FloatArray
 from canopy_desktop.commands.inside import feed_prompt
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session, positions_in, prompt_ids
 from canopy_desktop.commands.text import valid_text
-from canopy_desktop.errors import EngineError
 from canopy_desktop.exploration.inside import InsideReader, InsideStep, Part, without_renormalising
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -32,8 +31,6 @@ def inside(arguments: argparse.Namespace) -> dict[str, Any]:
     reader = session.new_inside()
     chosen = ids[position + 1] if position + 1 < len(ids) else _likeliest(session, position)
     step = reader.step(session.sequence.slots, position, arguments.layer, arguments.head, chosen)
-    if step is None:
-        raise EngineError("The columns changed while they were read; run the command again.")
     result = _inside(step, ids, tokenizer)
     if without:
         result["without"] = _without(reader, step, without)

@@ -1,6 +1,7 @@
 """Inside one step: how a token's residual comes through one block, number by number, in one head.
 
-What a column does not keep is made again by the block alone, from what it does keep (`model/block_replay.py`).
+The token passes through the model once more, as it did the first time (`TokenSequence.replay`), and what a pass does
+not give is made by the block alone (`model/block_replay.py`): so every number has the bits that it had.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class InsideStep:
     weighted: FloatArray = field(repr=False)  # (keys, head_size): weights · values
     attended: FloatArray = field(repr=False)  # (heads, head_size): every head's sum, from the block itself
     head_outputs: FloatArray = field(repr=False)  # (heads, hidden): what each adds; they sum to `attention`
-    stream: FloatArray = field(repr=False)  # (layers + 1, hidden): the embedding, then after each block, as kept
+    stream: FloatArray = field(repr=False)  # (layers + 1, hidden): the embedding, then after each block
     attention: FloatArray = field(repr=False)  # (hidden,): what attention adds
     middle: FloatArray = field(repr=False)  # (hidden,): the stream then
     feed_forward: FloatArray = field(repr=False)  # (hidden,): what the feed-forward adds
@@ -110,7 +111,7 @@ class InsideStep:
 
 
 class InsideReader:
-    """Looks into single steps. For any one thread; None means: the columns changed meanwhile, ask again."""
+    """Looks into single steps. For the thread that owns the decoder."""
 
     def __init__(
         self, sequence: TokenSequence, head: Head, weights: WeightMap, rope: tuple[FloatArray, FloatArray]
@@ -129,28 +130,19 @@ class InsideReader:
         head: int,
         token_id: int,
         bias: AttentionBias | None = None,
-    ) -> InsideStep | None:
+    ) -> InsideStep:
         """The token at `position` of a text in one layer and head; effects are on the logit of `token_id` next.
 
-        `bias` is what the columns were made with. Raises `EngineError` or `ProviderError`.
+        `bias` is what the columns were made with. Raises `EngineError`, `InterruptedStepError` or `ProviderError`, and
+        `LookupError` for columns that are forgotten.
         """
         sequence, a = self._sequence, self._sequence.decoder.architecture
-        generation, kv_head = sequence.generation, head // (a.heads // a.kv_heads)
-        try:
-            first, in_chunk = self._fed_from(slots, position)
-            run = self._replayed(slots, layer, first, 2 if in_chunk else 1, bias)
-            keys, values = sequence.keys(slots, layer, kv_head), sequence.values(slots, layer, kv_head)
-            stream = np.stack(
-                [sequence.columns.residuals(slots[position : position + 1], row)[0] for row in range(a.layers + 1)]
-            )
-        except LookupError:
-            return None
-        if run is None or keys is None or values is None:
-            return None
-        keys, values = keys.copy(), values.copy()
-        if sequence.generation != generation:
-            return None
-        row = position - first
+        kv_head = head // (a.heads // a.kv_heads)
+        first, columns = sequence.replay(slots, position, bias=bias)
+        row, in_chunk = position - first, columns.residuals.shape[1] > 1
+        stream = columns.residuals[:, row].copy()
+        run = self._replayed(slots, layer, first, columns.residuals[layer].copy(), bias)
+        keys, values = (_held(read(slots, layer, kv_head)).copy() for read in (sequence.keys, sequence.values))
         query = run.query[row].reshape(a.heads, a.head_size)[head]
         turned = self._turned(query, position)
         products = keys @ turned
@@ -176,33 +168,17 @@ class InsideReader:
         output: FloatArray = self._replay(step.layer).heads(changed.reshape(-1))[step.head]
         return output
 
-    def _fed_from(self, slots: IntArray, position: int) -> tuple[int, bool]:
-        """Where a replay of a token begins, and whether it takes a neighbour along: a pass of two is as any chunk."""
-        made = [self._in_chunk(slots, place) for place in (position - 1, position, position + 1)]
-        if not made[1] or slots.size < 2:
-            return position, False
-        return (position - 1 if made[0] or not made[2] else position), True
-
-    def _in_chunk(self, slots: IntArray, place: int) -> bool:
-        if not 0 <= place < slots.size:
-            return False
-        block, row = self._sequence.columns.locate(int(slots[place]))
-        return bool(block.in_chunk[row])
-
     def _replayed(
-        self, slots: IntArray, layer: int, first: int, count: int, bias: AttentionBias | None
-    ) -> BlockPass | None:
-        """The block once more for `count` columns from `first` on, with what was cached before them."""
+        self, slots: IntArray, layer: int, first: int, stream: FloatArray, bias: AttentionBias | None
+    ) -> BlockPass:
+        """The block once more for the rows of a stream from position `first` on, with what was cached before them."""
         sequence, a = self._sequence, self._sequence.decoder.architecture
-        stream = sequence.columns.residuals(slots[first : first + count], layer)
         shape = (a.kv_heads, first, a.head_size)
         keys, values = np.empty(shape, np.float32), np.empty(shape, np.float32)
         for kv_head in range(a.kv_heads if first else 0):
-            key, value = (read(slots[:first], layer, kv_head) for read in (sequence.keys, sequence.values))
-            if key is None or value is None:
-                return None
-            keys[kv_head], values[kv_head] = key, value
-        given = None if bias is None else bias.of_layer(layer, first, count)
+            keys[kv_head] = _held(sequence.keys(slots[:first], layer, kv_head))
+            values[kv_head] = _held(sequence.values(slots[:first], layer, kv_head))
+        given = None if bias is None else bias.of_layer(layer, first, len(stream))
         return self._replay(layer).run(stream, keys, values, given)
 
     def _replay(self, layer: int) -> BlockReplay:
@@ -234,6 +210,12 @@ class InsideReader:
         scale = 1.0 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + a.epsilon)
         direction = self._weights.output_norm() * self._weights.output_row(token_id) * np.float32(scale)
         return Readout(token_id, direction)
+
+
+def _held(vectors: FloatArray | None) -> FloatArray:
+    if vectors is None:  # the thread that owns the decoder is the only one that moves them
+        raise RuntimeError("keys and values moved while they were read")
+    return vectors
 
 
 def without_renormalising(weights: FloatArray, keys: Sequence[int]) -> FloatArray:

@@ -43,7 +43,7 @@ def lens_grid(
     """
     if len(chosen) != slots.size:
         raise ValueError(f"{len(chosen)} next tokens for {slots.size} columns")
-    layers = columns.locate(int(slots[0]))[0].residuals.shape[0]
+    layers = columns.residual_rows
     wanted = np.array([-1 if token_id is None else token_id for token_id in chosen], np.int64)
     ids, ranks = np.empty((2, layers * slots.size), np.int64)
     probabilities = np.empty(layers * slots.size, np.float32)

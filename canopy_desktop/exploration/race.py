@@ -22,7 +22,7 @@ from canopy_desktop.errors import EmptyPromptError, PromptTooLongError
 from canopy_desktop.exploration.cache_size import CacheSize, cache_size
 from canopy_desktop.exploration.records import StopReason
 from canopy_desktop.exploration.session import ModelSession
-from canopy_desktop.model.decoder import CHUNK, DecoderSession, DiscardedColumns, chunks_of
+from canopy_desktop.model.decoder import DecoderSession, chunks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,6 @@ class Race:
         self._end_ids = session.card.end_ids
         self._context = decoder.context
         self._recomputing, self._refeeding, self._caching = (decoder.sibling() for _ in range(3))
-        self._columns = DiscardedColumns.of_rows(decoder.architecture, CHUNK + 1)
 
     def run(
         self, prompt_ids: Sequence[int], max_tokens: int, *, given: Sequence[int] | None = None
@@ -122,7 +121,7 @@ class Race:
         for decoder in (self._recomputing, self._refeeding, self._caching):
             decoder.truncate(0)
             decoder.reserve(min(self._context, len(text) + limit))
-            decoder.feed(text[:2], self._columns.first(len(text[:2])))
+            decoder.feed(text[:2])
             decoder.truncate(0)
 
     def _start(self, text: list[int]) -> Generator[RaceEvent, None, tuple[_Timed, _Timed, _Timed]]:
@@ -158,10 +157,9 @@ class Race:
 
     def _timed(self, decoder: DecoderSession, kept: int, token_ids: list[int]) -> _Timed:
         """Feed after the first `kept` positions."""
-        columns = self._columns.first(len(token_ids))
         began = time.perf_counter()
         decoder.truncate(kept)
-        logits = decoder.feed(token_ids, columns)
+        logits, _ = decoder.feed(token_ids)
         return logits, 1000 * (time.perf_counter() - began)
 
 

@@ -15,7 +15,7 @@ from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import OutOfMemoryError
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.records import Slot
-from canopy_desktop.model.decoder import AttentionBias, DecoderSession
+from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns
 
 
 class TokenSequence:
@@ -45,11 +45,12 @@ class TokenSequence:
         changed.
         """
         try:
-            pending = self.columns.prepare(len(token_ids))
-            logits = self.decoder.feed(token_ids, pending, bias=bias)
+            block = self.columns.room(len(token_ids))
+            logits, columns = self.decoder.feed(token_ids, bias=bias)
+            slots = block.fill(token_ids, columns)
         except MemoryError as error:
+            self.decoder.truncate(self._length)
             raise OutOfMemoryError(self._length) from error
-        slots = pending.commit()
         self._append(slots)
         return slots, logits
 
@@ -64,6 +65,19 @@ class TokenSequence:
             self.decoder.truncate(shared)
             self._length = shared
         self._restore(slots[shared:])
+
+    def replay(self, slots: IntArray, position: int, *, bias: AttentionBias | None = None) -> tuple[int, PassColumns]:
+        """Pass the token at `position` of a text once more, made as it was made, so that every bit is as it was.
+
+        One that came in a chunk takes a neighbour along: a pass of two rounds as any chunk does. Returns the position
+        of the pass's first token, and what it left. `bias` is what the columns were made with. Raises
+        `InterruptedStepError`, `ProviderError`, or `LookupError` for slots that are forgotten.
+        """
+        first, last = self._made_with(slots, position)
+        token_ids = self.columns.token_ids(slots[first:last]).tolist()
+        if self._shared_with(slots) < slots.size:
+            self.go_to(slots)
+        return first, self.decoder.replay(first, token_ids, bias=bias)
 
     def forget(self) -> None:
         """Empty the cache and drop all columns."""
@@ -98,6 +112,18 @@ class TokenSequence:
         if self.generation != generation:
             return None
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _made_with(self, slots: IntArray, position: int) -> tuple[int, int]:
+        """The first position and the end of a pass that makes the token at `position` as it was made."""
+        near = range(max(0, position - 1), min(position + 2, slots.size))
+        in_chunk = {}
+        for place in near:
+            block, row = self.columns.locate(int(slots[place]))
+            in_chunk[place] = bool(block.in_chunk[row])
+        if not in_chunk[position] or len(near) < 2:
+            return position, position + 1
+        first = position - 1 if in_chunk.get(position - 1) or not in_chunk.get(position + 1) else position
+        return first, first + 2
 
     def _shared_with(self, slots: IntArray) -> int:
         count = min(self._length, slots.size)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from canopy_desktop.errors import TemplateError
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.generation import Generation
@@ -12,10 +14,9 @@ from canopy_desktop.exploration.reader import ColumnReader
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.trial import Trial
 from canopy_desktop.model.bundle import Bundle
-from canopy_desktop.model.card import Card
+from canopy_desktop.model.card import Card, WeightForm
 from canopy_desktop.model.chat import ChatTemplate
 from canopy_desktop.model.decoder import OnnxDecoder
-from canopy_desktop.model.head import Head
 from canopy_desktop.model.provider import ProviderChoice, ProviderReport, choose_provider
 from canopy_desktop.model.rope import rope_tables
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -29,25 +30,33 @@ logger = logging.getLogger(__name__)
 class ModelSession:
     """A bundle in memory, with one decoder and its cache."""
 
-    def __init__(self, bundle: Bundle, provider: ProviderReport, context: int | None) -> None:
+    def __init__(self, bundle: Bundle, provider: ProviderReport, context: int | None, *, exact: bool) -> None:
         self.bundle = bundle
         self.card: Card = bundle.card
         self.provider = provider
         self.tokenizer = Tokenizer.open(bundle.tokenizer)
         self.template = _template(bundle.card)
-        self.head = Head(bundle)
         decoder = OnnxDecoder(bundle, context=context)
-        self.sequence = TokenSequence(decoder, ColumnStore(bundle.card.architecture))
+        self.head = decoder.head
+        precision = np.float32 if exact or bundle.card.weights is WeightForm.FP32 else np.float16
+        self.sequence = TokenSequence(decoder, ColumnStore(bundle.card.architecture, precision=precision))
 
     @classmethod
     def open(
-        cls, bundle: Bundle, provider: ProviderChoice = ProviderChoice.AUTO, *, context: int | None = None
+        cls,
+        bundle: Bundle,
+        provider: ProviderChoice = ProviderChoice.AUTO,
+        *,
+        context: int | None = None,
+        exact: bool = False,
     ) -> ModelSession:
         """Load a verified bundle; takes a second or so. `context` makes the window smaller than the model's.
 
+        `exact` keeps all columns in 32 bits; else 8-bit weights have queries and early residuals in 16.
+
         Raises `ProviderError` or `BundleError`.
         """
-        return cls(bundle, choose_provider(provider), context)
+        return cls(bundle, choose_provider(provider), context, exact=exact)
 
     def new_generation(self) -> Generation:
         """The one that writes; for the inference thread. A second one shares the cache, so make only one."""
@@ -62,7 +71,7 @@ class ModelSession:
         return Trial(self.sequence.decoder.sibling())
 
     def new_inside(self) -> InsideReader:
-        """One that looks into single steps, for any one thread."""
+        """One that looks into single steps, for the inference thread."""
         # imported here: nothing else at the window's start needs ONNX
         from canopy_desktop.exploration.inside import InsideReader
         from canopy_desktop.model.weight_map import WeightMap

@@ -14,7 +14,7 @@ import numpy as np
 
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.batch import BatchDecoder, Past
-from canopy_desktop.model.decoder import DecoderSession, DiscardedColumns
+from canopy_desktop.model.decoder import DecoderSession
 
 PROMPT_TOKENS = 16  # of the shortest request; each of the others is two longer, so that their pasts differ
 STEPS = 24
@@ -52,11 +52,11 @@ def throughput(session: ModelSession, counts: Sequence[int], *, steps: int = STE
     pasts, first_ids = _requests(decoder, max(counts))
     for count in counts:
         batch = BatchDecoder(decoder, pasts[:count], room=steps + 1)
-        token_ids = batch.feed(first_ids[:count]).argmax(axis=-1).tolist()  # not timed: it touches new memory
+        token_ids = batch.feed(first_ids[:count])[0].argmax(axis=-1).tolist()  # not timed: it touches new memory
         times = []
         for _ in range(steps):
             began = time.perf_counter()
-            token_ids = batch.feed(token_ids).argmax(axis=-1).tolist()
+            token_ids = batch.feed(token_ids)[0].argmax(axis=-1).tolist()
             times.append(time.perf_counter() - began)
         yield Throughput(count, count / float(np.median(times)))
 
@@ -66,10 +66,8 @@ def branch_costs(
 ) -> Iterator[BranchCost]:
     """A step of 1, 2, … branches after `past` shared tokens, in turns with a step of the ordinary decoder."""
     decoder = session.sequence.decoder.sibling()
-    columns = DiscardedColumns.of_rows(decoder.architecture, past)
     ids = _random_ids(decoder, past)
-    decoder.feed(ids, columns.first(past))
-    single = columns.first(1)
+    decoder.feed(ids)
     for count in counts:
         batch = BatchDecoder.forked(decoder, count, room=steps + 1)
         times = []
@@ -78,7 +76,7 @@ def branch_costs(
             began = time.perf_counter()
             batch.feed(token_ids)
             between = time.perf_counter()
-            decoder.feed(token_ids[:1], single)
+            decoder.feed(token_ids[:1])
             times.append((between - began, time.perf_counter() - between))
         decoder.truncate(past)
         batch_s, single_s = np.median(times[1:], axis=0)  # the first touches new memory
@@ -87,12 +85,11 @@ def branch_costs(
 
 def _requests(decoder: DecoderSession, count: int) -> tuple[list[Past], list[int]]:
     """Prefilled pasts of different length, and the token that each goes on with."""
-    columns = DiscardedColumns.of_rows(decoder.architecture, PROMPT_TOKENS + 2 * count)
     pasts, following = [], []
     for request in range(count):
         ids = _random_ids(decoder, PROMPT_TOKENS + 2 * request, request)
         decoder.truncate(0)
-        logits = decoder.feed(ids, columns.first(len(ids)))
+        logits, _ = decoder.feed(ids)
         pasts.append(Past.of(decoder.cache, len(ids)).copied())
         following.append(int(logits.argmax()))
     return pasts, following

@@ -13,7 +13,7 @@ import numpy as np
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.sequence import TokenSequence
-from canopy_desktop.model.decoder import CHUNK, AttentionBias, DecoderSession, DiscardedColumns, chunks_of
+from canopy_desktop.model.decoder import AttentionBias, DecoderSession, chunks_of
 
 
 class Trial:
@@ -26,7 +26,6 @@ class Trial:
         """`decoder` is owned from now on: the `sibling` of one that is in use."""
         self.decoder = decoder
         self._held: list[int] = []  # tokens in the cache that came in chunks and without a bias
-        self._columns = DiscardedColumns.of_rows(decoder.architecture, 1)
 
     def adopt(self, sequence: TokenSequence, ids: Sequence[int]) -> None:
         """Copy what a text has in its cache as far as it came in chunks; `ids` are its tokens. Runs nothing."""
@@ -52,7 +51,7 @@ class Trial:
         logits = np.empty(0, np.float32)
         for count in chunks_of(len(ids) - start):
             new = ids[start : start + count]
-            logits = self.decoder.feed(new, self._room(count), bias=bias)
+            logits, _ = self.decoder.feed(new, bias=bias)
             start += count
             if bias is None:
                 self._held += new
@@ -67,7 +66,7 @@ class Trial:
         if before and _shared(self._held, before) < len(before):
             self.logits(before)
         self._shorten(len(before))
-        return self.decoder.feed(ids[-1:], self._room(1))
+        return self.decoder.feed(ids[-1:])[0]
 
     def head_vectors(
         self, ids: Sequence[int], layer: int, head: int, bias: AttentionBias | None = None
@@ -78,9 +77,8 @@ class Trial:
         start = self._shorten(0)
         queries = np.empty((len(ids), a.head_size), np.float32)
         for count in chunks_of(len(ids)):
-            columns = self._room(count)
-            self.decoder.feed(ids[start : start + count], columns, bias=bias)
-            queries[start : start + count] = columns.query(layer)[:, own]
+            _, columns = self.decoder.feed(ids[start : start + count], bias=bias)
+            queries[start : start + count] = columns.queries[layer][:, own]
             start += count
         keys = self.decoder.cache.keys[layer][0, head // (a.heads // a.kv_heads), : len(ids)]
         return queries, keys.copy()
@@ -91,11 +89,6 @@ class Trial:
         self.decoder.truncate(kept)
         del self._held[kept:]
         return kept
-
-    def _room(self, count: int) -> DiscardedColumns:
-        if self._columns.queries.shape[1] < count:
-            self._columns = DiscardedColumns.of_rows(self.decoder.architecture, min(2 * count, max(count, CHUNK)))
-        return self._columns.first(count)
 
 
 def _shared(held: Sequence[int], ids: Sequence[int]) -> int:

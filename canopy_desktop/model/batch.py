@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import onnxruntime as ort
+from onnxruntime import RunOptions
 
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import ContextFullError
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture
-from canopy_desktop.model.decoder import ColumnRows, DecoderSession, DiscardedColumns
+from canopy_desktop.model.decoder import DecoderSession, PassColumns
 
 BUDGET = 512 << 20  # bytes of the caches that a pass works on
 STEP = 64  # positions that rows grow by, at least
@@ -103,6 +103,7 @@ class BatchDecoder:
         self._a = decoder.architecture
         self._context = decoder.context
         self._budget = budget
+        self._head = decoder.head
         self._binding = decoder.new_binding()
         self._bound = 0  # rows of `_work` that are bound
         self._lengths: IntArray = np.array([past.length for past in pasts], np.int64)
@@ -141,8 +142,8 @@ class BatchDecoder:
         ends = [self.rows * part // count for part in range(count + 1)]
         return [slice(first, last) for first, last in pairwise(ends)]
 
-    def feed(self, token_ids: Sequence[int], columns: ColumnRows | None = None) -> FloatArray:
-        """One token a row; returns (rows, vocabulary) logits. Row r of `columns`, if wished, takes row r's column.
+    def feed(self, token_ids: Sequence[int]) -> tuple[FloatArray, PassColumns]:
+        """One token a row; returns (rows, vocabulary) logits and each row's column.
 
         Raises `ContextFullError`, `InterruptedStepError` or `ProviderError`; after each of them nothing has changed.
         """
@@ -154,14 +155,11 @@ class BatchDecoder:
         if longest > self._work.capacity:
             self._relay(range(self.rows), max(longest, self.fork + (longest - self.fork) * 3 // 2))
         ids = np.array(token_ids, np.int64)[:, None]
-        logits = np.empty((self.rows, 1, self._a.vocabulary), np.float32)
-        target = self._scratch if columns is None else columns
         with self._binding.runner.under_way() as options:
-            for part in self.parts:
-                self._feed_part(part, ids, target, logits, options)
+            columns = _joined([self._feed_part(part, ids, options) for part in self.parts])
+        logits = self._head.logits(columns.residuals[-1])
         self._lengths = self._lengths + 1
-        found: FloatArray = logits[:, 0]
-        return found
+        return logits, columns
 
     def reorder(self, parents: Sequence[int]) -> None:
         """Row r goes on from what row `parents[r]` was; rows may be duplicated and dropped.
@@ -194,9 +192,7 @@ class BatchDecoder:
         """Where every row's positions after the fork are kept between passes."""
         return self._work if self._own is None else self._own
 
-    def _feed_part(
-        self, part: slice, ids: IntArray, columns: ColumnRows, logits: FloatArray, options: ort.RunOptions
-    ) -> None:
+    def _feed_part(self, part: slice, ids: IntArray, options: RunOptions) -> PassColumns:
         rows, count = range(part.start, part.stop), part.stop - part.start
         lengths = self._lengths[part]
         longest = int(lengths.max())
@@ -205,14 +201,11 @@ class BatchDecoder:
         if count != self._bound:
             self._binding.bind_cache([k[:count] for k in self._work.keys], [v[:count] for v in self._work.values])
             self._bound = count
-        held = [
-            *self._binding.bind_pass(ids[part], lengths + 1, _PartOfColumns(columns, part), logits[part]),
-            *self._binding.bind_bias(1, longest + 1, None, self._work.capacity),
-        ]
-        self._binding.run(options)
-        del held
-        if self._own is not None:
-            self._own.copy(rows, self._work, range(count), int(lengths.min()), longest + 1)
+        columns = self._binding.run(ids[part], lengths + 1, options)
+        if self._own is None:
+            return columns
+        self._own.copy(rows, self._work, range(count), int(lengths.min()), longest + 1)
+        return PassColumns(columns.queries.copy(), columns.residuals.copy())
 
     def _make_room(self, rows: int, length: int) -> None:
         capacity = min(self._context, -(-length // STEP) * STEP)
@@ -220,7 +213,6 @@ class BatchDecoder:
         self._work = RowCache(self._a, min(rows, fitting), capacity)  # what a pass reads and writes
         self._own = RowCache(self._a, rows, capacity - self.fork, self.fork) if fitting < rows else None
         self._bound = 0
-        self._scratch = DiscardedColumns.of_rows(self._a, rows)
 
     def _relay(self, parents: Sequence[int], length: int) -> None:
         """New buffers for rows that go on from these, with room for `length` positions."""
@@ -231,16 +223,10 @@ class BatchDecoder:
         self._kept.copy(range(len(parents)), kept, parents, self.fork, longest)
 
 
-class _PartOfColumns:
-    """Some rows of a target (`decoder.ColumnRows`)."""
-
-    def __init__(self, columns: ColumnRows, rows: slice) -> None:
-        self._columns, self._rows = columns, rows
-
-    def query(self, layer: int) -> FloatArray:
-        """(rows, heads · head_size), before rotation."""
-        return self._columns.query(layer)[self._rows]
-
-    def residual(self, row: int) -> FloatArray:
-        """(rows, hidden); 0 is the embedding, l + 1 what comes out of block l."""
-        return self._columns.residual(row)[self._rows]
+def _joined(parts: Sequence[PassColumns]) -> PassColumns:
+    if len(parts) == 1:
+        return parts[0]
+    return PassColumns(
+        np.concatenate([part.queries for part in parts], axis=1),
+        np.concatenate([part.residuals for part in parts], axis=1),
+    )

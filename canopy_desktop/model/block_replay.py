@@ -20,7 +20,7 @@ from canopy_desktop.arrays import AnyArray, FloatArray
 from canopy_desktop.errors import EngineError, ProviderError
 from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.graph import Shape
-from canopy_desktop.model.provider import CPU, QUIET, first_line
+from canopy_desktop.model.provider import first_line, open_session
 from canopy_desktop.model.weight_map import WeightMap
 
 ATTENTION = "GroupQueryAttention"
@@ -52,8 +52,8 @@ class BlockReplay:
         self.layer = layer
         self._a = architecture
         self._names = _Names.of(weights.model, layer)
-        self._block = _session(_block_model(weights, architecture, self._names))
-        self._output = _session(_output_model(weights, architecture, self._names))
+        self._block = open_session(_block_model(weights, architecture, self._names).SerializeToString())
+        self._output = open_session(_output_model(weights, architecture, self._names).SerializeToString())
 
     def run(self, stream: FloatArray, keys: FloatArray, values: FloatArray, bias: FloatArray | None) -> BlockPass:
         """Feed rows of the stream, (rows, hidden), after past keys and values, (kv_heads, past, head_size).
@@ -67,10 +67,9 @@ class BlockReplay:
         for buffer, before in zip(cache, (keys, values), strict=True):
             buffer[0, :, :past] = before
         width = a.heads * a.head_size
-        wide = {name: np.empty((1, new, width), np.float32) for name in (n.query, n.attended)}
-        rows = {
-            name: np.empty((1, new, a.hidden), np.float32) for name in (n.attention, n.middle, n.feed_forward, n.after)
-        }
+        widths = {n.qkv: width + 2 * a.kv_heads * a.head_size, n.attended: width}
+        widths |= dict.fromkeys((n.attention, n.middle, n.feed_forward, n.after), a.hidden)
+        rows = {name: np.empty((1, new, size), np.float32) for name, size in widths.items()}
         inputs: dict[str, AnyArray] = {
             n.before: np.ascontiguousarray(stream, np.float32)[None],
             n.zero: np.zeros((1, new, a.hidden), np.float32),
@@ -80,13 +79,13 @@ class BlockReplay:
             n.past[0]: cache[0],
             n.past[1]: cache[1],
         }
-        outputs: dict[str, AnyArray] = {n.present[0]: cache[0], n.present[1]: cache[1], **wide, **rows}
+        outputs: dict[str, AnyArray] = {n.present[0]: cache[0], n.present[1]: cache[1], **rows}
         _run(self._block, inputs, outputs)
         return BlockPass(
-            query=wide[n.query][0],
+            query=rows[n.qkv][0, :, :width],
             keys=cache[0][0],
             values=cache[1][0],
-            attended=wide[n.attended][0],
+            attended=rows[n.attended][0],
             attention=rows[n.attention][0],
             middle=rows[n.middle][0],
             feed_forward=rows[n.feed_forward][0],
@@ -116,7 +115,7 @@ class _Names:
     before: str
     middle: str
     after: str
-    query: str
+    qkv: str
     normed: str  # the block's input, after its norm
     norm: NodeProto
     attended: str
@@ -140,7 +139,7 @@ class _Names:
             raise EngineError("This model's blocks are built in another way than those that can be looked into.")
         norm = _norm_before(looks, producers, before)
         return cls(
-            before=before, middle=middle, after=after, query=f"query.{layer}",
+            before=before, middle=middle, after=after, qkv=f"qkv.{layer}",
             normed=norm.output[0], norm=norm,
             attended=looks.output[0],
             attention=next(name for name in mixes.input[:2] if name != before),
@@ -166,7 +165,7 @@ def _norm_before(attention: NodeProto, producers: dict[str, NodeProto], stream: 
 
 def _block_model(weights: WeightMap, a: Architecture, n: _Names) -> ModelProto:
     known = {n.before, n.zero, n.seqlens, n.total, n.bias, *n.past}
-    nodes = _nodes_between(n, [n.after, n.middle, n.query, *n.present], {*known, n.normed}, weights.has)
+    nodes = _nodes_between(n, [n.after, n.middle, n.qkv, *n.present], {*known, n.normed}, weights.has)
     # the decoder adds and norms in one operator; the sum is here already, so zero is added to it, which keeps the bits
     alone = NodeProto()
     alone.CopyFrom(n.norm)
@@ -175,7 +174,7 @@ def _block_model(weights: WeightMap, a: Architecture, n: _Names) -> ModelProto:
         alone.input[0], alone.input[1] = n.before, n.zero
     cache: Shape = ["batch", a.kv_heads, "capacity", a.head_size]
     stream: Shape = ["batch", "new", a.hidden]
-    wide: Shape = ["batch", "new", a.heads * a.head_size]
+    width = a.heads * a.head_size
     inputs: _Edges = {
         n.before: (TensorProto.FLOAT, stream), n.zero: (TensorProto.FLOAT, stream),
         n.seqlens: (TensorProto.INT32, ["batch"]), n.total: (TensorProto.INT32, []),
@@ -183,7 +182,8 @@ def _block_model(weights: WeightMap, a: Architecture, n: _Names) -> ModelProto:
         n.past[0]: (TensorProto.FLOAT, cache), n.past[1]: (TensorProto.FLOAT, cache),
     }  # fmt: skip
     outputs: _Edges = dict.fromkeys((n.attention, n.middle, n.feed_forward, n.after), (TensorProto.FLOAT, stream))
-    outputs |= dict.fromkeys((n.query, n.attended), (TensorProto.FLOAT, wide))
+    outputs[n.attended] = (TensorProto.FLOAT, ["batch", "new", width])
+    outputs[n.qkv] = (TensorProto.FLOAT, ["batch", "new", width + 2 * a.kv_heads * a.head_size])
     outputs |= dict.fromkeys(n.present, (TensorProto.FLOAT, cache))
     return _model(weights, [alone, *nodes], inputs, outputs)
 
@@ -232,17 +232,6 @@ def _model(
         [weights.copy_of(name) for name in used],
     )
     return helper.make_model(graph, opset_imports=weights.model.opset_import, ir_version=weights.model.ir_version)
-
-
-def _session(model: ModelProto) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = QUIET
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    try:
-        return ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
-    except Exception as error:  # onnxruntime has no public base class of its errors
-        raise ProviderError("cpu", first_line(error)) from error
 
 
 def _run(session: ort.InferenceSession, inputs: dict[str, AnyArray], outputs: dict[str, AnyArray]) -> None:

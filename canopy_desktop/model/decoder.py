@@ -16,20 +16,20 @@ from canopy_desktop.errors import ContextFullError, InterruptedStepError, Provid
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.head import Head
 from canopy_desktop.model.provider import first_line, open_session
 
 CHUNK = 256  # tokens of a prompt that pass through the model at once
 ROWS = 128  # rows of a matrix that onnxruntime's CPU kernels multiply at a time
+ZEROS_STEP = 512  # positions that the shared bias of zeros grows by
 
 
-class ColumnRows(Protocol):
-    """Where a pass leaves its columns: C-contiguous float32 views, one row a token."""
+@dataclass(frozen=True, slots=True, eq=False)
+class PassColumns:
+    """What a pass left beside keys and values, one row a token; the next pass of its binding writes over it."""
 
-    def query(self, layer: int) -> FloatArray:
-        """(new, heads · head_size), before rotation."""
-
-    def residual(self, row: int) -> FloatArray:
-        """(new, hidden); 0 is the embedding, l + 1 what comes out of block l."""
+    queries: FloatArray  # (layers, rows, heads · head_size), before rotation
+    residuals: FloatArray  # (layers + 1, rows, hidden); 0 is the embedding, l + 1 what comes out of block l
 
 
 class AttentionBias(Protocol):
@@ -47,8 +47,15 @@ class DecoderSession(Protocol):
     context: int
     length: int
 
-    def feed(self, token_ids: Sequence[int], columns: ColumnRows, *, bias: AttentionBias | None = None) -> FloatArray:
-        """Pass tokens through the model; returns the last one's logits, (vocabulary,)."""
+    @property
+    def head(self) -> Head:
+        """The model's end, which turns residuals into logits. Thread-safe."""
+
+    def feed(self, token_ids: Sequence[int], *, bias: AttentionBias | None = None) -> tuple[FloatArray, PassColumns]:
+        """Pass tokens through the model; returns the last one's logits, (vocabulary,), and all their columns."""
+
+    def replay(self, first: int, token_ids: Sequence[int], *, bias: AttentionBias | None = None) -> PassColumns:
+        """Pass tokens once more that the cache holds from position `first` on."""
 
     def reserve(self, length: int) -> None:
         """Make room in the cache for `length` positions. Raises `ContextFullError`."""
@@ -91,39 +98,11 @@ def chunks_of(count: int, size: int = CHUNK) -> list[int]:
     return sizes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DiscardedColumns:
-    """Columns that nobody keeps: memory that every pass writes over."""
-
-    queries: FloatArray  # (layers, rows, heads · head_size)
-    residuals: FloatArray  # (layers + 1, rows, hidden)
-
-    @classmethod
-    def of_rows(cls, architecture: Architecture, rows: int) -> DiscardedColumns:
-        """Memory for passes of up to `rows` tokens."""
-        a = architecture
-        queries = np.zeros((a.layers, rows, a.heads * a.head_size), np.float32)
-        return cls(queries, np.zeros((a.layers + 1, rows, a.hidden), np.float32))
-
-    def first(self, new: int) -> DiscardedColumns:
-        """The same memory for a pass of `new` tokens."""
-        return DiscardedColumns(self.queries[:, :new], self.residuals[:, :new])
-
-    def query(self, layer: int) -> FloatArray:
-        """(new, heads · head_size), before rotation."""
-        found: FloatArray = self.queries[layer]
-        return found
-
-    def residual(self, row: int) -> FloatArray:
-        """(new, hidden); 0 is the embedding, l + 1 what comes out of block l."""
-        found: FloatArray = self.residuals[row]
-        return found
-
-
 class PassRunner:
     """Runs the passes of one onnxruntime session, one at a time; any thread may interrupt them."""
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    def __init__(self, session: ort.InferenceSession, head: Head) -> None:
+        self.head = head
         self._session = session
         self._lock = threading.Lock()
         self._running: ort.RunOptions | None = None
@@ -176,16 +155,21 @@ class PassRunner:
 
 
 class PassBinding:
-    """What a pass reads and writes, bound to the graph's names (docs/architecture.md, "The graph").
+    """What passes read and write, bound to the graph's names (docs/architecture.md, "The graph").
 
-    Nothing here keeps an array alive but `zeros`: what a method is given or returns must live until the pass has run.
+    Passes of the same shape share their buffers, so between two of them only the bias is bound, whose shape grows.
     """
 
     def __init__(self, runner: PassRunner, architecture: Architecture) -> None:
         self.runner = runner
         self._a = architecture
         self._binding = runner.new_io_binding()
+        self._bias_names = [f"attention_bias.{layer}" for layer in range(architecture.layers)]
         self._zeros = np.zeros(0, np.float32)
+        self._shape = (0, 0)
+        self._total = np.zeros((), np.int32)
+        self._bind_in("total", self._total)
+        self._make_buffers(1, 1)
 
     def bind_cache(self, keys: Sequence[FloatArray], values: Sequence[FloatArray]) -> None:
         """Buffers of every layer, each (batch, kv_heads, capacity, head_size), that passes extend in place."""
@@ -194,39 +178,48 @@ class PassBinding:
                 self._bind_in(f"past.{layer}.{part}", buffers[layer])
                 self._bind_out(f"present.{layer}.{part}", buffers[layer])
 
-    def bind_pass(
-        self, ids: IntArray, totals: AnyArray, columns: ColumnRows, logits: FloatArray
-    ) -> tuple[AnyArray, ...]:
-        """Bind (batch, new) ids, (batch,) valid lengths after the pass, and where columns and logits go."""
-        batch, new = ids.shape
-        seqlens = (totals - 1).astype(np.int32)
-        total = np.array(totals.max(), np.int32)
-        rows = np.array([new - 1], np.int64)
-        for name, array in (("input_ids", ids), ("seqlens_k", seqlens), ("total", total), ("logit_rows", rows)):
-            self._bind_in(name, array)
-        for layer in range(self._a.layers):
-            self._bind_out(f"query.{layer}", columns.query(layer).reshape(batch, new, -1))
-            self._bind_out(f"residual.{2 * layer}", columns.residual(layer).reshape(batch, new, -1))
-        self._bind_out(f"residual.{2 * self._a.layers}", columns.residual(self._a.layers).reshape(batch, new, -1))
-        self._bind_out("logits", logits)
-        return ids, seqlens, total, rows
+    def run(
+        self, ids: IntArray, totals: AnyArray, options: ort.RunOptions, bias: AttentionBias | None = None
+    ) -> PassColumns:
+        """Pass (batch, new) ids, of (batch,) valid lengths after the pass; rows of the columns are batch · new.
 
-    def bind_bias(self, new: int, total: int, bias: AttentionBias | None, capacity: int) -> list[AnyArray]:
-        """Bind the shared zeros, or what a layer is given; zeros are made once for `capacity` positions."""
-        if self._zeros.size < new * total:
-            self._zeros = np.zeros(max(new, 2) * capacity, np.float32)
-        zeros = self._zeros[: new * total].reshape(1, 1, new, total)
-        held: list[AnyArray] = [zeros]
-        for layer in range(self._a.layers):
-            given = None if bias is None else bias.of_layer(layer, total - new, new)
-            array = zeros if given is None else np.ascontiguousarray(given, np.float32)
-            held.append(array)
-            self._bind_in(f"attention_bias.{layer}", array)
-        return held
-
-    def run(self, options: ort.RunOptions) -> None:
-        """Run what is bound. Raises `InterruptedStepError` or `ProviderError`."""
+        Raises `InterruptedStepError` or `ProviderError`.
+        """
+        if ids.shape != self._shape:
+            self._make_buffers(*ids.shape)
+        self._ids[:], self._seqlens[:], self._total[()] = ids, totals - 1, totals.max()
+        held = self._bind_bias(ids.shape[1], int(self._total), bias)
         self.runner.run(self._binding, options)
+        del held
+        width = self._a.heads * self._a.head_size
+        return PassColumns(self._qkv[..., :width], self._residuals)
+
+    def _make_buffers(self, batch: int, new: int) -> None:
+        a = self._a
+        rows = batch * new
+        qkv = np.empty((a.layers, rows, (a.heads + 2 * a.kv_heads) * a.head_size), np.float32)
+        residuals = np.empty((a.layers + 1, rows, a.hidden), np.float32)
+        self._qkv, self._residuals, self._shape = qkv, residuals, (batch, new)  # all or, where memory ends, none
+        self._ids, self._seqlens = np.zeros((batch, new), np.int64), np.zeros(batch, np.int32)
+        self._bind_in("input_ids", self._ids)
+        self._bind_in("seqlens_k", self._seqlens)
+        for layer in range(a.layers):
+            self._bind_out(f"qkv.{layer}", self._qkv[layer].reshape(batch, new, -1))
+        for row in range(a.layers + 1):
+            self._bind_out(f"residual.{2 * row}", self._residuals[row].reshape(batch, new, -1))
+
+    def _bind_bias(self, new: int, total: int, bias: AttentionBias | None) -> list[ort.OrtValue]:
+        """Bind what each layer is given, or the zeros that all share; returns what has to live until the pass ends."""
+        if self._zeros.size < new * total:
+            self._zeros = np.zeros(new * (total + ZEROS_STEP), np.float32)
+        zeros = ort.OrtValue.ortvalue_from_numpy(self._zeros[: new * total].reshape(1, 1, new, total))
+        held = [zeros]
+        for layer, name in enumerate(self._bias_names):
+            given = None if bias is None else bias.of_layer(layer, total - new, new)
+            if given is not None:
+                held.append(ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(given, np.float32)))
+            self._binding.bind_ortvalue_input(name, zeros if given is None else held[-1])
+        return held
 
     def _bind_in(self, name: str, array: AnyArray) -> None:
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
@@ -238,36 +231,46 @@ class PassBinding:
 class OnnxDecoder:
     """A bundle's decoder on onnxruntime. Used by one thread, but for `interrupt`, `hold` and `release`."""
 
-    def __init__(
-        self, bundle: Bundle, *, context: int | None = None, threads: int = 0, runner: PassRunner | None = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, *, context: int | None = None, runner: PassRunner | None = None) -> None:
         self.architecture = bundle.card.architecture
         self.context = min(context or self.architecture.context, self.architecture.context)
         self.cache = Cache(self.architecture, self.context)
         self.length = 0
         self._bundle = bundle
-        self._runner = runner or PassRunner(open_session(bundle.decoder, threads=threads))
+        self._runner = runner or PassRunner(open_session(bundle.decoder), Head(bundle))
         self._binding = PassBinding(self._runner, self.architecture)
 
-    def feed(self, token_ids: Sequence[int], columns: ColumnRows, *, bias: AttentionBias | None = None) -> FloatArray:
-        """Pass tokens through the model; returns the last one's logits, (vocabulary,).
+    @property
+    def head(self) -> Head:
+        """The model's end, which turns residuals into logits. Thread-safe."""
+        return self._runner.head
 
-        Keys and values go into the cache, queries and residuals into `columns`. Raises `ContextFullError`,
-        `InterruptedStepError` or `ProviderError`; after each of them nothing has changed.
+    def feed(self, token_ids: Sequence[int], *, bias: AttentionBias | None = None) -> tuple[FloatArray, PassColumns]:
+        """Pass tokens through the model; returns the last one's logits, (vocabulary,), and all their columns.
+
+        Keys and values go into the cache. Raises `ContextFullError`, `InterruptedStepError` or `ProviderError`; after
+        each of them nothing has changed.
         """
         total = self.length + len(token_ids)
         self.reserve(total)
-        logits = np.empty((1, 1, self.architecture.vocabulary), np.float32)
-        held = [
-            *self._binding.bind_pass(np.array([token_ids], np.int64), np.array([total]), columns, logits),
-            *self._binding.bind_bias(len(token_ids), total, bias, self.cache.capacity),
-        ]
-        with self._runner.under_way() as options:
-            self._binding.run(options)
-        del held
+        columns = self._run(token_ids, total, bias)
+        logits: FloatArray = self.head.logits(columns.residuals[-1, -1:])[0]
         self.length = total
-        last: FloatArray = logits[0, 0]
-        return last
+        return logits, columns
+
+    def replay(self, first: int, token_ids: Sequence[int], *, bias: AttentionBias | None = None) -> PassColumns:
+        """Pass tokens once more that the cache holds from position `first` on.
+
+        Made as they were made, they give the same bits, keys and values included. Raises `InterruptedStepError` or
+        `ProviderError`.
+        """
+        if first + len(token_ids) > self.length:
+            raise ValueError(f"positions {first} to {first + len(token_ids) - 1} are not all of {self.length}")
+        return self._run(token_ids, first + len(token_ids), bias)
+
+    def _run(self, token_ids: Sequence[int], total: int, bias: AttentionBias | None) -> PassColumns:
+        with self._runner.under_way() as options:
+            return self._binding.run(np.array([token_ids], np.int64), np.array([total]), options, bias)
 
     def reserve(self, length: int) -> None:
         """Make room in the cache for `length` positions. Raises `ContextFullError`."""

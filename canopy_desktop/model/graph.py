@@ -79,20 +79,17 @@ class GraphBuilder:
         for layer in range(a.layers):
             self._block(layer)
             yield (layer + 1) / a.layers
-        self._node("Gather", [f"normed.{2 * a.layers}", "logit_rows"], ["last"], axis=1)
-        self._linear("last", "token_embd.weight", "logits", tied=True)
 
     def model(self) -> ModelProto:
         """The decoder; `decoder()` must have run to its end."""
         a = self._a
-        width = a.heads * a.head_size
+        width = (a.heads + 2 * a.kv_heads) * a.head_size
         inputs = [
             _value("input_ids", TensorProto.INT64, ["batch", "new"]),
             _value("seqlens_k", TensorProto.INT32, ["batch"]),
             _value("total", TensorProto.INT32, []),
-            _value("logit_rows", TensorProto.INT64, ["rows"]),
         ]
-        outputs = [_value("logits", TensorProto.FLOAT, ["batch", "rows", a.vocabulary])]
+        outputs = []
         cache: Shape = ["batch", a.kv_heads, "capacity", a.head_size]
         for layer in range(a.layers):
             for part in ("key", "value"):
@@ -103,14 +100,14 @@ class GraphBuilder:
                     f"attention_bias.{layer}", TensorProto.FLOAT, ["bias_batch", "bias_heads", "new", "total_length"]
                 )
             )
-            outputs.append(_value(f"query.{layer}", TensorProto.FLOAT, ["batch", "new", width]))
+            outputs.append(_value(f"qkv.{layer}", TensorProto.FLOAT, ["batch", "new", width]))
         outputs += [
             _value(f"residual.{row}", TensorProto.FLOAT, ["batch", "new", a.hidden]) for row in range(2 * a.layers + 1)
         ]
         return self._proto("decoder", inputs, outputs)
 
     def head(self) -> ModelProto:
-        """Final norm and output matrix alone, built as the decoder's end so that it gives the same bits.
+        """Final norm and output matrix: the model's end, for the decoder's last residual and for any kept one.
 
         `residual` (1, rows, hidden) and `zero` (the same shape, all zeros) to `logits` (1, rows, vocabulary).
         """
@@ -120,7 +117,7 @@ class GraphBuilder:
         for name in ("output_norm.weight", *self._matrix_names("token_embd.weight")):
             self._initializers[name] = decoder_initializers[name]
         self._skip_norm("residual", "zero", "output_norm.weight", "normed", None)
-        self._linear("normed", "token_embd.weight", "logits", tied=True)
+        self._multiply("normed", "token_embd.weight", "logits")
         shape: Shape = [1, "rows", a.hidden]
         inputs = [_value("residual", TensorProto.FLOAT, shape), _value("zero", TensorProto.FLOAT, shape)]
         return self._proto("head", inputs, [_value("logits", TensorProto.FLOAT, [1, "rows", a.vocabulary])])
@@ -154,13 +151,12 @@ class GraphBuilder:
     def _block(self, layer: int) -> None:
         a, name = self._a, f"blk.{layer}"
         normed = f"normed.{2 * layer}"
-        self._linear(normed, f"{name}.attn_q.weight", f"query.{layer}")
-        self._linear(normed, f"{name}.attn_k.weight", f"key.{layer}")
-        self._linear(normed, f"{name}.attn_v.weight", f"value.{layer}")
+        parts = [f"{name}.attn_{part}.weight" for part in "qkv"]
+        self._linear(normed, f"{name}.attn_qkv.weight", f"qkv.{layer}", parts)
         self._node(
             "GroupQueryAttention",
             [
-                f"query.{layer}", f"key.{layer}", f"value.{layer}", f"past.{layer}.key", f"past.{layer}.value",
+                f"qkv.{layer}", "", "", f"past.{layer}.key", f"past.{layer}.value",
                 "seqlens_k", "total", "rope.cos", "rope.sin", "", f"attention_bias.{layer}",
             ],
             [f"attended.{layer}", f"present.{layer}.key", f"present.{layer}.value"],
@@ -190,9 +186,12 @@ class GraphBuilder:
             domain=MICROSOFT, epsilon=self._a.epsilon,
         )  # fmt: skip
 
-    def _linear(self, source: str, name: str, target: str, *, tied: bool = False) -> None:
-        if not tied:
-            self._matrix(name)
+    def _linear(self, source: str, name: str, target: str, parts: Sequence[str] = ()) -> None:
+        """Multiply with a matrix, or with `parts` side by side under that name: one operator is faster than three."""
+        self._matrix(name, parts)
+        self._multiply(source, name, target)
+
+    def _multiply(self, source: str, name: str, target: str) -> None:
         if self._form is WeightForm.FP32:
             self._node("MatMul", [source, f"{name}.t"], [target])
             return
@@ -205,8 +204,8 @@ class GraphBuilder:
     def _matrix_names(self, name: str) -> tuple[str, ...]:
         return (f"{name}.t",) if self._form is WeightForm.FP32 else (f"{name}.bytes", f"{name}.scales")
 
-    def _matrix(self, name: str) -> None:
-        matrix = self._weights.matrix(name)
+    def _matrix(self, name: str, parts: Sequence[str] = ()) -> None:
+        matrix = np.concatenate([self._weights.matrix(part) for part in parts or (name,)])
         arrays = (np.ascontiguousarray(matrix.T),) if self._form is WeightForm.FP32 else quantize(matrix)
         for part, values in zip(self._matrix_names(name), arrays, strict=True):
             self._initializers[part] = self._file.add(part, values)

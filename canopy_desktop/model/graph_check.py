@@ -78,15 +78,14 @@ def decoder_contract(a: Architecture) -> Contract:
         "input_ids": Value(TensorProto.INT64, (None, None)),
         "seqlens_k": Value(TensorProto.INT32, (None,)),
         "total": Value(TensorProto.INT32, ()),
-        "logit_rows": Value(TensorProto.INT64, (None,)),
     }
-    outputs = {"logits": Value(TensorProto.FLOAT, (None, None, a.vocabulary))}
+    outputs = {}
     for layer in range(a.layers):
         for part in ("key", "value"):
             inputs[f"past.{layer}.{part}"] = cache
             outputs[f"present.{layer}.{part}"] = cache
         inputs[f"attention_bias.{layer}"] = Value(TensorProto.FLOAT, (None, None, None, None))
-        outputs[f"query.{layer}"] = Value(TensorProto.FLOAT, (None, None, a.heads * a.head_size))
+        outputs[f"qkv.{layer}"] = Value(TensorProto.FLOAT, (None, None, (a.heads + 2 * a.kv_heads) * a.head_size))
     for row in range(2 * a.layers + 1):
         outputs[f"residual.{row}"] = Value(TensorProto.FLOAT, (None, None, a.hidden))
     table = (a.context, a.head_size // 2)

@@ -1,4 +1,4 @@
-"""Final norm and output matrix alone: logits of any kept residual."""
+"""Final norm and output matrix: logits of the newest residual, and of any kept one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from canopy_desktop.model.provider import first_line, open_session
 
 
 class Head:
-    """A session of the decoder's end. Thread-safe: onnxruntime's sessions are."""
+    """A session of the model's end. Thread-safe: onnxruntime's sessions are."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        self._session = open_session(bundle.head, threads=threads)
+    def __init__(self, bundle: Bundle) -> None:
+        self._session = open_session(bundle.head)
 
     def logits(self, residuals: FloatArray) -> FloatArray:
         """(rows, hidden) residuals to (rows, vocabulary) logits. Raises `ProviderError`."""

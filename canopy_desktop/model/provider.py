@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 import onnxruntime as ort
@@ -47,14 +48,24 @@ def choose_provider(choice: ProviderChoice) -> ProviderReport:
     return ProviderReport("cpu", reason)
 
 
-def open_session(path: Path, *, threads: int = 0) -> ort.InferenceSession:
-    """A session on the CPU; `threads` 0 takes one a core. Raises `ProviderError`."""
+@cache
+def share_threads(count: int = 0) -> None:
+    """Make the threads that all sessions share, 0 for one a core; `count` counts before the first session alone.
+
+    Sessions take turns: two pools of threads that wait for work in a loop would take the cores from one another.
+    """
+    ort.set_global_thread_pool_sizes(count, 1)
+
+
+def open_session(model: Path | bytes) -> ort.InferenceSession:
+    """A session on the CPU of a graph in a file or in memory. Raises `ProviderError`."""
+    if not share_threads.cache_info().currsize:
+        share_threads()
     options = ort.SessionOptions()
     options.log_severity_level = QUIET
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.use_per_session_threads = False
     try:
-        session = ort.InferenceSession(str(path), options, providers=[CPU])
+        session = ort.InferenceSession(model, options, providers=[CPU])
     except Exception as error:  # onnxruntime has no public base class of its errors
         raise ProviderError("cpu", first_line(error)) from error
     active = session.get_providers()

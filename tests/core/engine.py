@@ -9,8 +9,9 @@ import numpy as np
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
-from canopy_desktop.model.decoder import chunks_of
+from canopy_desktop.model.decoder import PassColumns, chunks_of
 from canopy_desktop.model.provider import ProviderChoice
 
 
@@ -50,6 +51,15 @@ def log_softmax(logits: FloatArray) -> FloatArray:
     exact = logits.astype(np.float64)
     exact -= exact.max(axis=-1, keepdims=True)
     return exact - np.log(np.exp(exact).sum(axis=-1, keepdims=True))
+
+
+def left_by(architecture: Architecture, values: FloatArray) -> PassColumns:
+    """What a pass could have left: every number of row r is `values[r]`."""
+    a, rows = architecture, len(values)
+    queries = np.empty((a.layers, rows, a.heads * a.head_size), np.float32)
+    residuals = np.empty((a.layers + 1, rows, a.hidden), np.float32)
+    queries[:], residuals[:] = values[:, None], values[:, None]
+    return PassColumns(queries, residuals)
 
 
 def plain_prompt(ids: Sequence[int]) -> TemplatedPrompt:

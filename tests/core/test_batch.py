@@ -12,7 +12,6 @@ from canopy_desktop.errors import ContextFullError, InterruptedStepError
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.batch import BatchDecoder, Past
 from canopy_desktop.model.bundle import Bundle
-from canopy_desktop.model.decoder import DiscardedColumns
 from canopy_desktop.model.provider import ProviderChoice
 from tests.core import tiny
 from tests.core.engine import one_by_one, prefill, session_of
@@ -42,7 +41,7 @@ def alone(session: ModelSession, fork: int, branch: list[int]) -> FloatArray:
 def assert_branches_as_alone(session: ModelSession, batch: BatchDecoder, branches: list[list[int]]) -> None:
     expected = [alone(session, batch.fork, branch) for branch in branches]
     for step, token_ids in enumerate(zip(*branches, strict=True)):
-        logits = batch.feed(token_ids)
+        logits = batch.feed(token_ids)[0]
         for row, single in enumerate(expected):
             assert np.array_equal(logits[row], single[step]), (step, row)
 
@@ -62,7 +61,7 @@ def test_rows_with_pasts_of_different_length_give_the_bits_of_single_runs(real: 
         expected.append(one_by_one(real, IDS[300:304]))
     batch = BatchDecoder(real.sequence.decoder, pasts)
     for step, token_id in enumerate(IDS[300:304]):
-        assert np.array_equal(batch.feed([token_id] * 4), np.stack([rows[step] for rows in expected]))
+        assert np.array_equal(batch.feed([token_id] * 4)[0], np.stack([rows[step] for rows in expected]))
     assert batch.lengths == (21, 124, 6, 49)
 
 
@@ -75,7 +74,7 @@ def test_a_batch_in_parts_gives_the_bits_of_a_whole_one(real: ModelSession) -> N
     assert whole.parts == [slice(0, 5)]
     for step in range(4):
         token_ids = [IDS[50 * row + step] for row in range(5)]
-        assert np.array_equal(parted.feed(token_ids), whole.feed(token_ids))
+        assert np.array_equal(parted.feed(token_ids)[0], whole.feed(token_ids)[0])
         for batch in (parted, whole):
             batch.reorder([4, 0, 0, 3, 2])
 
@@ -88,7 +87,7 @@ def test_reordered_rows_go_on_from_their_parents(small: ModelSession, budget: in
     random = np.random.default_rng(1)
     for _ in range(12):
         token_ids = random.integers(5, 100, 3).tolist()
-        logits = batch.feed(token_ids)
+        logits = batch.feed(token_ids)[0]
         texts = [[*text, token_id] for text, token_id in zip(texts, token_ids, strict=True)]
         for row, text in enumerate(texts):
             assert np.array_equal(logits[row], alone(small, 6, text)[-1])
@@ -103,13 +102,13 @@ def test_rows_are_added_and_dropped_by_reordering(small: ModelSession, budget: i
     batch = BatchDecoder.forked(small.sequence.decoder, 1, budget=budget)
     batch.feed([20])
     batch.reorder([0, 0, 0, 0])
-    logits = batch.feed([30, 31, 32, 33])
+    logits = batch.feed([30, 31, 32, 33])[0]
     assert batch.rows == 4
     for row, token_id in enumerate((30, 31, 32, 33)):
         assert np.array_equal(logits[row], alone(small, 6, [20, token_id])[-1])
     batch.reorder([3, 1])
     assert batch.lengths == (8, 8)
-    last = batch.feed([40, 41])
+    last = batch.feed([40, 41])[0]
     assert np.array_equal(last[0], alone(small, 6, [20, 33, 40])[-1])
     assert np.array_equal(last[1], alone(small, 6, [20, 31, 41])[-1])
 
@@ -154,23 +153,20 @@ def test_the_decoders_own_cache_is_left_alone(small: ModelSession) -> None:
     two = small.sequence.feed([21])[1]
     batch.feed([32, 33])
     assert np.array_equal(np.stack([one, two, small.sequence.feed([22])[1]]), undisturbed)
-    assert np.array_equal(batch.feed([34, 35])[1], alone(small, 6, [31, 33, 35])[-1])
+    assert np.array_equal(batch.feed([34, 35])[0][1], alone(small, 6, [31, 33, 35])[-1])
 
 
 @pytest.mark.parametrize("budget", [1, 1 << 30])
 def test_columns_of_a_batch_are_those_of_single_steps(small: ModelSession, budget: int) -> None:
-    a = small.card.architecture
     prefill(small, range(10, 16))
     batch = BatchDecoder.forked(small.sequence.decoder, 3, budget=budget)
-    columns = DiscardedColumns.of_rows(a, 3)
-    batch.feed([20, 21, 22], columns)
+    _, columns = batch.feed([20, 21, 22])
+    queries, residuals = columns.queries.copy(), columns.residuals.copy()
     for row, token_id in enumerate((20, 21, 22)):
         alone(small, 6, [token_id])
-        slots = small.sequence.slots[6:]
-        for layer in range(a.layers):
-            assert np.array_equal(columns.query(layer)[row], small.sequence.columns.queries(slots, layer)[0])
-        for layer in range(a.layers + 1):
-            assert np.array_equal(columns.residual(layer)[row], small.sequence.columns.residuals(slots, layer)[0])
+        single = small.sequence.decoder.replay(6, [token_id])
+        assert np.array_equal(queries[:, row], single.queries[:, 0])
+        assert np.array_equal(residuals[:, row], single.residuals[:, 0])
         for mine, single in zip(batch.export(row, 6), small.sequence.decoder.cache.export(6, 7), strict=True):
             assert np.array_equal(mine, single)
 
@@ -201,4 +197,4 @@ def test_an_interrupt_of_the_decoder_ends_a_batch_pass_and_changes_nothing(built
     assert ended == 3
     while undisturbed.lengths != batch.lengths:
         undisturbed.feed(IDS[50:56])
-    assert np.array_equal(batch.feed(IDS[60:66]), undisturbed.feed(IDS[60:66]))
+    assert np.array_equal(batch.feed(IDS[60:66])[0], undisturbed.feed(IDS[60:66])[0])

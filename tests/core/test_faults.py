@@ -13,7 +13,8 @@ from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.records import PrefillProgress, RunFinished, StepRecord
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.cache import Cache
-from tests.core.engine import plain_prompt
+from canopy_desktop.model.decoder import PassColumns
+from tests.core.engine import left_by, plain_prompt
 from tests.support.scripted import ARCHITECTURE, byte_tokenizer
 
 
@@ -29,20 +30,19 @@ class FailingDecoder:
         self.fail: Exception | None = None
         self.broken_logits = False
 
-    def feed(self, token_ids: Sequence[int], columns, *, bias=None) -> FloatArray:
+    def feed(self, token_ids: Sequence[int], *, bias=None) -> tuple[FloatArray, PassColumns]:
         self.reserve(self.length + len(token_ids))
-        for layer in range(ARCHITECTURE.layers):
-            columns.query(layer)[:] = self.length
         if self.fail is not None:
             error, self.fail = self.fail, None
             raise error
         self.ids = [*self.ids[: self.length], *token_ids]
         self.length += len(token_ids)
-        columns.residual(ARCHITECTURE.layers)[:] = 0
+        columns = left_by(ARCHITECTURE, np.zeros(len(token_ids)))
         if self.broken_logits:
             self.broken_logits = False
-            return np.full(ARCHITECTURE.vocabulary, np.nan, np.float32)
-        return np.random.default_rng(self.ids).normal(size=ARCHITECTURE.vocabulary).astype(np.float32) * 4
+            return np.full(ARCHITECTURE.vocabulary, np.nan, np.float32), columns
+        logits = np.random.default_rng(self.ids).normal(size=ARCHITECTURE.vocabulary) * 4
+        return logits.astype(np.float32), columns
 
     def reserve(self, length: int) -> None:
         self.cache.reserve(length, self.length)

@@ -8,7 +8,7 @@ from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.card import Architecture
-from tests.core.engine import plain_prompt
+from tests.core.engine import left_by, plain_prompt
 
 GREEDY = DecodingSettings()
 
@@ -152,8 +152,8 @@ def test_slots_of_a_store_are_never_those_of_the_one_before() -> None:
         rope_base=1e4, epsilon=1e-5,
     )  # fmt: skip
     store = ColumnStore(shape)
-    old = store.prepare(3).commit()
-    new = store.successor().prepare(2).commit()
+    old = store.room(3).fill([0, 1, 2], left_by(shape, np.zeros(3)))
+    new = store.successor().room(2).fill([0, 1], left_by(shape, np.zeros(2)))
     assert not set(old) & set(new)
     with pytest.raises(LookupError):
         store.successor().residuals(np.array(old), 0)
@@ -166,9 +166,24 @@ def test_columns_come_back_in_the_order_asked_for_across_blocks() -> None:
     )  # fmt: skip
     store, slots = ColumnStore(shape), []
     for count in (5, *[1] * 70, 3):
-        pending = store.prepare(count)
-        first = len(slots)
-        pending.residual(0)[:] = np.arange(first, first + count)[:, None]
-        slots.extend(pending.commit())
+        numbers = np.arange(len(slots), len(slots) + count)
+        slots.extend(store.room(count).fill(numbers.tolist(), left_by(shape, numbers)))
     asked = np.array([slots[i] for i in (0, 1, 4, 5, 6, 60, 74, 75, 77, 2)])
     assert store.residuals(asked, 0)[:, 0].tolist() == [0, 1, 4, 5, 6, 60, 74, 75, 77, 2]
+    assert store.token_ids(asked).tolist() == [0, 1, 4, 5, 6, 60, 74, 75, 77, 2]
+
+
+@pytest.mark.parametrize(("precision", "kept"), [(np.float32, 0.1), (np.float16, 0.0999755859375)])
+def test_all_but_the_last_residual_can_be_kept_in_16_bits(precision: type, kept: float) -> None:
+    shape = Architecture(
+        layers=1, heads=1, kv_heads=1, head_size=2, hidden=2, feed_forward=2, vocabulary=3, context=9,
+        rope_base=1e4, epsilon=1e-5,
+    )  # fmt: skip
+    store = ColumnStore(shape, precision=precision)
+    slots = np.array(store.room(2).fill([1, 2], left_by(shape, np.array([24_505.0, 0.1]))))
+    for found in (store.queries(slots, 0), store.residuals(slots, 0)):
+        assert found.dtype == np.float32
+        assert found[1] == pytest.approx(kept, abs=1e-7)
+        assert abs(float(found[0, 0]) - 24_505) <= 8
+    assert store.residuals(slots, -1).tolist() == pytest.approx(np.array([[24_505.0] * 2, [np.float32(0.1)] * 2]))
+    assert store.bytes == 2 * (2 * np.dtype(precision).itemsize * 2 + 2 * 4)
