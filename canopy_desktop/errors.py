@@ -15,6 +15,7 @@ CanopyError
 │   ├── ContextFullError    no position is left
 │   ├── InterruptedStepError  a pass was ended by `interrupt()`
 │   ├── OutOfMemoryError    there is no memory left for the next tokens
+│   ├── CardMemoryError     the card's memory is full
 │   └── ProviderError       the execution provider failed in the middle
 ├── SettingsError           settings contradict one another or are out of range (exit status 2)
 └── StorageError            a file could not be written or read
@@ -142,6 +143,13 @@ class OutOfMemoryError(EngineError):
             f"There is not enough memory to go on after {length} tokens: close other programs, or shorten the prompt."
         )
         self.length = length
+
+
+class CardMemoryError(EngineError):
+    """The card's memory is full."""
+
+    def __init__(self) -> None:
+        super().__init__("The card's memory is full: choose a smaller context, or the CPU.")
 
 
 class ProviderError(EngineError):

@@ -119,6 +119,8 @@ class Wording(QObject):
                     "There is not enough memory to go on after {length:,} tokens: close other programs, or shorten the "
                     "prompt."
                 ).format(length=length)
+            case errors.CardMemoryError():
+                return self.tr("The card's memory is full: choose a smaller context, or the CPU.")
             case errors.ProviderError(provider=provider, reason=reason):
                 return self.tr("The {provider} provider failed: {reason}. Run again, or choose the CPU.").format(
                     provider=provider.upper(), reason=reason
