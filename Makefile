@@ -1,6 +1,7 @@
-# `make run` and `make test` are all that a fresh machine needs; packaging/setup.sh says what they install.
+# `make run` and `make test` are all that a fresh machine needs; packaging/setup.sh says what they install. With CUDA=1 that is
+# NVIDIA's libraries too, for a card.
 PYTHON ?= python3
-export PYTHON
+export PYTHON CUDA
 BIN := .venv/bin
 
 .PHONY: run setup setup-tests model test test-all lint reference bench lock clean

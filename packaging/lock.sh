@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements.lock anew from pyproject.toml: for every system and for Python 3.11 to 3.13, with the hashes of the public registry.
+# Write requirements.lock and requirements-cuda.lock (the extra "cuda" alone) anew from pyproject.toml: for every system and
+# for Python 3.11 to 3.13, with the hashes of the public registry.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,8 +13,16 @@ trap 'rm -rf "$work"' EXIT
 while IFS= read -r name; do
     unset "$name"
 done < <(compgen -e | grep '^UV_' || true)
-"$work/uv/bin/uv" --no-config --quiet pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-    --fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-    --output-file "$work/requirements.lock"
-mv "$work/requirements.lock" requirements.lock
-echo "requirements.lock: $(grep -c '==' requirements.lock) packages"
+
+lock() { # SOURCE LOCK [OPTION...]
+    "$work/uv/bin/uv" --no-config --quiet pip compile "$1" "${@:3}" --universal --python-version 3.11 \
+        --fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+        --output-file "$work/$2"
+    mv "$work/$2" "$2"
+    echo "$2: $(grep -c '==' "$2") packages"
+}
+
+lock pyproject.toml requirements.lock --extra dev
+"$work/uv/bin/python" -c 'import tomllib
+print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["cuda"], sep="\n")' >"$work/cuda.in"
+lock "$work/cuda.in" requirements-cuda.lock

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Make everything that the program needs: system packages, .venv and the model. What is there already is left alone.
 #
-#   packaging/setup.sh [--for-tests] [system] [environment] [project] [model]
+#   packaging/setup.sh [--for-tests] [system] [environment] [cuda] [project] [model]
 #
-# Without the name of a step all four are taken. --for-tests adds what `make test` needs. PYTHON names the Python to use.
+# Without the name of a step all are taken, "cuda" (NVIDIA's libraries, for a card) only with CUDA=1 in the environment.
+# --for-tests adds what `make test` needs. PYTHON names the Python to use.
 # A failure is one sentence on standard error with status 1; the long output of the tools is kept in build/setup.log.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -83,18 +84,23 @@ disk_is_full() {
     [[ -n $free ]] && ((free < LOW_DISK_KIB))
 }
 
-fail_installing() { # Say in one sentence why pip did not install, from what it wrote.
-    local again="then try again ($LOG says more)."
+fail_installing() { # [LOCK]: say in one sentence why pip did not install, from what it wrote.
+    local lock=${1:-requirements.lock} again="then try again ($LOG says more)."
     if disk_is_full; then
         fail "the disk is full: free about 3 GB in this folder and 1 GB in ${TMPDIR:-/tmp}, $again"
     elif grep -q 'DO NOT MATCH THE HASHES' "$LOG"; then
-        fail "a downloaded package is not the one that requirements.lock names (wrong hash), so nothing was installed: run \`git checkout requirements.lock\` if you changed it, and \`$PYTHON -m pip cache purge\`, $again"
+        fail "a downloaded package is not the one that $lock names (wrong hash), so nothing was installed: run \`git checkout $lock\` if you changed it, and \`$PYTHON -m pip cache purge\`, $again"
     elif grep -qiE 'connection|timed out|retrying|could not fetch|SSLError|ProxyError|HTTP error' "$LOG"; then
         fail "the Python packages could not be downloaded: check the network and pip's settings, $again"
     elif grep -q 'No matching distribution found' "$LOG"; then
         fail "pip found no ready-made package for this system: check that pip's settings name a registry that has $(grep -m 1 -oP 'No matching distribution found for \K\S+' "$LOG"), $again"
     fi
     fail "the Python packages could not be installed: look at the end of $LOG, mend what it names, then try again."
+}
+
+install_locked() { # LOCK. Wheels only: a source package would fetch its build tools unchecked, and need a compiler.
+    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --only-binary :all: --require-hashes \
+        --requirement "$1" >>"$LOG" 2>&1
 }
 
 environment() {
@@ -106,11 +112,21 @@ environment() {
     trap 'echo "setup: interrupted, and nothing half-made is left: run it again to go on." >&2; exit 130' INT TERM HUP
     echo "Installing the Python packages into $VENV (about 400 MB to download, a few minutes)"
     "$PYTHON" -m venv "$VENV" >"$LOG" 2>&1 || fail_installing
-    # Wheels only: a source package would fetch its build tools unchecked, and need a compiler.
-    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --only-binary :all: --require-hashes \
-        --requirement requirements.lock >>"$LOG" 2>&1 || fail_installing
+    install_locked requirements.lock || fail_installing
     fingerprint requirements.lock >"$VENV/.canopy-environment" || fail_installing
     trap - EXIT INT TERM HUP
+}
+
+cuda() { # The environment stays whole without it: a failure here leaves what was there.
+    local lock=requirements-cuda.lock
+    is_current "$lock" "$VENV/.canopy-cuda" && return 0
+    if [[ $(uname -sm) != "Linux x86_64" ]]; then
+        fail "NVIDIA's libraries are installed for Linux on x86-64 only, and this is $(uname -sm): run it without CUDA=1."
+    fi
+    echo "Installing NVIDIA's CUDA libraries into $VENV (about 600 MB to download)"
+    : >"$LOG"
+    install_locked "$lock" || fail_installing "$lock"
+    fingerprint "$lock" >"$VENV/.canopy-cuda" || fail_installing "$lock"
 }
 
 project() {
@@ -129,11 +145,14 @@ if [[ ${1-} == --for-tests ]]; then
     for_tests=yes
     shift
 fi
-(($#)) || set -- system environment project model
+if ((!$#)); then
+    set -- system environment project model
+    [[ ${CUDA-} != 1 ]] || set -- system environment cuda project model
+fi
 mkdir -p build || fail "this folder cannot be written to: check its owner and the free disk space, then try again."
 for step; do
     case $step in
-        system | environment | project | model) "$step" ;;
-        *) fail "there is no step \"$step\": choose from system, environment, project and model." ;;
+        system | environment | cuda | project | model) "$step" ;;
+        *) fail "there is no step \"$step\": choose from system, environment, cuda, project and model." ;;
     esac
 done

@@ -1,17 +1,29 @@
-"""The lock file: the same public packages for everybody, each with its hash."""
+"""The lock files: the same public packages for everybody, each with its hash."""
 
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-ENTRIES = LOCK.replace("\\\n", " ").splitlines()  # one requirement a line
-PINS = {canonicalize_name(r.name): r for r in (Requirement(entry.split(" --hash", 1)[0].strip()) for entry in ENTRIES)}
+LOCKS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-cuda.lock")}
+
+
+def entries(lock: str) -> list[str]:
+    """One requirement a line."""
+    return LOCKS[lock].replace("\\\n", " ").splitlines()
+
+
+def pins(lock: str) -> dict[str, Requirement]:
+    found = [Requirement(entry.split(" --hash", 1)[0].strip()) for entry in entries(lock)]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+PINS, CUDA_PINS = pins("requirements.lock"), pins("requirements-cuda.lock")
 
 # System, machine and the onnxruntime that it should get.
 MACHINES = [
@@ -25,12 +37,14 @@ MACHINES = [
 
 
 @pytest.mark.parametrize("word", ["://", "file:", "--index", "--extra-index", "--find-links", "--trusted", " @ ", "/"])
-def test_the_lock_names_no_place_to_fetch_from(word: str) -> None:
-    assert word not in LOCK
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_lock_names_a_place_to_fetch_from(lock: str, word: str) -> None:
+    assert word not in LOCKS[lock]
 
 
-def test_every_entry_is_one_exact_version_with_hashes() -> None:
-    for entry in ENTRIES:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_entry_is_one_exact_version_with_hashes(lock: str) -> None:
+    for entry in entries(lock):
         assert re.fullmatch(r"[a-z0-9-]+==[^ ]+ (; [^#]+ )?( *--hash=sha256:[0-9a-f]{64} *)+", entry + " "), entry
 
 
@@ -47,8 +61,12 @@ def test_each_machine_gets_exactly_one_onnxruntime(system: str, machine: str, wa
     assert chosen == [wanted]
 
 
+def description() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
 def test_the_lock_satisfies_every_requirement_of_the_project_and_its_build() -> None:
-    described = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    described = description()
     project = described["project"]
     wanted = [
         *project["dependencies"],
@@ -58,3 +76,22 @@ def test_the_lock_satisfies_every_requirement_of_the_project_and_its_build() -> 
     for requirement in map(Requirement, wanted):
         version = next(iter(PINS[canonicalize_name(requirement.name)].specifier)).version
         assert requirement.specifier.contains(version), requirement
+
+
+@pytest.mark.parametrize(("system", "machine", "runtime"), MACHINES)
+def test_the_libraries_for_a_card_are_exactly_those_of_the_extra_and_only_where_onnxruntime_can_use_them(
+    system: str, machine: str, runtime: str
+) -> None:
+    place = {"sys_platform": system, "platform_machine": machine}
+    wanted = [Requirement(line) for line in description()["project"]["optional-dependencies"]["cuda"]]
+    chosen = {r.name: r.specifier for r in wanted if r.marker and r.marker.evaluate(place)}
+    locked = {name for name, pin in CUDA_PINS.items() if pin.marker and pin.marker.evaluate(place)}
+    assert locked == set(chosen)
+    assert bool(chosen) is (runtime == "onnxruntime-gpu")
+    for name, specifier in chosen.items():
+        assert specifier.contains(next(iter(CUDA_PINS[name].specifier)).version)
+
+
+def test_without_the_extra_none_of_nvidias_libraries_comes() -> None:
+    assert not [name for name in PINS if name.startswith("nvidia")]
+    assert all(name.startswith("nvidia") for name in CUDA_PINS)

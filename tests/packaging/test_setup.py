@@ -56,8 +56,10 @@ def checkout(tmp_path: Path, own_environment: dict[str, str]) -> Checkout:
     shutil.copy(ROOT / "packaging" / "setup.sh", folder / "packaging")
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    wheel = _write_wheel(wheels)
-    _lock(folder, hashlib.sha256(wheel.read_bytes()).hexdigest())
+    wheel = _write_wheel(wheels, "pebble")
+    _lock(folder, "requirements.lock", "pebble", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    library = _write_wheel(wheels, "nvidia_pebble")
+    _lock(folder, "requirements-cuda.lock", "nvidia-pebble", hashlib.sha256(library.read_bytes()).hexdigest())
     environment = {name: value for name, value in own_environment.items() if not name.startswith(("PIP_", "PYTHON"))}
     environment |= {
         "PYTHON": sys.executable,
@@ -69,18 +71,20 @@ def checkout(tmp_path: Path, own_environment: dict[str, str]) -> Checkout:
     return Checkout(folder, environment)
 
 
-def _write_wheel(folder: Path) -> Path:
-    wheel = folder / "pebble-1.0-py3-none-any.whl"
+def _write_wheel(folder: Path, name: str) -> Path:
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("pebble.py", "WEIGHT = 1\n")
-        archive.writestr("pebble-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: pebble\nVersion: 1.0\n")
-        archive.writestr("pebble-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("pebble-1.0.dist-info/RECORD", "")
+        archive.writestr(f"{name}.py", "WEIGHT = 1\n")
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
     return wheel
 
 
-def _lock(folder: Path, digest: str) -> None:
-    (folder / "requirements.lock").write_text(f"pebble==1.0 --hash=sha256:{digest}\n", encoding="utf-8")
+def _lock(folder: Path, lock: str, package: str, digest: str) -> None:
+    (folder / lock).write_text(f"{package}==1.0 --hash=sha256:{digest}\n", encoding="utf-8")
 
 
 def _program(folder: Path, name: str, script: str) -> None:
@@ -99,7 +103,7 @@ def _only_sentence(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_wrong_hash_is_named_and_leaves_no_environment(checkout: Checkout) -> None:
-    _lock(checkout.folder, "0" * 64)
+    _lock(checkout.folder, "requirements.lock", "pebble", "0" * 64)
     assert "wrong hash" in _only_sentence(checkout.set_up("environment"))
     assert not checkout.venv.exists()
 
@@ -151,6 +155,60 @@ def test_a_half_made_environment_is_made_anew_and_a_whole_one_left_alone(checkou
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert time.monotonic() - started < 2
     assert (checkout.venv / "pyvenv.cfg").stat().st_mtime_ns == before
+
+
+def installed(checkout: Checkout) -> set[str]:
+    return {path.stem for path in checkout.venv.glob("lib/python*/site-packages/*pebble.py")}
+
+
+@pytest.fixture
+def card_machine(checkout: Checkout, tmp_path: Path) -> Checkout:
+    """A checkout on Linux on x86-64, whatever this machine is."""
+    _program(tmp_path / "bin", "uname", "echo Linux x86_64")
+    checkout.environment["PATH"] = f"{tmp_path / 'bin'}{os.pathsep}{checkout.environment['PATH']}"
+    return checkout
+
+
+def test_the_libraries_for_a_card_come_beside_the_others_and_once(card_machine: Checkout) -> None:
+    assert card_machine.set_up("environment").returncode == 0
+    assert installed(card_machine) == {"pebble"}
+    first = card_machine.set_up("environment", "cuda")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert installed(card_machine) == {"pebble", "nvidia_pebble"}
+    again = card_machine.set_up("environment", "cuda", "environment")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("1", True), ("0", False), ("", False)])
+def test_only_cuda_1_asks_for_the_libraries_of_a_card(card_machine: Checkout, value: str, wanted: bool) -> None:
+    said = card_machine.set_up(CUDA=value, PATH=with_all_system_packages(card_machine)).stdout
+    assert "Installing the Python packages" in said
+    assert ("NVIDIA's CUDA libraries" in said) is wanted
+
+
+def with_all_system_packages(checkout: Checkout) -> str:
+    """The PATH with a dpkg-query that knows every package as installed."""
+    folder = checkout.folder.parent / "all"
+    _program(folder, "dpkg-query", "echo 'installed '")
+    return f"{folder}{os.pathsep}{checkout.environment['PATH']}"
+
+
+def test_a_wrong_hash_of_a_library_is_named_and_leaves_the_environment(card_machine: Checkout) -> None:
+    card_machine.set_up("environment")
+    _lock(card_machine.folder, "requirements-cuda.lock", "nvidia-pebble", "0" * 64)
+    sentence = _only_sentence(card_machine.set_up("cuda"))
+    assert "requirements-cuda.lock" in sentence
+    assert "wrong hash" in sentence
+    assert installed(card_machine) == {"pebble"}
+
+
+def test_a_machine_that_cannot_have_the_libraries_is_told_so(checkout: Checkout, tmp_path: Path) -> None:
+    _program(tmp_path / "bin", "uname", "echo Linux aarch64")
+    checkout.set_up("environment")
+    path = f"{tmp_path / 'bin'}{os.pathsep}{checkout.environment['PATH']}"
+    sentence = _only_sentence(checkout.set_up("cuda", PATH=path))
+    assert "Linux aarch64" in sentence
+    assert "without CUDA=1" in sentence
 
 
 def test_an_unfit_python_is_refused_before_anything_is_made(checkout: Checkout, tmp_path: Path) -> None:
