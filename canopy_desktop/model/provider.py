@@ -25,6 +25,8 @@ OLDEST_CAPABILITY = (7, 5)
 # CUDA's, cuBLAS's and the two of onnxruntime's arena, the second where a limit was set.
 _OUT_OF_MEMORY = ("out of memory", "alloc_failed", "failed to allocate memory", "available memory of")
 
+_NOT_WHOLE = "fallback to CPU EP has been explicitly disabled"
+
 
 class ProviderChoice(Enum):
     """What the person asks for."""
@@ -200,6 +202,8 @@ def provider_error(provider: str, error: Exception) -> EngineError:
     """What an error of onnxruntime on "cpu" or "cuda" means."""
     if provider == "cuda" and any(words in str(error).lower() for words in _OUT_OF_MEMORY):
         return CardMemoryError()
+    if _NOT_WHOLE in str(error):
+        return ProviderError(provider, "it did not load, or cannot run every node of the graph")
     return ProviderError(provider, first_line(error))
 
 
