@@ -2,6 +2,8 @@
 
 import os
 
+from canopy_desktop.heap import give_back_large_blocks
+
 __version__ = "0.1.0"
 
 # Offline means offline: onnxruntime 1.31 keeps a device id and reports on its use unless it is told not to before it
@@ -10,3 +12,5 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 # Read when numpy is imported: more threads of its BLAS would take the cores from the decoder.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+give_back_large_blocks()
