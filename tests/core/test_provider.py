@@ -1,9 +1,12 @@
 """What runs the model, and what is said about it. Machines with cards are made up, but for the tests marked `cuda`."""
 
+import argparse
 import ctypes
+import json
 import logging
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +17,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from canopy_desktop.commands import doctor  # the function: the package shows it instead of the module
 from canopy_desktop.errors import CardMemoryError, ProviderError
 from canopy_desktop.model import nvidia
 from canopy_desktop.model.nvidia import CardMemory, CudaFacts, GraphicsCard, Nvml, card_memory, cuda_facts
@@ -326,6 +330,44 @@ def test_what_preloading_prints_becomes_the_names_of_the_libraries(
     monkeypatch.setattr(ort, "preload_dlls", preload)
     assert nvidia.missing_libraries.__wrapped__() == ("libcublas.so.13", "cudart64_13.dll")
     assert capsys.readouterr().out == ""
+
+
+# what doctor tells
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            machine(),
+            {
+                "driver": "580.65.06",
+                "cards": [{"index": 0, "name": "Pebble 4070", "capability": "8.9", "total_mb": 12e3, "free_mb": 2e3}],
+                "missing_libraries": [],
+                "problem": None,
+                "advice": None,
+            },
+        ),
+        (
+            machine(cards=(UNKNOWN,), driver=None, missing_libraries=("libcurand.so.10",)),
+            {
+                "driver": None,
+                "cards": [{"index": 2, "name": "Pebble One", "capability": "12.1", "total_mb": None, "free_mb": None}],
+                "missing_libraries": ["libcurand.so.10"],
+                "problem": "missing_library",
+                "advice": Refusal(CudaProblem.MISSING_LIBRARY, "libcurand.so.10").sentence,
+            },
+        ),
+    ],
+)
+def test_doctor_tells_driver_cards_memory_and_libraries_even_without_a_model(
+    facts: CudaFacts, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[doctor.__module__], "cuda_facts", lambda: facts)
+    found = doctor(argparse.Namespace(model="no-such-model", provider="auto"))
+    assert found["cuda"] == {"built_in": True, "has_driver": True} | told
+    assert json.loads(json.dumps(found["cuda"], allow_nan=False)) == found["cuda"]
+    assert found["failed"] == 1
 
 
 # on a machine with a card
