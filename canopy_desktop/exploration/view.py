@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 
-from canopy_desktop.arrays import FloatArray
-from canopy_desktop.exploration.records import ChosenBy, Slot, StepRecord
+from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.exploration.records import ChosenBy, Slot, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token, Tokenizer
 
@@ -47,6 +47,7 @@ class Chip:
     role: TokenRole
     node: int | None  # the step that chose it; None in the prompt
     lost: bytes = b""  # bytes before it for which the model has no token
+    slide: WindowSlid | None = None  # what the window did before this token could be chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class TokenFacts:
     surprisal_bits: float | None
     entropy_bits: float | None
     chosen_by: ChosenBy | None
+    dropped: bool = False  # it is no longer in the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class AttentionReading:
     layer: int
     head: int
     hide_first: bool
-    length: int  # positions 0 … length-1 on both axes
+    length: int  # places 0 … length-1 in the window, on both axes
     cell: int  # positions in a cell of `values`, per side
     values: FloatArray = field(repr=False)  # (query cells, key cells), the maximum in each; NaN: later, or hidden
 
@@ -122,17 +124,29 @@ class Readings:
     """What the reader has computed so far; each part may be of an older selection."""
 
     attention: AttentionReading | None = None
+    attention_positions: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # in the text, (length,)
     distribution: DistributionReading | None = None
     prompt_surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))  # (tokens,) bits, NaN unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MissingToken:
+    """The selected token, where an attention matrix has no row for it."""
+
+    text: str
+    position: int
+    dropped: bool  # it has left the window; else the model has not read it yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttentionView:
-    """The attention panel's state."""
+    """The attention panel's state. Rows and columns are the tokens of the window."""
 
     reading: AttentionReading
-    tokens: tuple[str, ...]  # one per position, for the axes
-    selected: int | None  # the query position that is selected
+    tokens: tuple[str, ...]  # one per row, for the axes
+    positions: IntArray  # where in the text each row's token stands, (rows,)
+    selected: int | None  # the row of the selected token
+    missing: MissingToken | None = None  # the selected token, if it has no row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +176,7 @@ class WindowView:
         default_factory=lambda: np.empty(0, np.float32), repr=False
     )  # (chips,) bits, NaN unknown
     selected: int | None = None  # a position
+    dropped: range = range(0)  # positions that are no longer in the window
     facts: TokenFacts | None = None
     distribution: DistributionView | None = None
     attention: AttentionView | None = None
@@ -185,11 +200,14 @@ class ViewResolver:
         newest = len(chips) - 1
         position = newest if selection.position is None else min(selection.position, newest)
         surprisal = self._surprisal(steps, readings)
+        dropped = self._exploration.dropped(self._exploration.cursor)
+        facts = self._facts(chips[position], steps, surprisal, readings)
         return WindowView(
             chips=chips,
             surprisal=surprisal,
             selected=position,
-            facts=self._facts(chips[position], steps, surprisal, readings),
+            dropped=dropped,
+            facts=replace(facts, dropped=position in dropped),
             distribution=self._distribution(position, steps, selection, readings),
             attention=_attention(chips, position, readings),
         )
@@ -199,7 +217,9 @@ class ViewResolver:
         if chip is None:
             token = self._tokenizer.token(step.chosen.token_id)
             lost = self._lost.get(step.position, b"")  # at the prompt's end, before the first generated token
-            chip = self._step_chips[step.node] = Chip(step.position, token, TokenRole.GENERATED, step.node, lost)
+            slide = self._exploration.slide(step.parent)
+            chip = Chip(step.position, token, TokenRole.GENERATED, step.node, lost, slide)
+            self._step_chips[step.node] = chip
         return chip
 
     def _surprisal(self, steps: Sequence[StepRecord], readings: Readings) -> FloatArray:
@@ -319,7 +339,17 @@ def _rest(probabilities: Iterable[float]) -> float:
 def _attention(chips: Sequence[Chip], position: int, readings: Readings) -> AttentionView | None:
     if readings.attention is None:
         return None
-    return AttentionView(reading=readings.attention, tokens=tuple(chip.token.text for chip in chips), selected=position)
+    positions = readings.attention_positions
+    row = int(np.searchsorted(positions, position))
+    read = row < positions.size
+    missing = not read or positions[row] != position
+    return AttentionView(
+        reading=readings.attention,
+        tokens=tuple(chips[int(at)].token.text for at in positions),
+        positions=positions,
+        selected=None if missing else row,
+        missing=MissingToken(text=chips[position].token.text, position=position, dropped=read) if missing else None,
+    )
 
 
 def _prompt_chips(exploration: Exploration, tokens: Sequence[Token], lost: Mapping[int, bytes]) -> tuple[Chip, ...]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.records import StepRecord
-from canopy_desktop.exploration.view import Readings, Selection, TokenRole, ViewResolver, wanted_slot
+from canopy_desktop.exploration.records import RunFinished, StepRecord
+from canopy_desktop.exploration.view import AttentionReading, Readings, Selection, TokenRole, ViewResolver, wanted_slot
+from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.chat import encode_completion
 from tests.core.engine import session_of
 
@@ -107,3 +108,30 @@ def test_chips_of_an_unchanged_text_are_the_same_objects(explore) -> None:
     _, resolver = explore("The capital of France is")
     first, second = (resolver.resolve(Selection(position=p), Readings()).chips for p in (1, 4))
     assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def test_after_a_slide_the_attention_has_the_windows_rows_and_dropped_tokens_say_so(session) -> None:
+    generation = session.new_generation()
+    prompt = encode_completion(session.tokenizer, "one two three four five six seven eight nine ten eleven twelve")
+    window = ContextWindow(size=16, when_full=WhenFull.SLIDE)
+    generation.begin(1, prompt, DecodingSettings(max_tokens=8), window)
+    while not isinstance(generation.advance(), RunFinished):
+        pass
+    tree = generation.exploration
+    resolver, positions = ViewResolver(tree, session.tokenizer), tree.positions(tree.cursor)
+    length = positions.size
+    reading = AttentionReading(
+        layer=0, head=0, hide_first=False, length=length, cell=1, values=np.zeros((length, length), np.float32)
+    )
+    readings = Readings(attention=reading, attention_positions=positions)
+    text = [session.tokenizer.token(token_id).text for token_id in tree.token_ids(tree.cursor)]
+    for position, selected, dropped in ((0, None, True), (4, 0, False), (5, 1, False), (19, None, False)):
+        view = resolver.resolve(Selection(position=position), readings)
+        assert view.dropped == range(4)
+        assert view.facts.dropped is dropped
+        assert view.attention.selected == selected
+        assert view.attention.tokens == tuple(text[4 : 4 + length])
+        missing = view.attention.missing
+        assert (missing is None) is (selected is not None)
+        assert missing is None or (missing.text, missing.dropped) == (text[position], dropped)
+    assert [chip.position for chip in view.chips if chip.slide is not None] == [16]

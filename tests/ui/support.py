@@ -129,6 +129,7 @@ def attention(length: int = 14, *, cell: int = 1, hide_first: bool = True, selec
             layer=13, head=8, hide_first=hide_first, length=length, cell=cell, values=values.astype(np.float32)
         ),
         tokens=tuple(texts[position % len(texts)] for position in range(length)),
+        positions=np.arange(length),
         selected=selected,
     )
 

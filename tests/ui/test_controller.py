@@ -11,6 +11,7 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, PromptTooLongError
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import PROMPT_NODE, StopReason
+from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_ui.controller import Controller
 from canopy_ui.draft import LONG_PROMPT
 from canopy_ui.state import RunPhase
@@ -223,6 +224,92 @@ def test_a_full_context_ends_the_run(qtbot: QtBot) -> None:
     driver.wait_for(RunPhase.FINISHED)
     assert driver.controller.state.reason is StopReason.CONTEXT_FULL
     assert driver.text() == "abcde"
+    driver.controller.shutdown()
+
+
+SLIDING = replace(
+    PREFERENCES,
+    prompt=PromptRequest(text="abcdefghijkl"),
+    decoding=DecodingSettings(max_tokens=10),
+    window=ContextWindow(size=16, when_full=WhenFull.SLIDE),
+)
+
+
+@pytest.fixture
+def sliding(session: ScriptedSession, qtbot: QtBot) -> Iterator[Driver]:
+    driver = Driver(qtbot, session, SLIDING)
+    driver.open()
+    yield driver
+    driver.controller.shutdown()
+
+
+def test_a_window_that_slid_shows_what_was_dropped_where_and_how_often(sliding: Driver) -> None:
+    sliding.controller.run()
+    sliding.wait_for(RunPhase.FINISHED)
+    view = sliding.view
+    assert view.dropped == range(8)
+    assert [chip.position for chip in view.chips if chip.slide is not None] == [16, 20]
+    assert view.attention.positions.tolist() == list(range(8, 21))
+    assert view.attention.tokens == tuple(chip.token.text for chip in view.chips[8:21])
+    assert (view.attention.reading.length, view.attention.missing.dropped) == (13, False)
+    assert len(sliding.metrics.slide_ms) == 2
+    assert (sliding.metrics.context_used, sliding.metrics.context) == (13, 16)
+
+
+def test_a_dropped_token_can_be_looked_at_and_is_said_to_be_gone(sliding: Driver) -> None:
+    sliding.controller.run()
+    sliding.wait_for(RunPhase.FINISHED)
+    sliding.controller.select(5)
+    sliding.wait_painted()
+    assert sliding.view.facts.dropped
+    assert sliding.view.attention.missing.dropped
+    assert sliding.view.attention.selected is None
+    sliding.controller.select(9)
+    sliding.wait_painted()
+    assert not sliding.view.facts.dropped
+    assert sliding.view.attention.selected == 1
+
+
+def test_going_back_before_a_slide_shows_the_whole_window_again_and_forward_runs_nothing(
+    sliding: Driver, session: ScriptedSession
+) -> None:
+    sliding.controller.run()
+    sliding.wait_for(RunPhase.FINISHED)
+    text, passes = sliding.text(), len(session.sequence.fed)
+    for _ in range(7):
+        sliding.controller.back()
+    sliding.wait_for(RunPhase.PAUSED)
+    assert sliding.view.dropped == range(0)
+    assert sliding.view.attention.reading.length == 15
+    for count in range(16, 23):
+        sliding.controller.step()
+        sliding.qtbot.waitUntil(lambda count=count: len(sliding.view.chips) == count, timeout=PATIENCE_MS)
+    assert sliding.text() == text
+    assert len(session.sequence.fed) == passes
+
+
+def test_another_window_begins_anew_and_the_context_is_told_before(sliding: Driver) -> None:
+    sliding.wait_painted()
+    assert sliding.metrics.context == 16
+    sliding.controller.set_window(ContextWindow(size=20))
+    sliding.wait_painted()
+    assert sliding.metrics.context == 20
+    sliding.controller.run()
+    sliding.wait_for(RunPhase.FINISHED)
+    assert sliding.controller.state.reason is StopReason.CONTEXT_FULL
+    assert len(sliding.view.chips) == 20
+    sliding.controller.set_window(ContextWindow())
+    assert sliding.controller.state.edited
+    sliding.controller.run()
+    sliding.qtbot.waitUntil(lambda: len(sliding.view.chips) == 22, timeout=PATIENCE_MS)
+    sliding.wait_for(RunPhase.FINISHED)
+    assert sliding.metrics.context == 300
+
+
+def test_a_remembered_window_larger_than_the_model_becomes_the_models(qtbot: QtBot) -> None:
+    driver = Driver(qtbot, ScriptedSession(), replace(PREFERENCES, window=ContextWindow(size=5_000)))
+    driver.open()
+    assert driver.controller.window == ContextWindow()
     driver.controller.shutdown()
 
 

@@ -13,6 +13,7 @@ from canopy_desktop import settings
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import PromptTooLongError
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.provider import ProviderReport
 from canopy_desktop.settings import Preferences
 from canopy_ui.actions import SPECS, Command
@@ -132,6 +133,14 @@ def test_a_prompt_that_is_too_long_is_told_in_the_window(window: MainWindow, qtb
     assert any("400" in label.text() for label in window.tokens.findChildren(QLabel))
 
 
+def test_a_smaller_window_counts_the_prompt_against_its_own_size(window: MainWindow) -> None:
+    window.prompt._window._size.setValue(16)
+    window.prompt.set_prompt(PromptRequest(text="x" * 17))
+    assert window.prompt._count.text() == "17 tokens: 1 more than the context holds"
+    window.prompt._window._size.setValue(17)
+    assert window.prompt._count.text() == "17 of 17 positions"
+
+
 def test_running_on_the_cpu_although_cuda_was_asked_for_is_told(session: ScriptedSession, qtbot: QtBot) -> None:
     make_application()
     session.provider = ProviderReport("cpu", "There is no card, so the CPU is used.")
@@ -149,8 +158,10 @@ def test_closing_remembers_what_was_set(make_window: MakeWindow, kept: list[Pref
     window.prompt.set_prompt(PromptRequest(text="another"))
     window.commands[Command.ZOOM_IN].trigger()
     window.docks["metrics"].close()
+    window.prompt._window._size.setValue(64)
     window.close()
     assert kept[0].prompt.text == "another"
+    assert kept[0].window == ContextWindow(size=64)
     assert kept[0].zoom == 110
     again = make_window(kept[0])
     assert not again.docks["metrics"].isVisible()

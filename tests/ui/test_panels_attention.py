@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from canopy_desktop.exploration.view import MissingToken
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.theme import apply_theme, theme_named
 from tests.ui.support import attention
@@ -95,13 +99,31 @@ def test_arrow_keys_select_the_query(panel: AttentionPanel, qtbot: QtBot, key: Q
     assert selected.args == [position]
 
 
-def test_a_reading_older_than_the_text_still_shows(panel: AttentionPanel) -> None:
-    view = attention(14)
-    shorter = type(view)(reading=view.reading, tokens=view.tokens[:5], selected=20)
-    panel.set_attention(shorter, pending=True)
+def test_a_token_newer_than_the_reading_is_said_to_be_unread_and_the_reading_shows(panel: AttentionPanel) -> None:
+    view = replace(attention(14, selected=None), missing=MissingToken(text="\ufffd", position=14, dropped=False))
+    panel.set_attention(view, pending=True)
+    assert panel._value.whole_text() == "“[14]” is the newest: the model has not read it yet"
     panel._matrix.cell_hovered.emit((13, 12))
     panel.grab()
-    assert panel._value.whole_text().startswith("[13] → [12]: ")
+    assert panel._value.whole_text().startswith("was → student: ")
+
+
+def test_a_token_that_was_dropped_is_said_to_be_out_of_the_window(panel: AttentionPanel) -> None:
+    view = replace(attention(14, selected=None), missing=MissingToken(text=" exam", position=5, dropped=True))
+    panel.set_attention(view, pending=False)
+    assert panel._value.whole_text() == "“exam” is no longer in the window"
+
+
+def test_rows_are_named_and_picked_by_their_place_in_the_text(panel: AttentionPanel, qtbot: QtBot) -> None:
+    view = attention(14, selected=None)
+    positions = np.array([0, 1, *range(20, 32)])
+    panel.set_attention(replace(view, positions=positions, tokens=("",) * 14), pending=False)
+    panel._matrix.cell_hovered.emit((13, 2))
+    assert panel._value.whole_text().startswith("[31] → [20]: ")
+    with qtbot.waitSignal(panel.position_selected) as picked:
+        panel._matrix._pick(2)
+    assert picked.args == [20]
+    panel.grab()
 
 
 def test_a_head_that_is_remembered_shows_before_there_is_a_model(qtbot: QtBot) -> None:

@@ -30,6 +30,20 @@ def test_figures_that_are_not_measured_yet_are_dashes(qtbot: QtBot) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("slide_ms", "shown"), [((12.5,), "52 of 64 · 1 slide"), ((12.5, 11.0, 10.5), "52 of 64 · 3 slides")]
+)
+def test_slides_are_counted_beside_the_window_and_their_times_are_in_the_tip(
+    qtbot: QtBot, slide_ms: tuple[float, ...], shown: str
+) -> None:
+    panel = MetricsPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.set_metrics(replace(metrics(), context_used=52, context=64, slide_ms=slide_ms))
+    assert panel._context.value() == shown
+    assert f"{slide_ms[-1]:.1f} ms" in panel._context.toolTip()
+    assert f"{sum(slide_ms):.1f} ms" in panel._context.toolTip()
+
+
 def test_without_a_model_there_is_no_context(qtbot: QtBot) -> None:
     panel = MetricsPanel(theme_named("light"))
     qtbot.addWidget(panel)

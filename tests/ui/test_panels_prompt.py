@@ -8,6 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.chat import SystemChoice
 from canopy_desktop.model.tokenizer import LostByte
 from canopy_desktop.paths import resources
@@ -118,6 +119,50 @@ def test_sampling_and_back_keeps_the_temperature(panel: PromptPanel) -> None:
     assert panel.settings().greedy
     panel._decoding._way.chosen.emit(1)
     assert panel.settings().temperature == 1.3
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "summary"),
+    [
+        (ContextWindow(), 8_192, ""),
+        (ContextWindow(when_full=WhenFull.SLIDE), 8_192, "the context window slides"),
+        (ContextWindow(size=64), 64, "context window 64"),
+        (ContextWindow(size=1_024, when_full=WhenFull.SLIDE, keep_system=True), 1_024, "context window 1,024, slides"),
+    ],
+)
+def test_a_window_is_shown_as_it_was_given_and_named_where_it_is_not_the_models(
+    panel: PromptPanel, qtbot: QtBot, window: ContextWindow, size: int, summary: str
+) -> None:
+    with qtbot.assertNotEmitted(panel.window_changed):
+        panel.set_window(window, 8_192)
+    assert panel._window._size.value() == size
+    assert panel._fold.text().partition("\n")[2] == summary
+    assert panel._window._keep.isVisibleTo(panel._window) is (window.when_full is WhenFull.SLIDE)
+
+
+def test_each_part_of_the_window_is_told_when_it_is_set(panel: PromptPanel, qtbot: QtBot) -> None:
+    panel.set_window(ContextWindow(), 8_192)
+    told: list[ContextWindow] = []
+    panel.window_changed.connect(told.append)
+    panel._window._size.setValue(64)
+    panel._window._way.chosen.emit(1)
+    panel._window._keep.setChecked(True)
+    panel._window._size.setValue(9_999)
+    assert told == [
+        ContextWindow(size=64),
+        ContextWindow(size=64, when_full=WhenFull.SLIDE),
+        ContextWindow(size=64, when_full=WhenFull.SLIDE, keep_system=True),
+        ContextWindow(when_full=WhenFull.SLIDE, keep_system=True),
+    ]
+
+
+def test_the_window_cannot_be_set_to_what_no_model_or_this_model_cannot_have(panel: PromptPanel) -> None:
+    assert not panel._window._size.isEnabled()
+    panel.set_window(ContextWindow(), 100)
+    panel._window._size.setValue(3)
+    assert panel._window._size.value() == 16
+    panel.set_window(ContextWindow(), 9)
+    assert not panel._window._size.isEnabled()
 
 
 def test_nothing_can_be_run_before_its_tokens_are_known_or_while_the_model_is_at_work(panel: PromptPanel) -> None:

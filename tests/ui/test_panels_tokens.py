@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from canopy_desktop.exploration.records import WindowSlid
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.theme import theme_named
@@ -131,6 +132,62 @@ def test_the_tool_tip_has_id_bytes_and_probability(panel: TokenPanel) -> None:
     assert "20 61 62 6C 65" in text
     assert "assigned" in text
     assert "rank 1" in text
+
+
+def slid(view: WindowView, *, at: int, kept: int = 0) -> WindowView:
+    """The same text where the window slid before the token at a position, and dropped four."""
+    slide = WindowSlid(run_id=1, node=at - 1, kept=kept, first=kept, last=kept + 3, slots=(7, 8, 9), ms=12.34)
+    chips = tuple(replace(chip, slide=slide) if chip.position == at else chip for chip in view.chips)
+    return replace(view, chips=chips, dropped=range(kept, kept + 4))
+
+
+def test_the_place_of_a_slide_is_marked_before_the_token_that_needed_it(panel: TokenPanel) -> None:
+    view = window_view()
+    panel.set_view(view)
+    before = panel._text.rect_of(20).width()
+    panel.set_view(slid(view, at=20, kept=2))
+    assert panel._text._slide_label(panel._view.chips[20].slide) == "Window slid: 4 tokens dropped, 12.3 ms"
+    assert panel._text.rect_of(20).width() > before + 100
+    assert "positions 2 to 5 dropped, 3 tokens read again in 12.3 ms, 2 kept" in panel._text.description_of(20)
+    assert "slid" not in panel._text.description_of(19)
+
+
+def test_dropped_tokens_are_told_by_tip_legend_and_a_line_through_them(panel: TokenPanel) -> None:
+    view = window_view(selected=1)
+    panel.set_view(view)
+    plain = panel._text.grab().toImage()
+    assert "dropped" not in panel._legend.accessibleDescription()
+    panel.set_view(slid(view, at=20))
+    assert "no longer in the window" in panel._text.description_of(3)
+    assert "no longer in the window" not in panel._text.description_of(4)
+    assert "4 dropped" in panel._legend.accessibleDescription()
+    painted = panel._text.grab().toImage()
+    for index, differs in ((2, True), (5, False)):
+        rect = panel._text.rect_of(index).toAlignedRect()
+        assert (painted.copy(rect) != plain.copy(rect)) is differs
+    panel.set_view(view)
+    assert panel._text.grab().toImage() == plain
+
+
+def test_a_selected_token_that_was_dropped_says_so(panel: TokenPanel) -> None:
+    view = window_view(selected=1)
+    panel.set_view(replace(view, facts=replace(view.facts, dropped=True)))
+    assert "left the window" in panel._card._title.text()
+
+
+def test_a_mark_in_a_narrow_panel_leaves_room_for_its_token(panel: TokenPanel) -> None:
+    panel.resize(220, 500)
+    panel.set_view(slid(window_view(), at=14))
+    assert panel._text.rect_of(14).width() <= panel._text.viewport().width()
+    panel.grab()
+
+
+def test_the_progress_of_a_slide_is_told_apart_from_a_prefills(panel: TokenPanel) -> None:
+    panel.set_view(window_view())
+    panel.set_busy(256, 384, sliding=True)
+    assert "slides" in panel._progress.accessibleDescription()
+    panel.set_busy(256, 384)
+    assert "Reading the prompt" in panel._progress.accessibleDescription()
 
 
 def test_prefill_progress_shows_while_tokens_are_left(panel: TokenPanel) -> None:

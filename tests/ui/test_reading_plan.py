@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord
+from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import AttentionReading, Selection
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
@@ -145,9 +145,42 @@ def test_going_back_keeps_the_corner_of_the_matrix(length: int, left: int | None
     wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
     assert wish is not None
     plan.take(answer(wish), 0.0)
-    plan.rewind(length)
+    plan.rewind(np.arange(length))
     reading = plan.readings.attention
     assert (None if reading is None else reading.values.shape[0]) == left
+    assert plan.readings.attention_positions.tolist() == list(range(left or 0))
+
+
+def slid(tree: Exploration) -> Exploration:
+    """The same after the window has slid at the prompt's end: the first stays, the next two are dropped."""
+    slots = tuple(range(100, 100 + len(tree.prompt.ids) - 3))
+    tree.add_slide(WindowSlid(run_id=1, node=PROMPT_NODE, kept=1, first=1, last=2, slots=slots, ms=1.0))
+    return tree
+
+
+def test_after_a_slide_the_attention_is_of_the_windows_columns_and_knows_their_positions() -> None:
+    plan, made = ReadingPlan(), slid(exploration(6))
+    wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert wish.slots.tolist() == [0, 100, 101, 102]
+    plan.take(answer(wish), 0.0)
+    assert plan.readings.attention_positions.tolist() == [0, 3, 4, 5]
+
+
+def test_a_slide_leaves_the_older_reading_with_its_own_positions_until_the_next_is_there() -> None:
+    plan, made = ReadingPlan(), exploration(6)
+    plan.take(answer(one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)), 0.0)
+    wish = one(plan.wishes(slid(made), LOOK, 1.0, busy=False), AttentionRequest)
+    assert plan.readings.attention_positions.tolist() == [0, 1, 2, 3, 4, 5]
+    plan.take(answer(wish), 1.0)
+    assert plan.readings.attention_positions.tolist() == [0, 3, 4, 5]
+
+
+def test_going_back_over_a_slide_keeps_what_was_kept() -> None:
+    plan, made = ReadingPlan(), slid(exploration(6))
+    plan.take(answer(one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)), 0.0)
+    plan.rewind(np.arange(6))
+    assert plan.readings.attention.length == 1
+    assert plan.readings.attention_positions.tolist() == [0]
 
 
 def test_back_at_the_prompt_its_last_token_is_looked_at() -> None:

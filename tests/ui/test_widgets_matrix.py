@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtGui import QColor
 
 from canopy_ui.theme import theme_named
-from canopy_ui.widgets.matrix_axes import axis_text, tick_step
+from canopy_ui.widgets.matrix_axes import axis_text, tick_step, ticks
 from canopy_ui.widgets.matrix_geometry import capacity, fitted
 from canopy_ui.widgets.matrix_image import brightest, colour_table, image_of
 from tests.ui.support import attention
@@ -93,5 +95,11 @@ def test_figures_at_an_axis_keep_their_distance(length: int, pitch: float, step:
 def test_an_axis_leaves_the_leading_space_out_but_never_a_whole_token() -> None:
     view = attention(3)
     assert axis_text(view, 1) == "the"
-    spaces = type(view)(reading=view.reading, tokens=(" ", "\n", "a"), selected=0)
-    assert [axis_text(spaces, position) for position in range(4)] == ["·", "↵", "a", "[3]"]
+    spaces = replace(attention(4), tokens=(" ", "\n", "a", ""), positions=np.array([0, 1, 2, 9]))
+    assert [axis_text(spaces, row) for row in range(4)] == ["·", "↵", "a", "[9]"]
+
+
+def test_figures_at_an_axis_stand_at_round_positions_of_the_text_also_after_a_slide() -> None:
+    assert ticks(np.arange(25), 10) == [0, 10, 20]
+    after_slide = np.array([*range(12), *range(28, 52)])
+    assert [int(after_slide[row]) for row in ticks(after_slide, 10)] == [0, 10, 40, 50]

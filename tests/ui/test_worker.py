@@ -18,7 +18,9 @@ from canopy_desktop.exploration.records import (
     RunPaused,
     StepRecord,
     StopReason,
+    WindowSlid,
 )
+from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.chat import TemplatedPrompt, encode_completion
 from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
 from canopy_ui.threads import Threads
@@ -191,6 +193,32 @@ def test_going_back_and_on_walks_along_the_record_without_running_it_again(
     assert bench.text() == "defg"
     assert len(session.sequence.fed) == passes
     assert {event.run_id for event in bench.events} == {2, 3}
+
+
+def test_a_slide_is_an_event_and_the_run_goes_on_after_it(bench: Bench) -> None:
+    window = ContextWindow(size=16, when_full=WhenFull.SLIDE)
+    bench.threads.start_run(
+        StartCommand(run_id=1, prompt=bench.prompt("a" * 14), settings=FOUR, play=True, window=window, kept=3)
+    )
+    bench.wait_for(RunFinished)
+    assert [type(event) for event in bench.events] == [
+        *(PromptAccepted, PrefillProgress, StepRecord, StepRecord, WindowSlid, StepRecord, StepRecord, RunFinished)
+    ]
+    slide = bench.wait_for(WindowSlid)
+    assert (slide.node, slide.kept, slide.first, slide.last, slide.prefilled) == (1, 3, 3, 6, 9)
+    assert bench.text() == "opmn"  # the script goes by what the window holds: 14, 15, and after the slide 12, 13
+
+
+def test_a_step_request_at_a_full_window_slides_and_takes_one_step(bench: Bench, qtbot: QtBot) -> None:
+    window = ContextWindow(size=16, when_full=WhenFull.SLIDE)
+    bench.threads.start_run(
+        StartCommand(run_id=1, prompt=bench.prompt("a" * 15), settings=FOUR, play=False, window=window)
+    )
+    bench.wait_for(RunPaused)
+    bench.events.clear()
+    bench.threads.step_requested.emit()
+    bench.wait_for(RunPaused)
+    assert [type(event) for event in bench.events] == [WindowSlid, StepRecord, RunPaused]
 
 
 def test_a_choice_branches_and_plays_on_from_there(bench: Bench) -> None:

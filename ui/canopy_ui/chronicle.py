@@ -107,7 +107,7 @@ class Chronicle:
         """Stand on a node."""
         if self.exploration is not None:
             self.exploration.go_to(node)
-            self._plan.rewind(self.exploration.slots(node).size)
+            self._plan.rewind(self.exploration.slots(node))
 
     def view(self, selection: Selection) -> WindowView:
         """What the panels paint."""

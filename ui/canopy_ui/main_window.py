@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.view import MetricsView, WindowView
+from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.settings import Preferences
 from canopy_ui import layout
@@ -138,6 +139,7 @@ class MainWindow(QMainWindow):
         controller = self._controller
         self.prompt.changed.connect(self._on_prompt_changed)
         self.prompt.settings_changed.connect(controller.set_decoding)
+        self.prompt.window_changed.connect(self._on_window_changed)
         self.prompt.run_clicked.connect(controller.run)
         self.prompt.step_clicked.connect(controller.step)
         self.prompt.submitted.connect(self._on_prompt_submitted)
@@ -152,6 +154,7 @@ class MainWindow(QMainWindow):
         selection = self._controller.selection
         self.prompt.set_prompt(self._controller.draft.request)
         self.prompt.set_settings(self._controller.decoding)
+        self.prompt.set_window(self._controller.window, 0)
         self.probabilities.set_shown(selection.shown)
         self.attention.set_selected(selection.layer, selection.head, selection.hide_first)
         self.transport.set_speed(self._controller.interval_ms)
@@ -171,6 +174,7 @@ class MainWindow(QMainWindow):
                 self._preferences,
                 prompt=self._controller.draft.request,
                 decoding=self._controller.decoding,
+                window=self._controller.window,
                 layer=selection.layer,
                 head=selection.head,
                 hide_first=selection.hide_first,
@@ -197,6 +201,7 @@ class MainWindow(QMainWindow):
         self.transport.set_model(session)
         self.prompt.set_chat_available(session.template is not None)
         self.prompt.set_default_system(session.template.default_system if session.template else None)
+        self.prompt.set_window(self._controller.window, size.context)
         self.attention.set_model(size.layers, size.heads)
         self.attention.set_selected(selection.layer, selection.head, selection.hide_first)
 
@@ -204,11 +209,17 @@ class MainWindow(QMainWindow):
     def _on_draft_encoded(self, prompt: TemplatedPrompt) -> None:
         session = self._controller.session
         if session is not None:
-            self.prompt.set_counted(prompt, session.card.architecture.context, session.tokenizer.tokens(prompt.ids))
+            size = self._controller.window.tokens(session.card.architecture.context)
+            self.prompt.set_counted(prompt, size, session.tokenizer.tokens(prompt.ids))
 
     @Slot(object)
     def _on_draft_refused(self, error: Exception) -> None:
         self.prompt.set_counted(None, 0, ())
+
+    @Slot(object)
+    def _on_window_changed(self, window: ContextWindow) -> None:
+        self._controller.set_window(window)
+        self._controller.draft.encode()  # what fits has changed
 
     @Slot()
     def _on_prompt_changed(self) -> None:
@@ -246,7 +257,10 @@ class MainWindow(QMainWindow):
             self.commands[command].setEnabled(possible)
         self.transport.set_state(state, self._words.of_state(state))
         prefilling = state.phase is RunPhase.PREFILLING
-        self.tokens.set_busy(state.processed, state.prompt_tokens if prefilling else 0)
+        if state.to_slide:
+            self.tokens.set_busy(state.slid, state.to_slide, sliding=True)
+        else:
+            self.tokens.set_busy(state.processed, state.prompt_tokens if prefilling else 0)
         self.prompt.set_running(state.busy)
         self.setWindowTitle(self._titled(state))
 

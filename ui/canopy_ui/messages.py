@@ -52,6 +52,10 @@ class Wording(QObject):
                 return self.tr("Reading the prompt: {done:,} of {total:,} tokens").format(
                     done=state.processed, total=state.prompt_tokens
                 )
+            case RunPhase.RUNNING if state.to_slide:
+                return self.tr("The window slides: {done:,} of {total:,} tokens").format(
+                    done=state.slid, total=state.to_slide
+                )
             case RunPhase.RUNNING:
                 return self.tr("Generating")
             case RunPhase.PAUSED:
@@ -70,7 +74,7 @@ class Wording(QObject):
             case StopReason.STOP_SEQUENCE:
                 return self.tr("Finished: the stop text came")
             case StopReason.CONTEXT_FULL:
-                return self.tr("Finished: the context is full")
+                return self.tr("Finished: the context window is full")
             case StopReason.CANCELLED | None:
                 return self.tr("Stopped")
 

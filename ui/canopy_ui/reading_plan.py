@@ -7,6 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
+from canopy_desktop.arrays import IntArray
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import AttentionReading, DistributionReading, Readings, Selection, wanted_slot
@@ -26,6 +27,8 @@ class ReadingPlan:
         self.readings = Readings()
         self._generation = 0
         self._attention: AttentionRequest | None = None  # answered, or under way
+        self._asked_positions: IntArray = np.empty(0, np.int64)  # in the text, of that request's columns
+        self._read_slots: IntArray = np.empty(0, np.int64)  # the columns of the attention that is known
         self._attention_due = 0.0
         self._attention_began = 0.0
         self._under_way: dict[type[ReadingRequest], ReadingRequest] = {}
@@ -39,12 +42,20 @@ class ReadingPlan:
     def clear(self) -> None:
         """Forget everything, for another exploration begins."""
         self.readings = Readings()
+        self._read_slots = np.empty(0, np.int64)
         self._forget()
 
-    def rewind(self, length: int) -> None:
-        """Keep what stays true when only the first `length` columns remain on the way to the cursor."""
-        attention = self.readings.attention
-        self.readings = replace(self.readings, attention=_cropped(attention, length))
+    def rewind(self, slots: IntArray) -> None:
+        """Keep what stays true when these are the columns at the cursor: what both begin with."""
+        count = min(slots.size, self._read_slots.size)
+        differs = np.flatnonzero(self._read_slots[:count] != slots[:count])
+        length = int(differs[0]) if differs.size else count
+        self.readings = replace(
+            self.readings,
+            attention=_cropped(self.readings.attention, length),
+            attention_positions=self.readings.attention_positions[:length],
+        )
+        self._read_slots = self._read_slots[:length]
         self._attention = None
         self._generation += 1
         self._under_way.pop(AttentionRequest, None)
@@ -71,6 +82,7 @@ class ReadingPlan:
             self._under_way[type(wish)] = wish
             if isinstance(wish, AttentionRequest):
                 self._attention, self._attention_began = wish, now
+                self._asked_positions = exploration.positions(exploration.cursor)
         return wishes
 
     def take(self, result: ReadingResult, now: float) -> bool:
@@ -84,7 +96,7 @@ class ReadingPlan:
             return False
         match request:
             case AttentionRequest():
-                return self._take_attention(result, now)
+                return self._take_attention(request, result, now)
             case DistributionRequest():
                 if isinstance(result.value, DistributionReading):
                     self.readings = replace(self.readings, distribution=result.value)
@@ -96,12 +108,13 @@ class ReadingPlan:
                 assert_never(request)
         return result.value is not None
 
-    def _take_attention(self, result: ReadingResult, now: float) -> bool:
+    def _take_attention(self, request: AttentionRequest, result: ReadingResult, now: float) -> bool:
         self._attention_due = now + REST_FACTOR * (now - self._attention_began)
         if not isinstance(result.value, AttentionReading):
             self._attention = None  # the columns changed: ask again
             return False
-        self.readings = replace(self.readings, attention=result.value)
+        self.readings = replace(self.readings, attention=result.value, attention_positions=self._asked_positions)
+        self._read_slots = request.slots
         return True
 
     def _wanted_attention(

@@ -13,6 +13,7 @@ from canopy_ui.style_sheet import style_sheet
 
 MIN_ZOOM = 0.8
 MAX_ZOOM = 2.5
+DROPPED_OPACITY = 0.55  # of a token that is no longer in the window
 SURPRISAL_BITS = 9.0  # the surprisal at which the colour is full
 
 _TEXT_FAMILIES = ["Inter", "Noto Sans", "DejaVu Sans"]

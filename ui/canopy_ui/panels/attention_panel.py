@@ -6,12 +6,12 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
-from canopy_desktop.exploration.view import AttentionView
+from canopy_desktop.exploration.view import AttentionView, MissingToken
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
-from canopy_ui.widgets.matrix_axes import axis_text
+from canopy_ui.widgets.matrix_axes import axis_text, position_text, short_text
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import percent
 from canopy_ui.widgets.panel import Panel
@@ -145,14 +145,19 @@ class AttentionPanel(Panel):
         if self._cell is not None and max(self._cell) < view.reading.values.shape[0]:
             return self._of_cell(view, *self._cell)
         row = None if view.selected is None else view.selected // view.reading.cell
-        if view.selected is not None and view.selected >= view.reading.length:
-            name = axis_text(view, view.selected)
-            return self.tr("“{token}” is the newest: the model has not read it yet").format(token=name)
+        if view.missing is not None:
+            return self._of_missing(view.missing)
         if row is None or np.isnan(view.reading.values[row]).all():
             return ""
         return self.tr("most: {link}").format(
             link=self._of_cell(view, row, int(np.nanargmax(view.reading.values[row])))
         )
+
+    def _of_missing(self, token: MissingToken) -> str:
+        name = short_text(token.text, token.position)
+        if token.dropped:
+            return self.tr("“{token}” is no longer in the window").format(token=name)
+        return self.tr("“{token}” is the newest: the model has not read it yet").format(token=name)
 
     def _of_cell(self, view: AttentionView, query: int, key: int) -> str:
         reading = view.reading
@@ -174,7 +179,7 @@ class AttentionPanel(Panel):
         if reading.cell == 1:
             return axis_text(view, cell)
         first, last = cell * reading.cell, min((cell + 1) * reading.cell, reading.length) - 1
-        return f"{first:,}–{last:,}"
+        return f"{position_text(view, first)}–{position_text(view, last)}"
 
     def _on_head_changed(self) -> None:
         self._show()

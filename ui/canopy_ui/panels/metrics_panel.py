@@ -31,9 +31,7 @@ class MetricsPanel(Panel):
         self._prefill = Figure(
             self.tr("prefill"), self.tr("Tokens of the prompt in a second, read many at once"), "8,888 tokens/s"
         )
-        self._context = Figure(
-            self.tr("context"), self.tr("Positions that are filled, of those the model has"), "888 of 8,888"
-        )
+        self._context = Figure(self.tr("context"), "", "888 of 8,888")
         self._cache = Figure(self.tr("cache"), self.tr("Keys and values of all positions"), "888 MB")
         self._memory = Figure(self.tr("memory"), self.tr("Resident memory of the whole program"), "888 MB")
         self._plot = TimePlot(theme)
@@ -92,11 +90,8 @@ class MetricsPanel(Panel):
         self._tpot.set_value(self._spread(view))
         self._speed.set_value(self._per_second(view.tokens_per_s))
         self._prefill.set_value(self._per_second(view.prefill_tokens_per_s))
-        self._context.set_value(
-            self.tr("{used} of {all}").format(used=grouped(view.context_used), all=grouped(view.context))
-            if view.context
-            else UNKNOWN
-        )
+        self._context.set_value(self._window(view))
+        self._context.setToolTip(self._slides(view))
         self._cache.set_value(byte_size(view.cache_bytes))
         self._cache.setToolTip(
             self.tr("Keys and values of all positions; with all that is kept to look at: {size}").format(
@@ -105,6 +100,28 @@ class MetricsPanel(Panel):
         )
         self._memory.set_value(byte_size(view.memory_bytes))
         self._plot.set_times(view.step_ms)
+
+    def _window(self, view: MetricsView) -> str:
+        if not view.context:
+            return UNKNOWN
+        used = self.tr("{used} of {all}").format(used=grouped(view.context_used), all=grouped(view.context))
+        match len(view.slide_ms):
+            case 0:
+                return used
+            case 1:
+                return self.tr("{used} · 1 slide").format(used=used)
+            case count:
+                return self.tr("{used} · {count} slides").format(used=used, count=grouped(count))
+
+    def _slides(self, view: MetricsView) -> str:
+        hint = self.tr("Tokens that the model sees, of those the context window holds")
+        if not view.slide_ms:
+            return hint
+        return hint + self.tr("; it slid {count} times, the last time in {last}, together in {sum}").format(
+            count=grouped(len(view.slide_ms)),
+            last=milliseconds(view.slide_ms[-1]),
+            sum=milliseconds(sum(view.slide_ms)),
+        )
 
     def _spread(self, view: MetricsView) -> str:
         if view.tpot_ms_median is None or view.tpot_ms_p95 is None:

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.model.tokenizer import Token
 from canopy_desktop.paths import resources
@@ -22,6 +23,7 @@ from canopy_ui.widgets.segmented import Segmented
 from canopy_ui.widgets.system_form import SystemForm
 from canopy_ui.widgets.tall_scroll import TallScroll
 from canopy_ui.widgets.token_preview import TokenPreview, lost_at_end
+from canopy_ui.widgets.window_form import WindowForm
 
 COMPLETE, CHAT = 0, 1
 
@@ -34,6 +36,7 @@ class PromptPanel(Panel):
     submitted = Signal(object)  # (PromptRequest, DecodingSettings, play): begin anew, asked for with Ctrl+Return
     changed = Signal()
     settings_changed = Signal(object)  # DecodingSettings
+    window_changed = Signal(object)  # ContextWindow
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,6 +59,7 @@ class PromptPanel(Panel):
         self._fold.setCheckable(True)
         self._fold.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._decoding = DecodingForm(theme)
+        self._window = WindowForm(theme)
         self._run = QPushButton(self.tr("Run"))
         self._run.setProperty("look", "primary")
         self._step = QPushButton(self.tr("Step"))
@@ -70,7 +74,7 @@ class PromptPanel(Panel):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        for widget in (self._text, self._system, self._preview, self._decoding):
+        for widget in (self._text, self._system, self._preview, self._decoding, self._window):
             widget.set_theme(theme)
         margin = theme.px(12)
         self._inner.setContentsMargins(margin, theme.px(10), margin, theme.px(4))
@@ -108,6 +112,11 @@ class PromptPanel(Panel):
     def set_settings(self, settings: DecodingSettings) -> None:
         """Show these settings, and say nothing."""
         self._decoding.set_settings(settings)
+        self._name_fold()
+
+    def set_window(self, window: ContextWindow, context: int) -> None:
+        """Show this context window of a model with `context` positions, and say nothing; 0: no model yet."""
+        self._window.set_window(window, context)
         self._name_fold()
 
     def set_default_system(self, text: str | None) -> None:
@@ -156,6 +165,7 @@ class PromptPanel(Panel):
         self._inner.addWidget(self._first_examples, 2)
         self._inner.addWidget(self._fold)
         self._inner.addWidget(self._decoding)
+        self._inner.addWidget(self._window)
         self._buttons = QHBoxLayout()
         self._buttons.addWidget(self._run, 3)
         self._buttons.addWidget(self._step, 2)
@@ -174,6 +184,7 @@ class PromptPanel(Panel):
         self._first_examples.example_chosen.connect(self._on_example_chosen)
         self._fold.toggled.connect(self._on_folded)
         self._decoding.settings_changed.connect(self._on_settings_changed)
+        self._window.window_changed.connect(self._on_window_changed)
         self._run.clicked.connect(self.run_clicked)
         self._step.clicked.connect(self.step_clicked)
 
@@ -208,9 +219,12 @@ class PromptPanel(Panel):
 
     def _name_fold(self) -> None:
         arrow = "▾" if self._fold.isChecked() else "▸"
-        self._fold.setText(f"{arrow} {self._decoding.summary()}")
+        decoding, window = self._decoding.summary(), self._window.summary()
+        self._fold.setText(f"{arrow} {decoding}\n{window}" if window else f"{arrow} {decoding}")
         self._fold.setToolTip(
-            self.tr("How the next token is chosen: {summary}").format(summary=self._decoding.summary())
+            self.tr("How the next token is chosen: {summary}").format(
+                summary=f"{decoding}; {window}" if window else decoding
+            )
         )
 
     def _on_text_changed(self) -> None:
@@ -229,11 +243,16 @@ class PromptPanel(Panel):
 
     def _on_folded(self) -> None:
         self._decoding.setVisible(self._fold.isChecked())
+        self._window.setVisible(self._fold.isChecked())
         self._name_fold()
 
     def _on_settings_changed(self, settings: object) -> None:
         self._name_fold()
         self.settings_changed.emit(settings)
+
+    def _on_window_changed(self, window: object) -> None:
+        self._name_fold()
+        self.window_changed.emit(window)
 
     def _on_text_submitted(self, play: bool) -> None:
         if self._startable and not self._running:

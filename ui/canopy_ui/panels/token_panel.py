@@ -61,13 +61,14 @@ class TokenPanel(Panel):
             self._message = ""
         self._text.set_view(view)
         self._card.set_facts(view.facts)
+        self._legend.set_dropped(len(view.dropped))
         if counts_changed:
             self._counts.setText(self._counted())
         self._show_page()
 
-    def set_busy(self, prefill_done: int, total: int) -> None:
-        """Show the progress of a prefill; nothing is shown once it is done, or where `total` is 0."""
-        self._progress.set_progress(prefill_done, total)
+    def set_busy(self, done: int, total: int, *, sliding: bool = False) -> None:
+        """Show the progress of a prefill, or of a slide; nothing is shown once it is done, or where `total` is 0."""
+        self._progress.set_progress(done, total, sliding=sliding)
 
     def set_message(self, text: str) -> None:
         """Say why there is no text, or above the text what happened; another prompt takes it away."""

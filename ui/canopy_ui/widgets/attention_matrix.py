@@ -21,7 +21,7 @@ class AttentionMatrix(QWidget):
     """Paints the newest reading; cells are addressed as (query cell, key cell)."""
 
     cell_hovered = Signal(object)  # (query cell, key cell), or None
-    query_picked = Signal(object)  # int, a position
+    query_picked = Signal(object)  # int, a position in the text
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -155,7 +155,7 @@ class AttentionMatrix(QWidget):
         if self._view is None or self._view.selected is None:
             return None
         reading = self._view.reading
-        return self._view.selected // reading.cell if self._view.selected < reading.length else None
+        return self._view.selected // reading.cell
 
     def _known_cell(self, point: QPointF) -> tuple[int, int] | None:
         geometry = self.geometry_of_matrix()
@@ -164,7 +164,7 @@ class AttentionMatrix(QWidget):
     def _pick(self, row: int | None) -> None:
         if row is not None and self._view is not None:
             reading = self._view.reading
-            self.query_picked.emit(min((row + 1) * reading.cell, reading.length) - 1)
+            self.query_picked.emit(int(self._view.positions[min((row + 1) * reading.cell, reading.length) - 1]))
 
     def _set_hovered(self, cell: tuple[int, int] | None) -> None:
         if cell != self._hovered:

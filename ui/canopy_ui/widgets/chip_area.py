@@ -97,8 +97,12 @@ class ChipArea(QAbstractScrollArea):
 
     def _paint_chip(self, painter: QPainter, index: int, rect: QRectF) -> None:
         """Paint one chip; subclasses add their grounds and lines."""
-        rect = self._paint_lost(painter, self._chips[index], rect)
+        rect = self._paint_lead(painter, self._chips[index], rect)
         self._paint_label(painter, label_of(self._chips[index].token), rect)
+
+    def _paint_lead(self, painter: QPainter, chip: Chip, rect: QRectF) -> QRectF:
+        """Paint what stands before the token, and return what is left for it."""
+        return self._paint_lost(painter, chip, rect)
 
     def _paint_lost(self, painter: QPainter, chip: Chip, rect: QRectF) -> QRectF:
         """Paint the bytes that have no token, and return what is left for the token."""
@@ -152,6 +156,10 @@ class ChipArea(QAbstractScrollArea):
             written = self._code_metrics.horizontalAdvance(label.text) + 2 * self._padding
         return written + 2 * self._padding
 
+    def _lead_width(self, chip: Chip) -> float:
+        """Room for what stands before the token."""
+        return self._lost_width(chip)
+
     def _lost_width(self, chip: Chip) -> float:
         if not chip.lost:
             return 0.0
@@ -172,7 +180,7 @@ class ChipArea(QAbstractScrollArea):
         self._small_font = theme.token_font(12)
         self._small_metrics = QFontMetricsF(self._small_font)
         self._known_widths: dict[str, float] = {}
-        self._known_tokens: dict[int, tuple[Token, float, bool]] = {}  # by id: width without lost bytes, ends a line
+        self._known_tokens: dict[int, tuple[Token, float, bool]] = {}  # by id: width of the token alone, ends a line
         self._row = float(theme.px(self.row_px))
         self._margin = float(theme.px(self.margin_px))
         self._gap = float(theme.px(self.gap_px))
@@ -194,7 +202,7 @@ class ChipArea(QAbstractScrollArea):
             measured = known.get(token.id)
             if measured is None or measured[0] is not token:
                 measured = known[token.id] = token, self._width_of(token), label_of(token).ends_line
-            append(measured[1] + self._lost_width(chip) if chip.lost else measured[1], measured[2])
+            append(measured[1] + self._lead_width(chip), measured[2])
 
     def _line_width(self) -> float:
         """Room for a line, the same with and without a scroll bar, so that nothing wraps anew when it appears."""

@@ -80,6 +80,8 @@ class FactsCard(QFrame):
         ]
         if facts.chosen_by is not None:
             where.append(self._chosen_by(facts.chosen_by))
+        if facts.dropped:
+            where.append(self.tr("left the window"))
         font = theme.token_font(16)
         return (
             f"<span style=\"font-family:'{font.family()}'; font-size:{font.pixelSize()}px; font-weight:600;"

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QLinearGradient, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from canopy_ui.theme import SURPRISAL_BITS, Theme
+from canopy_ui.theme import DROPPED_OPACITY, SURPRISAL_BITS, Theme
+from canopy_ui.widgets.numbers import grouped
 
 
 class Legend(QWidget):
-    """The scale of surprisal, and the line under generated tokens."""
+    """The scale of surprisal, the line under generated tokens, and the one through those that left the window."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._generated = self.tr("generated")
+        self._dropped = ""
         self._scale = self.tr("surprisal 0 – {bits} bits").format(bits=round(SURPRISAL_BITS))
         self.setAccessibleName(self.tr("Legend"))
-        self.setAccessibleDescription(f"{self._scale}; {self._generated}")
+        self._describe()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.set_theme(theme)
+
+    def set_dropped(self, dropped: int) -> None:
+        """How many tokens are no longer in the window."""
+        text = self.tr("{count} dropped").format(count=grouped(dropped)) if dropped else ""
+        if text != self._dropped:
+            self._dropped = text
+            self._describe()
+            self.updateGeometry()
+            self.update()
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
@@ -31,8 +42,9 @@ class Legend(QWidget):
 
     def sizeHint(self) -> QSize:
         px = self._theme.px
-        texts = self._metrics.horizontalAdvance(self._scale) + self._metrics.horizontalAdvance(self._generated)
-        return QSize(round(texts) + px(72 + 6 + 20 + 24 + 6), max(px(20), round(self._metrics.height())))
+        width = self._metrics.horizontalAdvance(self._scale) + px(78)
+        width += sum(self._metrics.horizontalAdvance(text) + px(20 + 30) for text in self._lines())
+        return QSize(round(width), max(px(20), round(self._metrics.height())))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = self._theme
@@ -51,12 +63,37 @@ class Legend(QWidget):
         painter.setBrush(gradient)
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawRoundedRect(ramp, 2, 2)
-        generated_width = self._metrics.horizontalAdvance(self._generated)
-        left = ramp.left() - theme.px(20) - generated_width
-        if left - theme.px(30) >= 0:
-            painter.setPen(QColor(theme.secondary))
-            box = QRectF(left, 0, generated_width + 1, self.height())
-            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, self._generated)
-            line = QRectF(left - theme.px(30), middle + theme.px(2), theme.px(24), theme.px(3))
-            painter.fillRect(line, QColor(theme.accent))
+        self._paint_lines(painter, ramp.left())
         painter.end()
+
+    def _paint_lines(self, painter: QPainter, right: float) -> None:
+        """What is marked by a line, from the right, as far as there is room: what changes goes first."""
+        theme, middle = self._theme, self.height() / 2
+        for name in self._lines():
+            width = self._metrics.horizontalAdvance(name)
+            left = right - theme.px(20) - width
+            line = QRectF(left - theme.px(30), middle + theme.px(2), theme.px(24), theme.px(3))
+            if line.left() < 0:
+                return
+            painter.setPen(QColor(theme.secondary))
+            painter.drawText(QRectF(left, 0, width + 1, self.height()), Qt.AlignmentFlag.AlignVCenter, name)
+            if name == self._generated:
+                painter.fillRect(line, QColor(theme.accent))
+            else:
+                self._paint_struck(painter, line, middle)
+            right = line.left()
+
+    def _paint_struck(self, painter: QPainter, box: QRectF, middle: float) -> None:
+        theme = self._theme
+        painter.setOpacity(DROPPED_OPACITY)
+        painter.setPen(QColor(theme.text))
+        painter.drawText(QRectF(box.left(), 0, box.width(), self.height()), Qt.AlignmentFlag.AlignCenter, "abc")
+        painter.setOpacity(1.0)
+        painter.setPen(QPen(QColor(theme.secondary), theme.px(1)))
+        painter.drawLine(QPointF(box.left(), middle), QPointF(box.right(), middle))
+
+    def _lines(self) -> tuple[str, ...]:
+        return (self._dropped, self._generated) if self._dropped else (self._generated,)
+
+    def _describe(self) -> None:
+        self.setAccessibleDescription("; ".join((self._scale, *self._lines())))

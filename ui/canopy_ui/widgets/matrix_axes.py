@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
+from canopy_desktop.arrays import IntArray
 from canopy_desktop.exploration.view import AttentionView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked_text
@@ -69,23 +71,24 @@ class MatrixAxes:
     def _paint_row_positions(self, painter: QPainter) -> None:
         geometry, theme = self._geometry, self._theme
         self._use_quiet(painter)
-        for position in self._ticks(theme.px(18)):
-            middle = geometry.top + (position // self._view.reading.cell + 0.5) * geometry.pitch
-            painter.drawText(QRectF(0, middle - 12, geometry.left - theme.px(5), 24), _RIGHT, f"{position:,}")
+        for row in self._ticks(theme.px(18)):
+            middle = geometry.top + (row // self._view.reading.cell + 0.5) * geometry.pitch
+            box = QRectF(0, middle - 12, geometry.left - theme.px(5), 24)
+            painter.drawText(box, _RIGHT, position_text(self._view, row))
 
     def _paint_column_positions(self, painter: QPainter) -> None:
         geometry, theme = self._geometry, self._theme
         self._use_quiet(painter)
-        widest = painter.fontMetrics().horizontalAdvance(f"{self._view.reading.length:,}") + theme.px(12)
-        for position in self._ticks(widest):
-            middle = geometry.left + (position // self._view.reading.cell + 0.5) * geometry.pitch
-            painter.drawText(
-                QRectF(middle - widest, 0, 2 * widest, geometry.top - theme.px(3)), _BELOW, f"{position:,}"
-            )
+        last = position_text(self._view, self._view.reading.length - 1)
+        widest = painter.fontMetrics().horizontalAdvance(last) + theme.px(12)
+        for column in self._ticks(widest):
+            middle = geometry.left + (column // self._view.reading.cell + 0.5) * geometry.pitch
+            box = QRectF(middle - widest, 0, 2 * widest, geometry.top - theme.px(3))
+            painter.drawText(box, _BELOW, position_text(self._view, column))
 
-    def _ticks(self, least: float) -> range:
+    def _ticks(self, least: float) -> list[int]:
         reading = self._view.reading
-        return range(0, reading.length, tick_step(reading.length, self._geometry.pitch / reading.cell, least))
+        return ticks(self._view.positions, tick_step(reading.length, self._geometry.pitch / reading.cell, least))
 
     def _use(self, painter: QPainter, strong: bool) -> None:
         painter.setFont(self._strong if strong else self._plain)
@@ -96,13 +99,31 @@ class MatrixAxes:
         painter.setPen(QColor(self._theme.secondary))
 
 
-def axis_text(view: AttentionView, position: int) -> str:
+def axis_text(view: AttentionView, row: int) -> str:
     """A token at an axis: without its leading space, which would only take room; its position if it has no text."""
-    text = view.tokens[position] if position < len(view.tokens) else ""
+    return short_text(view.tokens[row], int(view.positions[row]))
+
+
+def short_text(text: str, position: int) -> str:
+    """A token's text without its leading space; its position in the text if it has none."""
     if not text or "\ufffd" in text:
         return f"[{position:,}]"
     bare = text.removeprefix(" ")
     return marked_text(bare if bare.strip() else text)
+
+
+def position_text(view: AttentionView, row: int) -> str:
+    """Where in the text a row's token stands."""
+    return f"{int(view.positions[row]):,}"
+
+
+def ticks(positions: IntArray, step: int) -> list[int]:
+    """The rows at multiples of `step`, not closer to one another than that where tokens between were dropped."""
+    found: list[int] = []
+    for row in np.flatnonzero(positions % step == 0).tolist():
+        if not found or row - found[-1] >= step:
+            found.append(row)
+    return found
 
 
 def tick_step(length: int, pitch: float, least: float) -> int:

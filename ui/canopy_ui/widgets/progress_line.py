@@ -1,4 +1,4 @@
-"""How far the prompt has been read."""
+"""How far the prompt, or the window after a slide, has been read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class ProgressLine(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._done = self._total = 0
+        self._sliding = False
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         policy.setRetainSizeWhenHidden(True)
         self.setSizePolicy(policy)
@@ -29,9 +30,9 @@ class ProgressLine(QWidget):
         self.updateGeometry()
         self.update()
 
-    def set_progress(self, done: int, total: int) -> None:
-        """Show it while something is left to do."""
-        self._done, self._total = done, total
+    def set_progress(self, done: int, total: int, *, sliding: bool = False) -> None:
+        """Show it while something is left to do; `sliding`: of the window, not of the prompt."""
+        self._done, self._total, self._sliding = done, total, sliding
         self.setAccessibleDescription(self._sentence())
         self.setVisible(0 <= done < total)
         self.update()
@@ -59,6 +60,7 @@ class ProgressLine(QWidget):
         painter.end()
 
     def _sentence(self) -> str:
-        return self.tr("Reading the prompt: {done} of {total} tokens").format(
-            done=grouped(self._done), total=grouped(self._total)
-        )
+        sentence = self.tr("Reading the prompt: {done} of {total} tokens")
+        if self._sliding:
+            sentence = self.tr("The window slides: {done} of {total} tokens read again")
+        return sentence.format(done=grouped(self._done), total=grouped(self._total))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import QPushButton, QToolTip, QWidget
 
 from canopy_desktop.arrays import FloatArray
+from canopy_desktop.exploration.records import WindowSlid
 from canopy_desktop.exploration.view import Chip, TokenFacts, TokenRole, WindowView
-from canopy_ui.theme import Theme
+from canopy_ui.theme import DROPPED_OPACITY, Theme
 from canopy_ui.widgets.chip_area import ChipArea
 from canopy_ui.widgets.chip_label import label_of, marked
-from canopy_ui.widgets.numbers import grouped, hexadecimal, percent
+from canopy_ui.widgets.numbers import grouped, hexadecimal, milliseconds, percent
 
 
 class TokenText(ChipArea):
@@ -26,6 +27,7 @@ class TokenText(ChipArea):
         self._selected: int | None = None
         self._facts: TokenFacts | None = None
         self._hovered: int | None = None
+        self._dropped = range(0)  # chips that are no longer in the window
         super().__init__(theme, parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Text as tokens"))
@@ -37,10 +39,11 @@ class TokenText(ChipArea):
 
     def set_view(self, view: WindowView) -> None:
         """Show this text and selection."""
-        old_surprisal, old_selected = self._surprisal, self._selected
+        old_surprisal, old_selected, old_dropped = self._surprisal, self._selected, self._dropped
         self._surprisal, self._selected, self._facts = view.surprisal, view.selected, view.facts
+        self._dropped = view.dropped
         same = self.set_chips(view.chips)
-        if not _equal(old_surprisal[:same], view.surprisal[:same]):
+        if old_dropped != view.dropped or not _equal(old_surprisal[:same], view.surprisal[:same]):
             self.viewport().update()
         elif old_selected != view.selected:
             self._update_chip(old_selected)
@@ -107,6 +110,10 @@ class TokenText(ChipArea):
             lines.append(self.tr("assigned {probability}").format(probability=percent(2.0**-bits)))
         if self._facts is not None and self._facts.chip == chip and self._facts.rank is not None:
             lines.append(self.tr("rank {rank}").format(rank=grouped(self._facts.rank)))
+        if index in self._dropped:
+            lines.append(self.tr("no longer in the window: the model does not see it any more"))
+        if chip.slide is not None:
+            lines.append(self._slide_told(chip.slide))
         if chip.lost:
             lines.append(self.tr("before it, without a token: {bytes}").format(bytes=hexadecimal(chip.lost)))
         return "\n".join(lines)
@@ -121,9 +128,77 @@ class TokenText(ChipArea):
             TokenRole.GENERATED: self.tr("generated"),
         }[chip.role]
 
+    def _slide_told(self, slide: WindowSlid) -> str:
+        told = self.tr(
+            "before it the window slid: positions {first} to {last} dropped, {read} tokens read again in {ms}"
+        )
+        told = told.format(
+            first=grouped(slide.first),
+            last=grouped(slide.last),
+            read=grouped(slide.prefilled),
+            ms=milliseconds(slide.ms),
+        )
+        return told + (self.tr(", {kept} kept at the beginning").format(kept=grouped(slide.kept)) if slide.kept else "")
+
+    def _slide_label(self, slide: WindowSlid) -> str:
+        label = self.tr("Window slid: {dropped} tokens dropped, {ms}")
+        if slide.dropped == 1:
+            label = self.tr("Window slid: 1 token dropped, {ms}")
+        return label.format(dropped=grouped(slide.dropped), ms=milliseconds(slide.ms))
+
+    def _lead_width(self, chip: Chip) -> float:
+        return self._slide_width(chip) + super()._lead_width(chip)
+
+    def _slide_width(self, chip: Chip) -> float:
+        if chip.slide is None:
+            return 0.0
+        written = self._mark_metrics.horizontalAdvance(self._slide_label(chip.slide))
+        return written + 8 * self._padding + self._gap
+
+    def _paint_lead(self, painter: QPainter, chip: Chip, rect: QRectF) -> QRectF:
+        if chip.slide is None:
+            return super()._paint_lead(painter, chip, rect)
+        token = min(self._width_of(chip.token), rect.width() * 0.3)  # of a chip that is cut to its line
+        width = min(self._slide_width(chip), rect.width() - token)
+        self._paint_slide(painter, chip.slide, QRectF(rect.left(), rect.top(), width - self._gap, rect.height()))
+        return super()._paint_lead(painter, chip, rect.adjusted(width, 0, 0, 0))
+
+    def _paint_slide(self, painter: QPainter, slide: WindowSlid, rect: QRectF) -> None:
+        """A line down the row where the window slid, and a flag at it that says so."""
+        theme, thickness = self._theme, float(self._theme.px(2))
+        painter.fillRect(QRectF(rect.left(), rect.top(), thickness, rect.height()), QColor(theme.secondary))
+        flag = rect.adjusted(thickness, rect.height() * 0.22, -2 * self._padding, -rect.height() * 0.22)
+        painter.setPen(QPen(QColor(theme.control_border), 1.0))
+        painter.setBrush(QColor(theme.panel))
+        painter.drawRect(flag)
+        painter.setFont(self._mark_font)
+        painter.setPen(QColor(theme.secondary))
+        room = flag.width() - 2 * self._padding
+        text = self._mark_metrics.elidedText(self._slide_label(slide), Qt.TextElideMode.ElideRight, room)
+        painter.drawText(flag, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _apply_theme(self) -> None:
+        self._mark_font = self._theme.font(13)
+        self._mark_metrics = QFontMetricsF(self._mark_font)
+        super()._apply_theme()
+
     def _paint_chip(self, painter: QPainter, index: int, rect: QRectF) -> None:
+        chip = self._chips[index]
+        rect = self._paint_lead(painter, chip, rect)
+        if index in self._dropped:
+            self._paint_dropped(painter, chip, rect)
+        else:
+            self._paint_seen(painter, index, rect)
+        if index in (self._selected, self._hovered):
+            theme, selected = self._theme, index == self._selected
+            pen = QPen(QColor(theme.accent if selected else theme.control_border), theme.px(2.5) if selected else 1.0)
+            painter.setPen(pen)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), theme.px(4), theme.px(4))
+
+    def _paint_seen(self, painter: QPainter, index: int, rect: QRectF) -> None:
+        """A token in the window: on the colour of its surprisal, underlined if it was generated."""
         theme, chip = self._theme, self._chips[index]
-        rect = self._paint_lost(painter, chip, rect)
         radius = theme.px(4)
         bits = float(self._surprisal[index]) if index < self._surprisal.size else float("nan")
         painter.setPen(Qt.PenStyle.NoPen)
@@ -137,12 +212,15 @@ class TokenText(ChipArea):
                 QRectF(rect.left(), rect.bottom() - thickness, rect.width(), thickness), thickness / 2, thickness / 2
             )
         self._paint_label(painter, label_of(chip.token), rect)
-        if index in (self._selected, self._hovered):
-            selected = index == self._selected
-            pen = QPen(QColor(theme.accent if selected else theme.control_border), theme.px(2.5) if selected else 1.0)
-            painter.setPen(pen)
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), radius, radius)
+
+    def _paint_dropped(self, painter: QPainter, chip: Chip, rect: QRectF) -> None:
+        """A token that has left the window: pale, without a ground, and struck through."""
+        painter.setOpacity(DROPPED_OPACITY)
+        self._paint_label(painter, label_of(chip.token), rect)
+        painter.setOpacity(1.0)
+        middle = rect.center().y()
+        painter.setPen(QPen(QColor(self._theme.secondary), self._theme.px(1)))
+        painter.drawLine(QPointF(rect.left(), middle), QPointF(rect.right(), middle))
 
     def _target_of(self, key: int) -> int | None:
         """Where a key moves the selection; None: it is not one of those keys."""
