@@ -123,7 +123,7 @@ def compare(rounds: dict[int, int], minutes: float, command: str) -> Run:
     """Start everything, take turns, check, and gather."""
     began = time.perf_counter()
     load = psutil.getloadavg()[0]
-    bandwidth = read_bandwidth()
+    bandwidths = []
     ids = token_ids()
     with ExitStack() as stack:
         workers = []
@@ -135,6 +135,7 @@ def compare(rounds: dict[int, int], minutes: float, command: str) -> Run:
             if number and time.perf_counter() - began > 60 * minutes:
                 break
             _say(f"{length:,} tokens, round {number + 1}")
+            bandwidths.append(read_bandwidth())
             asked = [worker for worker in workers if length <= worker.entry.longest]
             for worker in asked:
                 worker.measure(ids, length)
@@ -149,12 +150,17 @@ def compare(rounds: dict[int, int], minutes: float, command: str) -> Run:
         commit=commit(),
         seconds=time.perf_counter() - began,
         rounds=done,
-        bandwidth=max(bandwidth, read_bandwidth()),
-        bandwidth_method=METHOD + ", before and after",
+        bandwidth=float(np.median(bandwidths)),
+        bandwidth_method=f"{METHOD}; the median of {len(bandwidths)} turns, from {_gigabytes(min(bandwidths))} to "
+        f"{_gigabytes(max(bandwidths))}",
         programs=tuple(worker.program for worker in workers),
         kept=kept,
         cut_short=done != rounds,
     )
+
+
+def _gigabytes(bandwidth: float) -> str:
+    return f"{bandwidth / 1e9:.1f}"
 
 
 def machine() -> dict[str, str]:
