@@ -251,24 +251,46 @@ def test_no_pass_begins_while_the_decoder_is_held(session) -> None:
     assert session.tokenizer.decode(ids(run(generation)[0])) == " Paris"
 
 
-def test_an_interrupted_pass_changes_nothing(session) -> None:
-    """50 interrupts at random moments, and the text is what it is without them."""
+@pytest.mark.parametrize("interrupts", [50, pytest.param(1000, marks=pytest.mark.slow)])
+def test_an_interrupted_pass_changes_nothing(session, interrupts: int) -> None:
+    """At random moments of prompts, steps and branches; every text is what it is without them."""
     generation = session.new_generation()
-    settings = DecodingSettings(max_tokens=30)
-    begin(generation, session, FRANCE, settings)
-    undisturbed = ids(run(generation)[0])
-    begin(generation, session, FRANCE, settings)
-    done = threading.Event()
+    settings = DecodingSettings(max_tokens=12)
+    texts = [ids(events) for events in explored(generation, session, settings)]
+    done, left = threading.Event(), [interrupts]
 
     def disturb() -> None:
         random = np.random.default_rng(2)
-        for _ in range(50):
-            if done.wait(float(random.uniform(0.001, 0.02))):
-                return
+        while left[0] and not done.wait(float(random.uniform(0.0, 0.02))):
+            left[0] -= 1
             generation.interrupt()
 
     thread = threading.Thread(target=disturb)
     thread.start()
+    try:
+        while left[0]:
+            assert [ids(events) for events in explored(generation, session, settings)] == texts
+    finally:
+        done.set()
+        thread.join()
+
+
+def explored(generation, session, settings: DecodingSettings) -> list[list[StepRecord]]:
+    """The steps of a run from the prompt, and of one from another second token, however often they are interrupted."""
+    begin(generation, session, FRANCE, settings)
+    first = uninterrupted(generation)
+    fork = first[1]
+    while True:
+        try:
+            generation.choose(2, fork.parent, fork.candidates[3].token_id)
+            break
+        except InterruptedStepError:
+            continue
+    generation.resume(2, settings)
+    return [first, uninterrupted(generation)]
+
+
+def uninterrupted(generation) -> list[StepRecord]:
     steps = []
     while True:
         try:
@@ -276,9 +298,6 @@ def test_an_interrupted_pass_changes_nothing(session) -> None:
         except InterruptedStepError:
             continue
         if isinstance(event, RunFinished):
-            break
+            return steps
         if isinstance(event, StepRecord):
             steps.append(event)
-    done.set()
-    thread.join()
-    assert ids(steps) == undisturbed
