@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, PromptTooLongError
 from canopy_desktop.exploration.prompt import PromptRequest
-from canopy_desktop.exploration.records import PROMPT_NODE, StopReason
+from canopy_desktop.exploration.records import PROMPT_NODE, RunPaused, SlideProgress, StopReason
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_ui.controller import Controller
 from canopy_ui.draft import LONG_PROMPT
@@ -286,6 +286,18 @@ def test_going_back_before_a_slide_shows_the_whole_window_again_and_forward_runs
         sliding.qtbot.waitUntil(lambda count=count: len(sliding.view.chips) == count, timeout=PATIENCE_MS)
     assert sliding.text() == text
     assert len(session.sequence.fed) == passes
+
+
+def test_the_progress_of_a_slide_is_told_until_it_is_over_or_stopped(sliding: Driver) -> None:
+    sliding.controller.run()
+    sliding.wait_for(RunPhase.FINISHED)
+    worker, run_id = sliding.controller._threads.worker, sliding.controller._run_id
+    worker.event_ready.emit(SlideProgress(run_id=run_id, done=256, total=384))
+    sliding.wait_painted()
+    assert (sliding.controller.state.slid, sliding.controller.state.to_slide) == (256, 384)
+    worker.event_ready.emit(RunPaused(run_id=run_id))
+    sliding.wait_painted()
+    assert sliding.controller.state.to_slide == 0
 
 
 def test_another_window_begins_anew_and_the_context_is_told_before(sliding: Driver) -> None:

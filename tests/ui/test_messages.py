@@ -62,6 +62,11 @@ def test_every_state_has_words(phase: RunPhase, qtbot: QtBot) -> None:
     assert Wording().of_state(RunState(phase=phase))
 
 
+def test_a_slide_under_way_says_how_far_it_is(qtbot: QtBot) -> None:
+    words = Wording().of_state(RunState(phase=RunPhase.RUNNING, slid=1_256, to_slide=6_144))
+    assert "1,256 of 6,144" in words
+
+
 def test_every_reason_to_stop_has_words_of_its_own(qtbot: QtBot) -> None:
     texts = {Wording().of_state(RunState(phase=RunPhase.FINISHED, reason=reason)) for reason in StopReason}
     assert len(texts) == len(StopReason)
