@@ -20,6 +20,7 @@ import psutil
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.errors import BuildError, CanopyError, SourceError
 from canopy_desktop.model.bundle import (
+    CUDA_DECODER_FILE,
     DECODER_FILE,
     FILES,
     HEAD_FILE,
@@ -28,7 +29,7 @@ from canopy_desktop.model.bundle import (
     Bundle,
     file_sum,
 )
-from canopy_desktop.model.card import CARD_FILE, Card, WeightForm, read_card
+from canopy_desktop.model.card import CARD_FILE, Card, GraphForm, WeightForm, read_card
 from canopy_desktop.model.decoder import OnnxDecoder
 from canopy_desktop.model.gguf_file import GgufModel, open_gguf
 from canopy_desktop.model.graph import BLOCK, GraphBuilder
@@ -150,8 +151,12 @@ def _check_widths(model: GgufModel, form: WeightForm) -> None:
 def _write_graphs(model: GgufModel, form: WeightForm, folder: Path) -> Iterator[float]:
     with (folder / WEIGHTS_FILE).open("wb") as file:
         builder = GraphBuilder(model.architecture, form, _GgufWeights(model), ExternalWeights(file))
-        yield from builder.decoder()
-    (folder / DECODER_FILE).write_bytes(builder.model().SerializeToString(deterministic=True))
+        for part in builder.decoder(GraphForm.CPU):
+            yield 0.9 * part
+        (folder / DECODER_FILE).write_bytes(builder.model().SerializeToString(deterministic=True))
+        for part in builder.decoder(GraphForm.CUDA):  # of the same weights
+            yield 0.9 + 0.1 * part
+        (folder / CUDA_DECODER_FILE).write_bytes(builder.model().SerializeToString(deterministic=True))
     (folder / HEAD_FILE).write_bytes(builder.head().SerializeToString(deterministic=True))
 
 

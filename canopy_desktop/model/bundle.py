@@ -13,10 +13,11 @@ from canopy_desktop.model.card import CARD_FILE, Card, FileSum, own_size, read_c
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DECODER_FILE = "model.onnx"
+CUDA_DECODER_FILE = "model-cuda.onnx"
 HEAD_FILE = "head.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "weights.bin"
-FILES = (DECODER_FILE, HEAD_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+FILES = (DECODER_FILE, CUDA_DECODER_FILE, HEAD_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
 _READ_BYTES = 4 << 20
 
 Progress = Callable[[float], None]
@@ -47,8 +48,13 @@ class Bundle:
 
     @property
     def decoder(self) -> Path:
-        """The decoder's graph."""
+        """The decoder's graph for the CPU."""
         return self.folder / DECODER_FILE
+
+    @property
+    def cuda_decoder(self) -> Path:
+        """The decoder's graph for a card."""
+        return self.folder / CUDA_DECODER_FILE
 
     @property
     def head(self) -> Path:
@@ -139,10 +145,11 @@ def _has_card(folder: Path) -> bool:
 
 def _check_contents(folder: Path, card: Card) -> None:
     # imported here: listing models needs no ONNX
-    from canopy_desktop.model.graph_check import check_graph, decoder_contract, head_contract
+    from canopy_desktop.model.graph_check import check_graph, cuda_contract, decoder_contract, head_contract
     from canopy_desktop.model.tokenizer_check import check_tokenizer
 
     weights = folder / WEIGHTS_FILE
     check_graph(folder, DECODER_FILE, decoder_contract(card.architecture), weights)
+    check_graph(folder, CUDA_DECODER_FILE, cuda_contract(card.architecture), weights)
     check_graph(folder, HEAD_FILE, head_contract(card.architecture), weights)
     check_tokenizer(folder, TOKENIZER_FILE, card.architecture.vocabulary)

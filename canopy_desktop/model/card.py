@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
+
 from canopy_desktop.errors import BundleError
 
 CARD_FILE = "card.json"
@@ -25,6 +27,18 @@ class WeightForm(Enum):
 
     INT8 = "int8"  # 8 bits in blocks of 32, one float scale a block, int8 activations
     FP32 = "fp32"
+
+
+class GraphForm(Enum):
+    """What a decoder's graph runs on."""
+
+    CPU = "cpu"  # everything in 32 bits
+    CUDA = "cuda"  # attention, its cache and all that is kept in 16 bits, but the last residual
+
+    @property
+    def kept(self) -> type[np.floating]:
+        """The type of the cache, of the bias, of queries and of every kept residual but the last."""
+        return np.float32 if self is GraphForm.CPU else np.float16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

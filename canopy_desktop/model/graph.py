@@ -2,7 +2,8 @@
 
 Inputs, outputs and shapes: docs/architecture.md, "The graph". The operators are those that the pinned onnxruntime
 runs fastest on a CPU: `GroupQueryAttention` (cache in place, rotation inside) and `MatMulNBits` (8 bits, int8
-activations); the fp32 form has plain `MatMul`.
+activations); with fp32 weights plain `MatMul`. The graph for a card differs around attention alone, which CUDA has
+in 16 bits only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from canopy_desktop.arrays import AnyArray, FloatArray
-from canopy_desktop.model.card import Architecture, WeightForm
+from canopy_desktop.model.card import Architecture, GraphForm, WeightForm
 from canopy_desktop.model.rope import rope_tables
 
 BLOCK = 32  # inputs that share one scale
@@ -23,7 +24,7 @@ Shape: TypeAlias = list[int | str]
 MICROSOFT = "com.microsoft"
 OPSET = 21
 IR_VERSION = 10
-INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy level
+INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy level; CUDA's kernel multiplies in the data's own type
 
 
 class WeightFile(Protocol):
@@ -54,26 +55,43 @@ def quantize(matrix: FloatArray) -> tuple[AnyArray, FloatArray]:
     return steps.astype(np.uint8), scales
 
 
-class GraphBuilder:
-    """Builds the decoder and its head from weights, in one of the weight forms."""
+_KINDS = {GraphForm.CPU: TensorProto.FLOAT, GraphForm.CUDA: TensorProto.FLOAT16}  # of `GraphForm.kept`
+ROPE_NAMES = {GraphForm.CPU: ("rope.cos", "rope.sin"), GraphForm.CUDA: ("rope.cos.half", "rope.sin.half")}
 
-    def __init__(self, architecture: Architecture, form: WeightForm, weights: Weights, file: WeightFile) -> None:
+
+def residual_kinds(architecture: Architecture, form: GraphForm) -> dict[int, int]:
+    """Rows of the residual stream that a decoder's graph gives out, with their element types.
+
+    For the CPU all of them, 0 to 2 · layers; for a card those that are kept, which are the even ones.
+    """
+    last = 2 * architecture.layers
+    if form is GraphForm.CPU:
+        return dict.fromkeys(range(last + 1), TensorProto.FLOAT)
+    return {row: TensorProto.FLOAT if row == last else TensorProto.FLOAT16 for row in range(0, last + 1, 2)}
+
+
+class GraphBuilder:
+    """Builds the decoder, for each of what it may run on, and its head, from weights in one of their forms."""
+
+    def __init__(self, architecture: Architecture, weight_form: WeightForm, weights: Weights, file: WeightFile) -> None:
         self._a = architecture
-        self._form = form
+        self._weight_form = weight_form
+        self._form = GraphForm.CPU
         self._weights = weights
         self._file = file
         self._nodes: list[NodeProto] = []
         self._initializers: dict[str, TensorProto] = {}
 
-    def decoder(self) -> Iterator[float]:
-        """Add the decoder's nodes, layer by layer; yields the part done, 0 to 1."""
+    def decoder(self, form: GraphForm) -> Iterator[float]:
+        """Begin a decoder, layer by layer; yields the part done, 0 to 1. Weights are kept when first needed."""
         a = self._a
+        self._form, self._nodes = form, []
         self._embed()
+        self._keep_residual(0)
         self._rope()
-        stream = "residual.0"
         self._vector("blk.0.attn_norm.weight")
         self._node(
-            "SimplifiedLayerNormalization", [stream, "blk.0.attn_norm.weight"], ["normed.0"],
+            "SimplifiedLayerNormalization", [self._stream(0), "blk.0.attn_norm.weight"], ["normed.0"],
             axis=-1, epsilon=a.epsilon, stash_type=1,
         )  # fmt: skip
         for layer in range(a.layers):
@@ -81,8 +99,8 @@ class GraphBuilder:
             yield (layer + 1) / a.layers
 
     def model(self) -> ModelProto:
-        """The decoder; `decoder()` must have run to its end."""
-        a = self._a
+        """The decoder that was begun last; `decoder()` must have run to its end."""
+        a, kept = self._a, _KINDS[self._form]
         width = (a.heads + 2 * a.kv_heads) * a.head_size
         inputs = [
             _value("input_ids", TensorProto.INT64, ["batch", "new"]),
@@ -93,29 +111,24 @@ class GraphBuilder:
         cache: Shape = ["batch", a.kv_heads, "capacity", a.head_size]
         for layer in range(a.layers):
             for part in ("key", "value"):
-                inputs.append(_value(f"past.{layer}.{part}", TensorProto.FLOAT, cache))
-                outputs.append(_value(f"present.{layer}.{part}", TensorProto.FLOAT, cache))
-            inputs.append(
-                _value(
-                    f"attention_bias.{layer}", TensorProto.FLOAT, ["bias_batch", "bias_heads", "new", "total_length"]
-                )
-            )
-            outputs.append(_value(f"qkv.{layer}", TensorProto.FLOAT, ["batch", "new", width]))
+                inputs.append(_value(f"past.{layer}.{part}", kept, cache))
+                outputs.append(_value(f"present.{layer}.{part}", kept, cache))
+            inputs.append(_value(f"attention_bias.{layer}", kept, ["bias_batch", "bias_heads", "new", "total_length"]))
+            outputs.append(_value(f"qkv.{layer}", kept, ["batch", "new", width]))
         outputs += [
-            _value(f"residual.{row}", TensorProto.FLOAT, ["batch", "new", a.hidden]) for row in range(2 * a.layers + 1)
+            _value(f"residual.{row}", kind, ["batch", "new", a.hidden])
+            for row, kind in residual_kinds(a, self._form).items()
         ]
         return self._proto("decoder", inputs, outputs)
 
     def head(self) -> ModelProto:
         """Final norm and output matrix: the model's end, for the decoder's last residual and for any kept one.
 
-        `residual` (1, rows, hidden) and `zero` (the same shape, all zeros) to `logits` (1, rows, vocabulary).
+        `residual` (1, rows, hidden) and `zero` (the same shape, all zeros) to `logits` (1, rows, vocabulary). The same
+        for every form; a decoder must have been begun before.
         """
         a = self._a
-        decoder_initializers, self._initializers = self._initializers, {}
         self._nodes = []
-        for name in ("output_norm.weight", *self._matrix_names("token_embd.weight")):
-            self._initializers[name] = decoder_initializers[name]
         self._skip_norm("residual", "zero", "output_norm.weight", "normed", None)
         self._multiply("normed", "token_embd.weight", "logits")
         shape: Shape = [1, "rows", a.hidden]
@@ -124,11 +137,11 @@ class GraphBuilder:
 
     def _embed(self) -> None:
         a, name = self._a, "token_embd.weight"
-        if self._form is WeightForm.FP32:
+        if self._weight_form is WeightForm.FP32:
             # stored once, (hidden, vocabulary), for the head: the row of a token is a column here
             self._matrix(name)
             self._node("Gather", [f"{name}.t", "input_ids"], ["embedding.t"], axis=1)
-            self._node("Transpose", ["embedding.t"], ["residual.0"], perm=[1, 2, 0])
+            self._node("Transpose", ["embedding.t"], [self._stream(0)], perm=[1, 2, 0])
             return
         self._matrix(name)
         bytes_, scales = self._matrix_names(name)
@@ -141,33 +154,20 @@ class GraphBuilder:
         self._node("Unsqueeze", ["embedding.scales", "last_axis"], ["embedding.scale"])
         self._node("Mul", ["embedding.steps", "embedding.scale"], ["embedding.blocks"])
         self._constant("embedding.shape", np.array([0, 0, a.hidden], np.int64))
-        self._node("Reshape", ["embedding.blocks", "embedding.shape"], ["residual.0"])
+        self._node("Reshape", ["embedding.blocks", "embedding.shape"], [self._stream(0)])
 
     def _rope(self) -> None:
-        cosines, sines = rope_tables(self._a)
-        self._initializers["rope.cos"] = self._file.add("rope.cos", cosines)
-        self._initializers["rope.sin"] = self._file.add("rope.sin", sines)
+        for name, values in zip(ROPE_NAMES[self._form], rope_tables(self._a), strict=True):
+            self._keep(name, values.astype(self._form.kept))
 
     def _block(self, layer: int) -> None:
-        a, name = self._a, f"blk.{layer}"
-        normed = f"normed.{2 * layer}"
-        parts = [f"{name}.attn_{part}.weight" for part in "qkv"]
-        self._linear(normed, f"{name}.attn_qkv.weight", f"qkv.{layer}", parts)
-        self._node(
-            "GroupQueryAttention",
-            [
-                f"qkv.{layer}", "", "", f"past.{layer}.key", f"past.{layer}.value",
-                "seqlens_k", "total", "rope.cos", "rope.sin", "", f"attention_bias.{layer}",
-            ],
-            [f"attended.{layer}", f"present.{layer}.key", f"present.{layer}.value"],
-            domain=MICROSOFT, num_heads=a.heads, kv_num_heads=a.kv_heads, do_rotary=1, rotary_interleaved=0,
-        )  # fmt: skip
-        self._linear(f"attended.{layer}", f"{name}.attn_output.weight", f"attention.{layer}")
+        name, normed = f"blk.{layer}", f"normed.{2 * layer}"
+        self._attention(layer, normed)
         middle, after = 2 * layer + 1, 2 * layer + 2
         self._vector(f"{name}.ffn_norm.weight")
         self._skip_norm(
-            f"residual.{2 * layer}", f"attention.{layer}", f"{name}.ffn_norm.weight",
-            f"normed.{middle}", f"residual.{middle}",
+            self._stream(2 * layer), f"attention.{layer}", f"{name}.ffn_norm.weight",
+            f"normed.{middle}", self._stream(middle),
         )  # fmt: skip
         self._linear(f"normed.{middle}", f"{name}.ffn_gate.weight", f"gate.{layer}")
         self._linear(f"normed.{middle}", f"{name}.ffn_up.weight", f"up.{layer}")
@@ -175,9 +175,41 @@ class GraphBuilder:
         self._node("Mul", [f"gate.{layer}", f"sigmoid.{layer}"], [f"silu.{layer}"])
         self._node("Mul", [f"silu.{layer}", f"up.{layer}"], [f"inner.{layer}"])
         self._linear(f"inner.{layer}", f"{name}.ffn_down.weight", f"feed_forward.{layer}")
-        norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < a.layers else "output_norm.weight"
+        norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < self._a.layers else "output_norm.weight"
         self._vector(norm)
-        self._skip_norm(f"residual.{middle}", f"feed_forward.{layer}", norm, f"normed.{after}", f"residual.{after}")
+        self._skip_norm(self._stream(middle), f"feed_forward.{layer}", norm, f"normed.{after}", self._stream(after))
+        self._keep_residual(after)
+
+    def _attention(self, layer: int, normed: str) -> None:
+        a, name = self._a, f"blk.{layer}"
+        parts = [f"{name}.attn_{part}.weight" for part in "qkv"]
+        is_narrow = self._form is GraphForm.CUDA
+        self._linear(normed, f"{name}.attn_qkv.weight", f"projected.{layer}" if is_narrow else f"qkv.{layer}", parts)
+        if is_narrow:
+            self._node("Cast", [f"projected.{layer}"], [f"qkv.{layer}"], to=_KINDS[self._form])
+        mixed = f"mixed.{layer}" if is_narrow else f"attended.{layer}"
+        self._node(
+            "GroupQueryAttention",
+            [
+                f"qkv.{layer}", "", "", f"past.{layer}.key", f"past.{layer}.value",
+                "seqlens_k", "total", *ROPE_NAMES[self._form], "", f"attention_bias.{layer}",
+            ],
+            [mixed, f"present.{layer}.key", f"present.{layer}.value"],
+            domain=MICROSOFT, num_heads=a.heads, kv_num_heads=a.kv_heads, do_rotary=1, rotary_interleaved=0,
+        )  # fmt: skip
+        if is_narrow:
+            self._node("Cast", [mixed], [f"attended.{layer}"], to=TensorProto.FLOAT)
+        self._linear(f"attended.{layer}", f"{name}.attn_output.weight", f"attention.{layer}")
+
+    def _stream(self, row: int) -> str:
+        """The name of a residual as the graph goes on with it, in 32 bits."""
+        is_output = residual_kinds(self._a, self._form).get(row) == TensorProto.FLOAT
+        return f"residual.{row}" if is_output else f"stream.{row}"
+
+    def _keep_residual(self, row: int) -> None:
+        """Give a residual out in 16 bits, if that is how it is kept."""
+        if residual_kinds(self._a, self._form).get(row) == TensorProto.FLOAT16:
+            self._node("Cast", [self._stream(row)], [f"residual.{row}"], to=TensorProto.FLOAT16)
 
     def _skip_norm(self, stream: str, added: str, gamma: str, normed: str, summed: str | None) -> None:
         outputs = [normed] if summed is None else [normed, "", "", summed]
@@ -192,7 +224,7 @@ class GraphBuilder:
         self._multiply(source, name, target)
 
     def _multiply(self, source: str, name: str, target: str) -> None:
-        if self._form is WeightForm.FP32:
+        if self._weight_form is WeightForm.FP32:
             self._node("MatMul", [source, f"{name}.t"], [target])
             return
         outputs, blocks, _ = self._initializers[f"{name}.bytes"].dims
@@ -202,16 +234,22 @@ class GraphBuilder:
         )  # fmt: skip
 
     def _matrix_names(self, name: str) -> tuple[str, ...]:
-        return (f"{name}.t",) if self._form is WeightForm.FP32 else (f"{name}.bytes", f"{name}.scales")
+        return (f"{name}.t",) if self._weight_form is WeightForm.FP32 else (f"{name}.bytes", f"{name}.scales")
 
     def _matrix(self, name: str, parts: Sequence[str] = ()) -> None:
+        if all(part in self._initializers for part in self._matrix_names(name)):
+            return
         matrix = np.concatenate([self._weights.matrix(part) for part in parts or (name,)])
-        arrays = (np.ascontiguousarray(matrix.T),) if self._form is WeightForm.FP32 else quantize(matrix)
+        arrays = (np.ascontiguousarray(matrix.T),) if self._weight_form is WeightForm.FP32 else quantize(matrix)
         for part, values in zip(self._matrix_names(name), arrays, strict=True):
-            self._initializers[part] = self._file.add(part, values)
+            self._keep(part, values)
 
     def _vector(self, name: str) -> None:
-        self._initializers[name] = self._file.add(name, self._weights.matrix(name))
+        if name not in self._initializers:
+            self._keep(name, self._weights.matrix(name))
+
+    def _keep(self, name: str, values: AnyArray) -> None:
+        self._initializers[name] = self._file.add(name, values)
 
     def _constant(self, name: str, value: AnyArray | np.float32) -> None:
         array = np.asarray(value)
@@ -223,7 +261,9 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(kind, list(inputs), list(outputs), name=name, **attributes))
 
     def _proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> ModelProto:
-        graph = helper.make_graph(self._nodes, name, list(inputs), list(outputs), list(self._initializers.values()))
+        used = {source for node in self._nodes for source in node.input}
+        initializers = [tensor for key, tensor in self._initializers.items() if key in used]
+        graph = helper.make_graph(self._nodes, name, list(inputs), list(outputs), initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="canopy-desktop")
 

@@ -7,7 +7,7 @@ tensors inside of nodes, no functions. What is not known cannot reach another fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -72,8 +72,25 @@ def check_graph(folder: Path, name: str, contract: Contract, weights: Path) -> N
 
 
 def decoder_contract(a: Architecture) -> Contract:
-    """What the decoder's graph must be."""
-    cache = Value(TensorProto.FLOAT, (None, a.kv_heads, None, a.head_size))
+    """What the decoder's graph for the CPU must be."""
+    found = _decoder_contract(a, TensorProto.FLOAT, "")
+    residual = Value(TensorProto.FLOAT, (None, None, a.hidden))
+    residuals = {f"residual.{row}": residual for row in range(2 * a.layers + 1)}
+    return replace(found, outputs={**found.outputs, **residuals})
+
+
+def cuda_contract(a: Architecture) -> Contract:
+    """What the decoder's graph for a card must be: all that is kept in 16 bits, but the last residual."""
+    found = _decoder_contract(a, TensorProto.FLOAT16, ".half")
+    shape = (None, None, a.hidden)
+    residuals = {f"residual.{2 * row}": Value(TensorProto.FLOAT16, shape) for row in range(a.layers)}
+    residuals[f"residual.{2 * a.layers}"] = Value(TensorProto.FLOAT, shape)
+    return replace(found, outputs={**found.outputs, **residuals})
+
+
+def _decoder_contract(a: Architecture, kept: int, suffix: str) -> Contract:
+    """All but the residuals; `kept` is the type of cache, bias and queries."""
+    cache = Value(kept, (None, a.kv_heads, None, a.head_size))
     inputs = {
         "input_ids": Value(TensorProto.INT64, (None, None)),
         "seqlens_k": Value(TensorProto.INT32, (None,)),
@@ -84,12 +101,10 @@ def decoder_contract(a: Architecture) -> Contract:
         for part in ("key", "value"):
             inputs[f"past.{layer}.{part}"] = cache
             outputs[f"present.{layer}.{part}"] = cache
-        inputs[f"attention_bias.{layer}"] = Value(TensorProto.FLOAT, (None, None, None, None))
-        outputs[f"qkv.{layer}"] = Value(TensorProto.FLOAT, (None, None, (a.heads + 2 * a.kv_heads) * a.head_size))
-    for row in range(2 * a.layers + 1):
-        outputs[f"residual.{row}"] = Value(TensorProto.FLOAT, (None, None, a.hidden))
+        inputs[f"attention_bias.{layer}"] = Value(kept, (None, None, None, None))
+        outputs[f"qkv.{layer}"] = Value(kept, (None, None, (a.heads + 2 * a.kv_heads) * a.head_size))
     table = (a.context, a.head_size // 2)
-    return Contract(inputs, outputs, {"rope.cos": table, "rope.sin": table})
+    return Contract(inputs, outputs, {f"rope.cos{suffix}": table, f"rope.sin{suffix}": table})
 
 
 def head_contract(a: Architecture) -> Contract:

@@ -12,7 +12,7 @@ from canopy_desktop import paths
 from canopy_desktop.errors import SourceError, UsageError
 from canopy_desktop.model.card import WeightForm
 
-BUILDER = 2  # raise it when the same recipe gives another bundle
+BUILDER = 3  # raise it when the same recipe gives another bundle
 
 
 @dataclass(frozen=True, slots=True)

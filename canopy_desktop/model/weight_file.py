@@ -11,7 +11,11 @@ from canopy_desktop.arrays import AnyArray
 from canopy_desktop.model.bundle import WEIGHTS_FILE
 
 ALIGNMENT = 4096  # a page, so that onnxruntime can map an array instead of reading it
-_KINDS = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}
+_KINDS = {
+    np.dtype(np.float32): TensorProto.FLOAT,
+    np.dtype(np.float16): TensorProto.FLOAT16,
+    np.dtype(np.uint8): TensorProto.UINT8,
+}
 
 
 class ExternalWeights:

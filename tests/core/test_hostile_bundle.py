@@ -202,6 +202,18 @@ def test_the_heads_graph_is_held_to_the_same(bundle: Path, name: str) -> None:
     assert "head.onnx" in refused(bundle)
 
 
+@pytest.mark.parametrize("name", ["weights in a file above", "a constant in a graph in a graph", "an output less"])
+def test_the_cards_graph_is_held_to_the_same(bundle: Path, name: str) -> None:
+    edit_graph(bundle, GRAPHS[name], "model-cuda.onnx")
+    assert "model-cuda.onnx" in refused(bundle)
+
+
+def test_neither_decoder_stands_in_for_the_other(bundle: Path) -> None:
+    shutil.copy(bundle / "model.onnx", bundle / "model-cuda.onnx")
+    sign(bundle)
+    assert "model-cuda.onnx and the card disagree" in refused(bundle)
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff" * 1000, b"\x08\x0a\x3a\xff\xff\xff\xff\x0f"])
 def test_a_file_that_is_no_graph_is_refused(bundle: Path, data: bytes) -> None:
     (bundle / "model.onnx").write_bytes(data)
@@ -301,7 +313,9 @@ def test_no_file_outside_the_folder_is_opened_and_onnxruntime_is_not_reached(pri
     assert reached == [False, False]
 
 
-@pytest.mark.parametrize("name", ["card.json", "model.onnx", "head.onnx", "weights.bin", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "name", ["card.json", "model.onnx", "model-cuda.onnx", "head.onnx", "weights.bin", "tokenizer.json"]
+)
 def test_every_file_must_be_there_whole_unaltered_and_in_its_folder(bundle: Path, tmp_path: Path, name: str) -> None:
     path = bundle / name
     whole = path.read_bytes()
@@ -404,6 +418,6 @@ def test_what_else_lies_in_the_folder_is_neither_read_nor_imported(
     assert Bundle.open(bundle)
     imported = Path(import_bundle(bundle)["folder"])
     assert sorted(path.name for path in imported.iterdir()) == [
-        "card.json", "head.onnx", "model.onnx", "tokenizer.json", "weights.bin",
+        "card.json", "head.onnx", "model-cuda.onnx", "model.onnx", "tokenizer.json", "weights.bin",
     ]  # fmt: skip
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["tiny"]
