@@ -16,6 +16,7 @@ CanopyError
 │   ├── InterruptedStepError  a pass was ended by `interrupt()`
 │   ├── OutOfMemoryError    there is no memory left for the next tokens
 │   ├── CardMemoryError     the card's memory is full
+│   ├── ColumnsGoneError    what is looked at has made room for newer columns
 │   └── ProviderError       the execution provider failed in the middle
 ├── SettingsError           settings contradict one another or are out of range (exit status 2)
 └── StorageError            a file could not be written or read
@@ -150,6 +151,18 @@ class CardMemoryError(EngineError):
 
     def __init__(self) -> None:
         super().__init__("The card's memory is full: choose a smaller context, or the CPU.")
+
+
+class ColumnsGoneError(EngineError):
+    """What is looked at has made room for newer columns; it can be made again."""
+
+    def __init__(self, what: str, tokens: int) -> None:
+        """`what`: "queries" or "residuals"."""
+        super().__init__(
+            f"The {what} of {tokens} tokens made room for newer ones: compute them again, or allow more memory."
+        )
+        self.what = what
+        self.tokens = tokens
 
 
 class ProviderError(EngineError):

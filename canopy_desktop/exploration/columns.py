@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from enum import Enum
 
 import numpy as np
 
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
+from canopy_desktop.errors import ColumnsGoneError
 from canopy_desktop.exploration.records import Slot
+from canopy_desktop.exploration.swap import SwapSpace
 from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.decoder import PassColumns
 from canopy_desktop.model.narrow import narrowed
@@ -16,58 +19,94 @@ from canopy_desktop.model.narrow import narrowed
 BLOCK_COLUMNS = 64  # room of a block that is filled token by token
 
 
-class ColumnBlock:
-    """A run of columns in memory of their own, filled in order and never moved.
+class Kept(Enum):
+    """What may be given up when memory is short, and made again. In the order in which it goes."""
 
-    queries (layers, size, heads · head_size) before rotation; residuals (layers, size, hidden), the embedding and what
-    comes out of every block but the last, which is `last` (size, hidden). Keys and values lie in the cache while
-    their branch is the current one, and here once it was left.
-    """
+    RESIDUALS = "residuals"  # all but the last
+    QUERIES = "queries"
 
-    def __init__(self, architecture: Architecture, precision: type[np.floating], first: Slot, size: int) -> None:
-        a = architecture
-        self.first = first
-        self.size = size
-        self.used = 0
-        self.token_ids: IntArray = np.zeros(size, np.int64)
-        self.queries: AnyArray = np.empty((a.layers, size, a.heads * a.head_size), precision)
-        self.residuals: AnyArray = np.empty((a.layers, size, a.hidden), precision)
-        self.last: FloatArray = np.empty((size, a.hidden), np.float32)
-        self.in_chunk = np.zeros(size, np.bool_)  # passed through the model with others at once
-        self.stored = np.zeros(size, np.bool_)  # keys and values are here too
-        self._kv_shape = (a.layers, size, a.kv_heads, a.head_size)
-        self.keys: FloatArray | None = None
-        self.values: FloatArray | None = None
+
+class Part:
+    """One kind of what a block keeps, and the columns it is there for."""
+
+    def __init__(self, layers: int, size: int, width: int, precision: type[np.floating]) -> None:
+        self.vectors: AnyArray = np.empty((layers, size, width), precision)
+        self.there = np.zeros(size, np.bool_)
 
     @property
     def bytes(self) -> int:
-        """Bytes of the columns in use."""
-        rows: int = self.used * (self.queries[:, 0].nbytes + self.residuals[:, 0].nbytes + self.last[0].nbytes)
-        return rows + (0 if self.keys is None or self.values is None else self.keys.nbytes + self.values.nbytes)
+        """Bytes of the columns that are there."""
+        return int(np.count_nonzero(self.there)) * self.vectors[:, 0].nbytes
+
+    def write(self, rows: slice | IntArray, vectors: FloatArray) -> None:
+        """Note (layers, rows, width), which are there once it is said so."""
+        self.vectors[:, rows] = narrowed(vectors, self.vectors.dtype)
+
+
+class ColumnBlock:
+    """A run of columns in memory of their own, filled in order and never moved.
+
+    Parts are taken away as a whole: another thread looks at one through a reference of its own. The last residual,
+    `last` (size, hidden), stays always. Keys and values are in the cache or in the store's swap space.
+    """
+
+    def __init__(self, architecture: Architecture, precision: type[np.floating], first: Slot, size: int) -> None:
+        self.first = first
+        self.size = size
+        self.used = 0
+        self.touched = 0  # the store's count of events when it was made, left, or made again last
+        self.token_ids: IntArray = np.zeros(size, np.int64)
+        self.last: FloatArray = np.empty((size, architecture.hidden), np.float32)
+        self.in_chunk = np.zeros(size, np.bool_)  # passed through the model with others at once
+        self._architecture = architecture
+        self._precision = precision
+        self._parts: dict[Kept, Part | None] = {kind: self._new_part(kind) for kind in Kept}
+
+    def part(self, kind: Kept) -> Part | None:
+        """What is there of a kind, if anything."""
+        return self._parts[kind]
 
     def fill(self, token_ids: Sequence[int], columns: PassColumns) -> tuple[Slot, ...]:
         """Keep what a pass left of these tokens, for which there must be room."""
         rows = slice(self.used, self.used + len(token_ids))
+        parts = [part for part in self._parts.values() if part is not None]
+        for kind, part in zip(Kept, parts, strict=True):
+            part.write(rows, of_kind(columns, kind))
         self.token_ids[rows] = token_ids
-        self.queries[:, rows] = narrowed(columns.queries, self.queries.dtype)
-        self.residuals[:, rows] = narrowed(columns.residuals[:-1], self.residuals.dtype)
         self.last[rows] = columns.residuals[-1]
         self.in_chunk[rows] = len(token_ids) > 1
+        for part in parts:
+            part.there[rows] = True
         self.used = rows.stop  # the columns count from now on
         return tuple(range(self.first + rows.start, self.first + rows.stop))
 
-    def residual(self, row: int, first: int, last: int) -> AnyArray:
-        """(last - first, hidden) of columns first … last - 1 of this block; see `ColumnStore.residuals`."""
-        found: AnyArray = self.last[first:last] if row in (-1, len(self.residuals)) else self.residuals[row, first:last]
+    def refill(self, kind: Kept, rows: slice | IntArray, vectors: FloatArray) -> None:
+        """Keep (layers, rows, width) of a kind that was evicted."""
+        part = self._parts[kind] or self._new_part(kind)
+        part.write(rows, vectors)
+        part.there[rows] = True
+        self._parts[kind] = part
+
+    def evict(self, kind: Kept) -> int:
+        """Give up one kind; returns the bytes of the columns that had it."""
+        part, self._parts[kind] = self._parts[kind], None
+        return 0 if part is None else part.bytes
+
+    def vectors(self, kind: Kept, layer: int, first: int, last: int) -> AnyArray | None:
+        """(last - first, width) of columns first … last - 1 of this block; None if one of them is gone."""
+        part = self._parts[kind]
+        return None if part is None or not part.there[first:last].all() else part.vectors[layer, first:last]
+
+    def gone(self, kind: Kept, first: int, last: int) -> AnyArray:
+        """(last - first) bool: of which of these columns a kind is not there."""
+        part = self._parts[kind]
+        found: AnyArray = np.ones(last - first, np.bool_) if part is None else ~part.there[first:last]
         return found
 
-    def store(self, row: int, keys: FloatArray, values: FloatArray) -> None:
-        """Keep keys and values from `row` on, (layers, positions, kv_heads, head_size)."""
-        if self.keys is None or self.values is None:
-            self.keys, self.values = np.empty(self._kv_shape, np.float32), np.empty(self._kv_shape, np.float32)
-        last = row + keys.shape[1]
-        self.keys[:, row:last], self.values[:, row:last] = keys, values
-        self.stored[row:last] = True
+    def _new_part(self, kind: Kept) -> Part:
+        a = self._architecture
+        width = a.hidden if kind is Kept.RESIDUALS else a.heads * a.head_size
+        return Part(a.layers, self.size, width, self._precision)
 
 
 class ColumnStore:
@@ -79,16 +118,31 @@ class ColumnStore:
     def __init__(
         self, architecture: Architecture, *, precision: type[np.floating] = np.float32, first: Slot = 0
     ) -> None:
-        self._architecture = architecture
+        a = architecture
+        one = np.dtype(precision).itemsize
+        self.bytes_of = {
+            Kept.RESIDUALS: a.layers * a.hidden * one,
+            Kept.QUERIES: a.layers * a.heads * a.head_size * one,
+        }
+        self.bytes_of_last = a.hidden * np.dtype(np.float32).itemsize
+        self.swap = SwapSpace(a, first)
+        self._architecture = a
         self._precision = precision
         self._next = first  # the first slot of the next block
         self._blocks: list[ColumnBlock] = []
         self._firsts: list[Slot] = []
+        self._bytes = 0  # of all blocks
+        self._events = 0
 
     @property
     def bytes(self) -> int:
-        """Bytes of all columns in use."""
-        return sum(block.bytes for block in self._blocks)
+        """Bytes of all columns in use, and of the keys and values that are not in the cache."""
+        return self._bytes + self.swap.bytes
+
+    @property
+    def bytes_per_column(self) -> int:
+        """Bytes of a new column, without key and value."""
+        return self.bytes_of_last + sum(self.bytes_of.values())
 
     @property
     def residual_rows(self) -> int:
@@ -108,7 +162,53 @@ class ColumnStore:
             self._blocks.append(block)
             self._firsts.append(self._next)
             self._next += block.size
+            self._touch([block])
         return block
+
+    def fill(self, token_ids: Sequence[int], columns: PassColumns) -> tuple[Slot, ...]:
+        """Keep what a pass left of these tokens; returns their slots. `room` was called for them."""
+        slots = self.room(len(token_ids)).fill(token_ids, columns)
+        self._bytes += len(slots) * self.bytes_per_column
+        return slots
+
+    def note_left(self, slots: IntArray) -> None:
+        """The text in hand no longer has these columns."""
+        self._touch(self._blocks_of(slots))
+
+    def evict(self, excess: int, current: IntArray, *, spared: Kept | None = None) -> int:
+        """Give up so many bytes, if there are as many to give; returns how many are still too much.
+
+        `current` are the columns of the text in hand, whose `spared` stay.
+        """
+        before = self.bytes
+        self.swap.release_free()
+        excess -= before - self.bytes
+        if excess > 0:
+            for block, kind in eviction_order(self._blocks, self._blocks_of(current), spared):
+                freed = block.evict(kind)
+                self._bytes -= freed
+                excess -= freed
+                if excess <= 0:
+                    break
+        return max(0, excess)
+
+    def refill(self, slots: IntArray, kind: Kept, columns: PassColumns, rows: slice) -> None:
+        """Keep one kind of these columns, where it is gone, from the rows of a pass; they count as just made."""
+        vectors, row = of_kind(columns, kind)[:, rows], 0
+        for block, first, last in self.runs(slots):
+            gone = np.flatnonzero(block.gone(kind, first, last))
+            block.refill(kind, gone + first, vectors[:, gone + row])
+            self._bytes += gone.size * self.bytes_of[kind]
+            self._touch([block])
+            row += last - first
+
+    def gone(self, slots: IntArray, kind: Kept) -> AnyArray:
+        """(slots,) bool: of which of these columns a kind has made room for others."""
+        return np.concatenate([block.gone(kind, first, last) for block, first, last in self.runs(slots)])
+
+    def in_chunk(self, slots: IntArray) -> AnyArray:
+        """(slots,) bool: which of these passed through the model with others at once."""
+        return np.concatenate([block.in_chunk[first:last] for block, first, last in self.runs(slots)])
 
     def locate(self, slot: Slot) -> tuple[ColumnBlock, int]:
         """The block and row of a slot. Raises `LookupError` for one that is not of this store."""
@@ -131,16 +231,61 @@ class ColumnStore:
         return found
 
     def queries(self, slots: IntArray, layer: int) -> FloatArray:
-        """(slots, heads · head_size), before rotation."""
-        return _joined([block.queries[layer, first:last] for block, first, last in self.runs(slots)])
+        """(slots, heads · head_size), before rotation. Raises `ColumnsGoneError`."""
+        return self._vectors(slots, Kept.QUERIES, layer)
 
     def token_ids(self, slots: IntArray) -> IntArray:
         """The tokens that left these columns."""
         return np.concatenate([block.token_ids[first:last] for block, first, last in self.runs(slots)])
 
     def residuals(self, slots: IntArray, row: int) -> FloatArray:
-        """(slots, hidden); row 0 is the embedding, l + 1 what comes out of block l, -1 the last."""
-        return _joined([block.residual(row, first, last) for block, first, last in self.runs(slots)])
+        """(slots, hidden); row 0 is the embedding, l + 1 what comes out of block l, -1 the last, which is never gone.
+
+        Raises `ColumnsGoneError`.
+        """
+        if row not in (-1, self._architecture.layers):
+            return self._vectors(slots, Kept.RESIDUALS, row)
+        return _joined([block.last[first:last] for block, first, last in self.runs(slots)])
+
+    def _vectors(self, slots: IntArray, kind: Kept, layer: int) -> FloatArray:
+        found = [block.vectors(kind, layer, first, last) for block, first, last in self.runs(slots)]
+        there = [part for part in found if part is not None]
+        if len(there) < len(found):
+            raise ColumnsGoneError(kind.value, int(np.count_nonzero(self.gone(slots, kind))))
+        return _joined(there)
+
+    def _blocks_of(self, slots: IntArray) -> list[ColumnBlock]:
+        found = np.unique(np.searchsorted(self._firsts, slots, side="right") - 1)
+        return [self._blocks[index] for index in found]
+
+    def _touch(self, blocks: Sequence[ColumnBlock]) -> None:
+        self._events += 1
+        for block in blocks:
+            block.touched = self._events
+
+
+def eviction_order(
+    blocks: Sequence[ColumnBlock], current: Collection[ColumnBlock], spared: Kept | None = None
+) -> Iterator[tuple[ColumnBlock, Kept]]:
+    """What may be given up, in the order in which it goes.
+
+    Residuals and then queries of what the text in hand does not need, left longest ago first; then the same of its own
+    blocks but the `spared` kind, oldest first. Never of the block that is being filled.
+    """
+    full = [block for block in blocks if block.used == block.size or block is not blocks[-1]]
+    full = [block for block in full if any(block.part(kind) is not None for kind in Kept)]
+    full.sort(key=lambda block: (block.touched, block.first))
+    near = {block.first for block in current}
+    for own in (False, True):
+        for kind in Kept:
+            for block in full:
+                if (block.first in near) is own and block.part(kind) is not None and not (own and kind is spared):
+                    yield block, kind
+
+
+def of_kind(columns: PassColumns, kind: Kept) -> FloatArray:
+    """(layers, rows, width) of what a pass left."""
+    return columns.residuals[:-1] if kind is Kept.RESIDUALS else columns.queries
 
 
 def _joined(parts: Sequence[AnyArray]) -> FloatArray:

@@ -25,7 +25,10 @@ MAX_CELLS = 600  # cells of an attention picture, per side
 
 
 class ColumnReader:
-    """Reads columns on any one thread. None means: the columns changed meanwhile, ask again."""
+    """Reads columns on any one thread. None means: the columns changed meanwhile, ask again.
+
+    What looks at attention raises `ColumnsGoneError` where queries have made room for newer ones.
+    """
 
     def __init__(self, sequence: TokenSequence, head: Head, rope: tuple[FloatArray, FloatArray]) -> None:
         self._sequence = sequence

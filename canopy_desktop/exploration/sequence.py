@@ -7,29 +7,45 @@ nothing, since positions that exist do not change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import OutOfMemoryError
-from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.budget import automatic_budget
+from canopy_desktop.exploration.columns import ColumnStore, Kept
 from canopy_desktop.exploration.records import Slot
-from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns
+from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns, chunks_of
+
+logger = logging.getLogger(__name__)
 
 
 class TokenSequence:
-    """Owns a decoder's cache. Written on one thread; `keys` may be called from another."""
+    """Owns a decoder's cache. Written on one thread; `keys` may be called from another.
 
-    def __init__(self, decoder: DecoderSession, columns: ColumnStore) -> None:
+    Columns and cache keep within `budget` bytes as long as there are queries or residuals to give up.
+    """
+
+    def __init__(self, decoder: DecoderSession, columns: ColumnStore, *, budget: int | None = None) -> None:
+        """`budget` None: chosen anew for each exploration; see `automatic_budget`."""
         self.decoder = decoder
         self.columns = columns
         self.generation = 0
+        self.budget = automatic_budget() if budget is None else budget
+        self._wanted_budget = budget
+        self._exceeded = False
         self._slots: IntArray = np.empty(0, np.int64)  # room for more; the first `decoder.length` count
         self._length = 0
 
     def __len__(self) -> int:
         return self._length
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all columns in use, and of all keys and values, those in the cache included."""
+        return self.columns.bytes + self._length * self.decoder.architecture.kv_bytes_per_token
 
     @property
     def slots(self) -> IntArray:
@@ -44,10 +60,12 @@ class TokenSequence:
         Raises `ContextFullError`, `InterruptedStepError`, `OutOfMemoryError` or `ProviderError`; then nothing has
         changed.
         """
+        column_bytes = self.columns.bytes_per_column + self.decoder.architecture.kv_bytes_per_token
+        self._fit(len(token_ids) * column_bytes)
         try:
-            block = self.columns.room(len(token_ids))
+            self.columns.room(len(token_ids))
             logits, columns = self.decoder.feed(token_ids, bias=bias)
-            slots = block.fill(token_ids, columns)
+            slots = self.columns.fill(token_ids, columns)
         except MemoryError as error:
             self.decoder.truncate(self._length)
             raise OutOfMemoryError(self._length) from error
@@ -55,16 +73,27 @@ class TokenSequence:
         return slots, logits
 
     def go_to(self, slots: IntArray) -> None:
-        """Make the cache hold these columns: shorten it to what is shared, and copy the rest in. Runs nothing."""
+        """Make the cache hold these columns: what it has beside them changes places with what lacks. Runs nothing.
+
+        Raises `OutOfMemoryError`; then nothing has changed.
+        """
         shared = self._shared_with(slots)
         if shared == self._length == slots.size:
             return
-        if shared < self._length:
-            self.generation += 1
-            self._store(shared)
-            self.decoder.truncate(shared)
-            self._length = shared
-        self._restore(slots[shared:])
+        leaving, coming, swap = self.slots[shared:].copy(), slots[shared:].copy(), self.columns.swap
+        try:
+            self.decoder.reserve(slots.size)
+            exchange = swap.plan(leaving, coming)
+        except MemoryError as error:
+            raise OutOfMemoryError(self._length) from error
+        self._length = self.decoder.length = shared
+        swap.hide(exchange)
+        self.generation += 1  # after what moves cannot be found, and before it moves
+        swap.carry_out(exchange, self.decoder.cache.buffers, shared)
+        self._append(coming)
+        self.decoder.length = self._length
+        self.columns.note_left(leaving)
+        self._fit(0)
 
     def replay(self, slots: IntArray, position: int, *, bias: AttentionBias | None = None) -> tuple[int, PassColumns]:
         """Pass the token at `position` of a text once more, made as it was made, so that every bit is as it was.
@@ -74,28 +103,46 @@ class TokenSequence:
         `InterruptedStepError`, `ProviderError`, or `LookupError` for slots that are forgotten.
         """
         first, last = self._made_with(slots, position)
-        token_ids = self.columns.token_ids(slots[first:last]).tolist()
-        if self._shared_with(slots) < slots.size:
-            self.go_to(slots)
-        return first, self.decoder.replay(first, token_ids, bias=bias)
+        return first, self._pass_again(slots, first, last, bias)
+
+    def remake(self, slots: IntArray, kind: Kept) -> Iterator[int]:
+        """Make again what is gone of these columns, the way they were made, so with the same bits.
+
+        One pass for each item, which is the number of columns that it made; leaving off in between, or an interrupted
+        pass, keeps what was made. The columns are those of a text. Raises `InterruptedStepError`, `OutOfMemoryError` or
+        `ProviderError`, and `LookupError` for slots that are forgotten.
+        """
+        columns = self.columns
+        for first, last in passes_again(columns.gone(slots, kind), columns.in_chunk(slots)):
+            start, stop = self._made_with(slots, first) if last - first == 1 else (first, last)
+            try:
+                made = self._pass_again(slots, start, stop)
+                self._fit((last - first) * columns.bytes_of[kind], spared=kind)
+                columns.refill(slots[first:last], kind, made, slice(first - start, last - start))
+            except MemoryError as error:
+                raise OutOfMemoryError(self._length) from error
+            yield last - first
 
     def forget(self) -> None:
         """Empty the cache and drop all columns."""
         self.generation += 1
         self.decoder.truncate(0)
-        self.columns = self.columns.successor()
         self._length = 0
+        self.columns = self.columns.successor()
+        self._exceeded = False
+        if self._wanted_budget is None:
+            self.budget = automatic_budget()
 
     def keys(self, slots: IntArray, layer: int, kv_head: int) -> FloatArray | None:
-        """Rotated keys of these columns, (slots, head_size); None if they are on the move just now."""
+        """Rotated keys of these columns, (slots, head_size); None if they are forgotten, or on the move just now."""
         return self._cached(slots, layer, kv_head, values=False)
 
     def values(self, slots: IntArray, layer: int, kv_head: int) -> FloatArray | None:
-        """Values of these columns, (slots, head_size); None if they are on the move just now."""
+        """Values of these columns, (slots, head_size); None if they are forgotten, or on the move just now."""
         return self._cached(slots, layer, kv_head, values=True)
 
     def _cached(self, slots: IntArray, layer: int, kv_head: int, *, values: bool) -> FloatArray | None:
-        """From the cache as far as it holds these columns, and from their blocks."""
+        """From the cache as far as it holds these columns, and from the swap space."""
         generation = self.generation
         cache = self.decoder.cache
         buffer = (cache.values if values else cache.keys)[layer]
@@ -103,15 +150,30 @@ class TokenSequence:
         held = self._slots
         differs = np.flatnonzero(held[:count] != slots[:count])
         shared = int(differs[0]) if differs.size else count
-        parts = [buffer[0, kv_head, :shared]]
-        for block, first, last in self.columns.runs(slots[shared:]) if shared < slots.size else []:
-            kept = block.values if values else block.keys
-            if kept is None or not block.stored[first:last].all():
-                return None
-            parts.append(kept[layer, first:last, kv_head])
+        away = self.columns.swap.runs(slots[shared:])
+        if away is None:
+            return None
+        row = layer + len(cache.keys) if values else layer
+        parts = [buffer[0, kv_head, :shared], *(run.vectors[row, kv_head] for run in away)]
         if self.generation != generation:
             return None
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _pass_again(self, slots: IntArray, first: int, last: int, bias: AttentionBias | None = None) -> PassColumns:
+        """Pass the tokens at positions first … last - 1 of a text once more, with the cache holding it."""
+        token_ids = self.columns.token_ids(slots[first:last]).tolist()
+        if self._shared_with(slots) < slots.size:
+            self.go_to(slots)
+        return self.decoder.replay(first, token_ids, bias=bias)
+
+    def _fit(self, extra: int, *, spared: Kept | None = None) -> None:
+        """Give up what has to go for `extra` more bytes."""
+        excess = self.bytes + extra - self.budget
+        if excess > 0 and self.columns.evict(excess, self.slots, spared=spared) and not self._exceeded:
+            self._exceeded = True
+            logger.warning(
+                "The memory budget of %d MB is too small for this text and its branches", self.budget // 10**6
+            )
 
     def _made_with(self, slots: IntArray, position: int) -> tuple[int, int]:
         """The first position and the end of a pass that makes the token at `position` as it was made."""
@@ -130,7 +192,7 @@ class TokenSequence:
         differs = np.flatnonzero(self._slots[:count] != slots[:count])
         return int(differs[0]) if differs.size else count
 
-    def _append(self, slots: Sequence[Slot]) -> None:
+    def _append(self, slots: Sequence[Slot] | IntArray) -> None:
         end = self._length + len(slots)
         if end > self._slots.size:
             grown = np.empty(max(2 * self._slots.size, end, 256), np.int64)
@@ -139,22 +201,20 @@ class TokenSequence:
         self._slots[self._length : end] = slots
         self._length = end
 
-    def _store(self, first: int) -> None:
-        position = first
-        for block, row, last in self.columns.runs(self.slots[first:]):
-            count = last - row
-            if not block.stored[row:last].all():
-                block.store(row, *self.decoder.cache.export(position, position + count))
-            position += count
 
-    def _restore(self, slots: IntArray) -> None:
-        if not slots.size:
-            return
-        decoder = self.decoder
-        decoder.reserve(self._length + slots.size)
-        for block, first, last in self.columns.runs(slots):
-            if block.keys is None or block.values is None or not block.stored[first:last].all():
-                raise ValueError("a column that is not in the cache has no keys and values")
-            decoder.cache.restore(self._length, block.keys[:, first:last], block.values[:, first:last])
-            decoder.length = self._length + last - first
-            self._append(range(block.first + first, block.first + last))
+def passes_again(gone: AnyArray, in_chunk: AnyArray) -> list[tuple[int, int]]:
+    """Cut a text so that what is gone is made as it was made: chunks from chunks, single ones by themselves.
+
+    Both (positions,) bool. Returns the first position and the end of each pass, in order; one of a single position
+    that came in a chunk needs a neighbour.
+    """
+    kinds = np.where(gone, 1 + in_chunk, 0)
+    found: list[tuple[int, int]] = []
+    for part in np.split(np.arange(kinds.size), np.flatnonzero(np.diff(kinds)) + 1):
+        if not part.size or not gone[part[0]]:
+            continue
+        first = int(part[0])
+        for count in chunks_of(part.size) if in_chunk[first] else [1] * part.size:
+            found.append((first, first + count))
+            first += count
+    return found

@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 class ModelSession:
     """A bundle in memory, with one decoder and its cache."""
 
-    def __init__(self, bundle: Bundle, provider: ProviderReport, context: int | None, *, exact: bool) -> None:
+    def __init__(
+        self, bundle: Bundle, provider: ProviderReport, context: int | None, *, exact: bool, budget: int | None
+    ) -> None:
         self.bundle = bundle
         self.card: Card = bundle.card
         self.provider = provider
@@ -39,7 +41,8 @@ class ModelSession:
         decoder = OnnxDecoder(bundle, context=context)
         self.head = decoder.head
         precision = np.float32 if exact or bundle.card.weights is WeightForm.FP32 else np.float16
-        self.sequence = TokenSequence(decoder, ColumnStore(bundle.card.architecture, precision=precision))
+        columns = ColumnStore(bundle.card.architecture, precision=precision)
+        self.sequence = TokenSequence(decoder, columns, budget=budget)
 
     @classmethod
     def open(
@@ -49,14 +52,16 @@ class ModelSession:
         *,
         context: int | None = None,
         exact: bool = False,
+        budget: int | None = None,
     ) -> ModelSession:
         """Load a verified bundle; takes a second or so. `context` makes the window smaller than the model's.
 
-        `exact` keeps all columns in 32 bits; else 8-bit weights have queries and early residuals in 16.
+        `exact` keeps all columns in 32 bits; else 8-bit weights have queries and early residuals in 16. `budget`: bytes
+        of columns and cache, None for what `automatic_budget` finds at each exploration's beginning.
 
         Raises `ProviderError` or `BundleError`.
         """
-        return cls(bundle, choose_provider(provider), context, exact=exact)
+        return cls(bundle, choose_provider(provider), context, exact=exact, budget=budget)
 
     def new_generation(self) -> Generation:
         """The one that writes; for the inference thread. A second one shares the cache, so make only one."""

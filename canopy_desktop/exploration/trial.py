@@ -37,7 +37,7 @@ class Trial:
         self.decoder.truncate(0)
         self._held.clear()
         self.decoder.reserve(count)
-        self.decoder.cache.restore(0, *sequence.decoder.cache.export(0, count))
+        self.decoder.cache.copy(sequence.decoder.cache, count)
         self.decoder.length = count
         self._held += ids[:count]
 

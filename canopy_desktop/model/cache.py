@@ -25,6 +25,11 @@ class Cache:
         self.values: list[FloatArray] = []
 
     @property
+    def buffers(self) -> list[FloatArray]:
+        """Those of all layers, keys before values."""
+        return [*self.keys, *self.values]
+
+    @property
     def bytes(self) -> int:
         """Bytes that the buffers take."""
         return self.capacity * self._a.kv_bytes_per_token
@@ -47,16 +52,9 @@ class Cache:
         values = np.stack([layer[0, :, first:last].transpose(1, 0, 2) for layer in self.values])
         return keys, values
 
-    def restore(self, first: int, keys: FloatArray, values: FloatArray) -> None:
-        """Write positions from `first` on, in the shape that `export` gives. There must be room."""
-        last = first + keys.shape[1]
-        for layer in range(self._a.layers):
-            self.keys[layer][0, :, first:last] = keys[layer].transpose(1, 0, 2)
-            self.values[layer][0, :, first:last] = values[layer].transpose(1, 0, 2)
-
     def copy(self, other: Cache, length: int) -> None:
         """Take over the first positions of another cache of the same model. There must be room."""
-        for mine, theirs in zip((*self.keys, *self.values), (*other.keys, *other.values), strict=True):
+        for mine, theirs in zip(self.buffers, other.buffers, strict=True):
             mine[:, :, :length] = theirs[:, :, :length]
 
     def _grown(self, shape: tuple[int, int, int, int], old: list[FloatArray], kept: int) -> list[FloatArray]:
