@@ -61,9 +61,9 @@ class TokenSequence:
         changed.
         """
         column_bytes = self.columns.bytes_per_column + self.decoder.architecture.kv_bytes_per_token
-        self._fit(len(token_ids) * column_bytes)
         try:
             self.columns.room(len(token_ids))
+            self._fit(len(token_ids) * column_bytes)  # the block before may go now
             logits, columns = self.decoder.feed(token_ids, bias=bias)
             slots = self.columns.fill(token_ids, columns)
         except MemoryError as error:
@@ -113,6 +113,7 @@ class TokenSequence:
         `ProviderError`, and `LookupError` for slots that are forgotten.
         """
         columns = self.columns
+        self._hold(slots)  # something may have to go for it
         for first, last in passes_again(columns.gone(slots, kind), columns.in_chunk(slots)):
             start, stop = self._made_with(slots, first) if last - first == 1 else (first, last)
             try:
@@ -162,9 +163,13 @@ class TokenSequence:
     def _pass_again(self, slots: IntArray, first: int, last: int, bias: AttentionBias | None = None) -> PassColumns:
         """Pass the tokens at positions first … last - 1 of a text once more, with the cache holding it."""
         token_ids = self.columns.token_ids(slots[first:last]).tolist()
+        self._hold(slots)
+        return self.decoder.replay(first, token_ids, bias=bias)
+
+    def _hold(self, slots: IntArray) -> None:
+        """Have these columns at the cache's beginning, whatever comes after them."""
         if self._shared_with(slots) < slots.size:
             self.go_to(slots)
-        return self.decoder.replay(first, token_ids, bias=bias)
 
     def _fit(self, extra: int, *, spared: Kept | None = None) -> None:
         """Give up what has to go for `extra` more bytes."""

@@ -124,9 +124,9 @@ class Wording(QObject):
                     "prompt."
                 ).format(length=length)
             case errors.ColumnsGoneError(what=what, tokens=tokens):
-                return self.tr(
-                    "The {what} of {tokens:,} tokens made room for newer ones: compute them again, or allow more memory."
-                ).format(what=self.tr(what), tokens=tokens)
+                return self.tr("The {what} of {tokens:,} tokens made room for newer ones: compute them again.").format(
+                    what=self.tr(what), tokens=tokens
+                )
             case errors.CardMemoryError():
                 return self.tr("The card's memory is full: choose a smaller context, or the CPU.")
             case errors.ProviderError(provider=provider, reason=reason):
