@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
-from enum import Enum
 
 import numpy as np
 
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import ColumnsGoneError
-from canopy_desktop.exploration.records import Slot
+from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.swap import SwapSpace
 from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.decoder import PassColumns
 from canopy_desktop.model.narrow import narrowed
 
 BLOCK_COLUMNS = 64  # room of a block that is filled token by token
-
-
-class Kept(Enum):
-    """What may be given up when memory is short, and made again. In the order in which it goes."""
-
-    RESIDUALS = "residuals"  # all but the last
-    QUERIES = "queries"
 
 
 class Part:

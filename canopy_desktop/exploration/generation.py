@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from canopy_desktop.arrays import FloatArray
+from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.decoding.pipeline import Choice, Distribution, choose, distribution
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopWatch
@@ -14,8 +14,10 @@ from canopy_desktop.exploration.records import (
     PROMPT_NODE,
     Candidate,
     ChosenBy,
+    Kept,
     PrefillProgress,
     PromptAccepted,
+    RemakeProgress,
     RunFinished,
     SlideProgress,
     Slot,
@@ -66,6 +68,11 @@ class Generation:
     def columns_bytes(self) -> int:
         """Bytes of the queries, residuals, and keys and values of left branches."""
         return self._sequence.columns.bytes
+
+    @property
+    def budget_bytes(self) -> int:
+        """What the columns, and keys and values, may take together."""
+        return self._sequence.budget
 
     @property
     def context(self) -> int:
@@ -146,6 +153,14 @@ class Generation:
     def go_to(self, node: int) -> None:
         """Stand on a node. Runs nothing; the cache follows when the next token needs it."""
         self._exploring().go_to(node)
+
+    def remake(self, run_id: int, slots: IntArray, kind: Kept) -> Iterator[RemakeProgress]:
+        """Make again what is gone of a text's columns, with the same bits; one pass for each item.
+
+        Raises what `TokenSequence.remake` raises.
+        """
+        for done, total in self._sequence.remake(slots, kind):
+            yield RemakeProgress(run_id=run_id, done=done, total=total)
 
     def interrupt(self) -> None:
         """Abort the pass in progress, if any. Thread-safe."""

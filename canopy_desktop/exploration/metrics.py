@@ -23,7 +23,8 @@ class Footprint:
     """What the engine keeps in memory, in bytes."""
 
     cache_bytes: int = 0  # keys and values
-    columns_bytes: int = 0  # everything kept per token
+    columns_bytes: int = 0  # everything else that is kept per token
+    budget_bytes: int = 0  # what both may take
 
 
 class MetricsLog:
@@ -81,6 +82,7 @@ class MetricsLog:
             context=self.context,
             cache_bytes=self.footprint.cache_bytes,
             columns_bytes=self.footprint.columns_bytes,
+            budget_bytes=self.footprint.budget_bytes,
             memory_bytes=memory_bytes,
             step_ms=steps.astype(np.float32),
             slide_ms=tuple(self._slide_ms),

@@ -16,6 +16,13 @@ PROMPT_NODE = -1
 """The node that stands for the whole prompt; every first step has it as parent."""
 
 
+class Kept(Enum):
+    """What of a column may be given up when memory is short, and made again. In the order in which it goes."""
+
+    RESIDUALS = "residuals"  # all but the last
+    QUERIES = "queries"
+
+
 class ChosenBy(Enum):
     """Who decided for a token."""
 
@@ -119,6 +126,15 @@ class WindowSlid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemakeProgress:
+    """So many of the columns that had made room are there again."""
+
+    run_id: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused:
     """The run waits on the current token."""
 
@@ -142,5 +158,13 @@ class RunFailed:
 
 
 GenerationEvent: TypeAlias = (
-    PromptAccepted | PrefillProgress | SlideProgress | WindowSlid | StepRecord | RunPaused | RunFinished | RunFailed
+    PromptAccepted
+    | PrefillProgress
+    | SlideProgress
+    | WindowSlid
+    | StepRecord
+    | RemakeProgress
+    | RunPaused
+    | RunFinished
+    | RunFailed
 )

@@ -15,8 +15,8 @@ import numpy as np
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import OutOfMemoryError
 from canopy_desktop.exploration.budget import automatic_budget
-from canopy_desktop.exploration.columns import ColumnStore, Kept
-from canopy_desktop.exploration.records import Slot
+from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns, chunks_of
 
 logger = logging.getLogger(__name__)
@@ -105,16 +105,18 @@ class TokenSequence:
         first, last = self._made_with(slots, position)
         return first, self._pass_again(slots, first, last, bias)
 
-    def remake(self, slots: IntArray, kind: Kept) -> Iterator[int]:
+    def remake(self, slots: IntArray, kind: Kept) -> Iterator[tuple[int, int]]:
         """Make again what is gone of these columns, the way they were made, so with the same bits.
 
-        One pass for each item, which is the number of columns that it made; leaving off in between, or an interrupted
-        pass, keeps what was made. The columns are those of a text. Raises `InterruptedStepError`, `OutOfMemoryError` or
+        One pass for each item: how many columns are made, of how many. Leaving off in between, or an interrupted pass,
+        keeps what was made. The columns are those of a text. Raises `InterruptedStepError`, `OutOfMemoryError` or
         `ProviderError`, and `LookupError` for slots that are forgotten.
         """
         columns = self.columns
         self._hold(slots)  # something may have to go for it
-        for first, last in passes_again(columns.gone(slots, kind), columns.in_chunk(slots)):
+        gone = columns.gone(slots, kind)
+        done, total = 0, int(np.count_nonzero(gone))
+        for first, last in passes_again(gone, columns.in_chunk(slots)):
             start, stop = self._made_with(slots, first) if last - first == 1 else (first, last)
             try:
                 made = self._pass_again(slots, start, stop)
@@ -122,7 +124,8 @@ class TokenSequence:
                 columns.refill(slots[first:last], kind, made, slice(first - start, last - start))
             except MemoryError as error:
                 raise OutOfMemoryError(self._length) from error
-            yield last - first
+            done += last - first
+            yield done, total
 
     def forget(self) -> None:
         """Empty the cache and drop all columns."""

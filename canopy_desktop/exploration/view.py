@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.exploration.records import ChosenBy, Slot, StepRecord, WindowSlid
+from canopy_desktop.exploration.records import ChosenBy, Kept, Slot, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token, Tokenizer
 
@@ -120,10 +120,19 @@ class DistributionReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoneColumns:
+    """What a reading lacks, because it has made room for newer columns."""
+
+    kind: Kept
+    tokens: int  # of how many tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """What the reader has computed so far; each part may be of an older selection."""
 
     attention: AttentionReading | None = None
+    attention_gone: GoneColumns | None = None  # why there is no attention
     attention_positions: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # in the text, (length,)
     distribution: DistributionReading | None = None
     prompt_surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))  # (tokens,) bits, NaN unknown
@@ -162,6 +171,7 @@ class MetricsView:
     context: int  # tokens that it holds
     cache_bytes: int
     columns_bytes: int
+    budget_bytes: int  # what both may take
     memory_bytes: int
     step_ms: FloatArray = field(repr=False)  # (steps,)
     slide_ms: tuple[float, ...] = ()  # one for each slide of the window
@@ -180,6 +190,7 @@ class WindowView:
     facts: TokenFacts | None = None
     distribution: DistributionView | None = None
     attention: AttentionView | None = None
+    attention_gone: GoneColumns | None = None  # why there is no attention
 
 
 class ViewResolver:
@@ -210,6 +221,7 @@ class ViewResolver:
             facts=replace(facts, dropped=position in dropped),
             distribution=self._distribution(position, steps, selection, readings),
             attention=_attention(chips, position, readings),
+            attention_gone=readings.attention_gone,
         )
 
     def _chip_of(self, step: StepRecord) -> Chip:

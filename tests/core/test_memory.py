@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError, OutOfMemoryError
 from canopy_desktop.exploration.budget import MOST_BYTES, automatic_budget
-from canopy_desktop.exploration.columns import ColumnStore, Kept
+from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.sequence import TokenSequence, passes_again
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.cache import Cache
@@ -253,10 +254,10 @@ def test_an_interrupted_remake_keeps_what_it_made_and_is_taken_up_again() -> Non
     made = []
     with pytest.raises(InterruptedStepError):
         made.extend(explorer.sequence.remake(left, Kept.QUERIES))
-    assert made == [70, 1, 1, 1, 1]
+    assert made == [(70, 140), (71, 140), (72, 140), (73, 140), (74, 140)]
     assert np.flatnonzero(explorer.columns.gone(left, Kept.QUERIES)).tolist() == list(range(74, 140))
     explorer.sequence.decoder.passes_left = None
-    assert list(explorer.sequence.remake(left, Kept.QUERIES)) == [1] * 66
+    assert list(explorer.sequence.remake(left, Kept.QUERIES)) == [(done, 66) for done in range(1, 67)]
     assert explorer.columns.queries(left, 2)[:, 0].tolist() == explorer.wanted(left)
     assert explorer.columns.gone(left, Kept.RESIDUALS).sum() == 140
     explorer.check()
@@ -392,8 +393,8 @@ def everything(session: ModelSession, slots: IntArray) -> list[FloatArray]:
     ]
 
 
-def remake(session: ModelSession, slots: IntArray) -> list[int]:
-    return [made for kind in Kept for made in session.sequence.remake(slots, kind)]
+def remake(session: ModelSession, slots: IntArray) -> list[tuple[int, int]]:
+    return [list(session.sequence.remake(slots, kind))[-1] for kind in Kept]
 
 
 @pytest.mark.parametrize("left", [False, True])
@@ -411,7 +412,7 @@ def test_what_is_made_again_has_the_same_bits(session: ModelSession, ids, left: 
     current = sequence.slots.copy()
     session.sequence.columns.evict(EVERYTHING, sequence.slots)
     assert sequence.columns.gone(text, Kept.QUERIES).all()
-    assert sum(remake(session, text)) == 2 * text.size
+    assert remake(session, text) == [(text.size, text.size)] * 2
     assert all(map(np.array_equal, everything(session, text), before))
     sequence.go_to(current)
     after = one_by_one(session, ids[40:44])
@@ -439,8 +440,8 @@ def test_the_only_column_of_a_chunk_that_is_gone_takes_a_neighbour_of_the_next_b
     sequence.columns.evict(EVERYTHING, sequence.slots)
     list(sequence.remake(text[:40], Kept.QUERIES))
     list(sequence.remake(text[:40], Kept.RESIDUALS))
-    assert list(sequence.remake(text, Kept.QUERIES)) == [1]
-    assert list(sequence.remake(text, Kept.RESIDUALS)) == [1]
+    assert list(sequence.remake(text, Kept.QUERIES)) == [(1, 1)]
+    assert list(sequence.remake(text, Kept.RESIDUALS)) == [(1, 1)]
     assert all(map(np.array_equal, everything(session, text), before))
 
 

@@ -107,7 +107,8 @@ def test_another_prompt_starts_the_figures_anew() -> None:
 
 def test_a_cleared_log_keeps_no_footprint() -> None:
     log = logged(accepted(), prefill(20, 50.0))
-    log.footprint = Footprint(cache_bytes=3, columns_bytes=4)
-    assert log.view(context_used=0, memory_bytes=0).columns_bytes == 4
+    log.footprint = Footprint(cache_bytes=3, columns_bytes=4, budget_bytes=9)
+    view = log.view(context_used=0, memory_bytes=0)
+    assert (view.cache_bytes, view.columns_bytes, view.budget_bytes) == (3, 4, 9)
     log.clear()
     assert log.view(context_used=0, memory_bytes=0).cache_bytes == 0

@@ -1,7 +1,7 @@
 """A model that follows a script, behind the real generation: for tests alone, the program cannot reach it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +9,9 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.errors import InterruptedStepError
+from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError
 from canopy_desktop.exploration.generation import Generation
-from canopy_desktop.exploration.records import Slot
+from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.view import AttentionReading, DistributionReading
 from canopy_desktop.model.card import Architecture, Card, WeightForm
 from canopy_desktop.model.provider import ProviderReport
@@ -50,6 +50,8 @@ class ScriptedSequence:
             context=context, architecture=ARCHITECTURE, hold=self._held.set, release=self._held.clear
         )
         self.columns = SimpleNamespace(bytes=0, residuals=lambda slots, row: np.array(slots, np.float32)[:, None])
+        self.budget = 2_000_000_000
+        self.gone: set[Slot] = set()  # columns that a remake brings back, one a pass
         self.fed: list[tuple[int, ...]] = []
         self.gate = threading.Event()  # a pass waits until it is set, or interrupted
         self.gate.set()
@@ -84,6 +86,13 @@ class ScriptedSequence:
     def go_to(self, slots: IntArray) -> None:
         self._slots = [int(slot) for slot in slots]
 
+    def remake(self, slots: IntArray, kind: Kept) -> Iterator[tuple[int, int]]:
+        wanted = [int(slot) for slot in slots if int(slot) in self.gone]
+        for done, slot in enumerate(wanted, 1):
+            self._pass_gate()
+            self.gone.discard(slot)
+            yield done, len(wanted)
+
     def forget(self) -> None:
         self._slots = []
 
@@ -106,6 +115,8 @@ class ScriptedReader:
         self, slots: IntArray, layer: int, head: int, *, hide_first: bool, max_cells: int = 600
     ) -> AttentionReading | None:
         self._session.asked.append(("attention", len(slots), layer, head))
+        if gone := self._session.sequence.gone.intersection(slots.tolist()):
+            raise ColumnsGoneError(Kept.QUERIES.value, len(gone))
         rows = np.tril(np.ones((len(slots), len(slots)), np.float32))
         values = np.where(rows > 0, rows / rows.sum(axis=1, keepdims=True), np.nan).astype(np.float32)
         return AttentionReading(layer=layer, head=head, hide_first=hide_first, length=len(slots), cell=1, values=values)

@@ -147,6 +147,7 @@ def metrics(steps: int = 40) -> MetricsView:
         context=8_192,
         cache_bytes=967_680,
         columns_bytes=3_900_000,
+        budget_bytes=2_000_000_000,
         memory_bytes=412_000_000,
         step_ms=step_ms,
     )

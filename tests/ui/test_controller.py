@@ -10,7 +10,8 @@ from pytestqt.qtbot import QtBot
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, PromptTooLongError
 from canopy_desktop.exploration.prompt import PromptRequest
-from canopy_desktop.exploration.records import PROMPT_NODE, RunPaused, SlideProgress, StopReason
+from canopy_desktop.exploration.records import PROMPT_NODE, Kept, RunPaused, SlideProgress, StopReason
+from canopy_desktop.exploration.view import GoneColumns
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_ui.controller import Controller
 from canopy_ui.draft import LONG_PROMPT
@@ -444,3 +445,48 @@ def test_chat_falls_back_to_plain_text_where_there_is_no_template(driver: Driver
     driver.controller.draft.edit(PromptRequest(text="abc", chat=True))
     driver.controller.run()
     driver.qtbot.waitUntil(lambda: driver.text() == "abcdefg", timeout=PATIENCE_MS)
+
+
+def gone_queries(driver: Driver) -> None:
+    """A text is there, and the queries of three of its tokens are not."""
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.session.sequence.gone = {1, 2, 4}
+    driver.controller.select_head(0, 0)
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.view.attention is None
+    assert driver.view.attention_gone == GoneColumns(kind=Kept.QUERIES, tokens=3)
+
+
+def test_what_made_room_is_computed_again_and_shown(driver: Driver) -> None:
+    gone_queries(driver)
+    driver.controller.compute_again()
+    assert (driver.controller.state.phase, driver.controller.state.to_remake) == (RunPhase.RUNNING, 3)
+    driver.wait_for(RunPhase.PAUSED)
+    driver.wait_for(RunPhase.PAUSED)  # the answer has been painted
+    assert driver.controller.state.to_remake == 0
+    assert driver.view.attention is not None
+    assert driver.view.attention_gone is None
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "defghijk", timeout=PATIENCE_MS)
+
+
+def test_computing_again_can_be_stopped(driver: Driver, session: ScriptedSession) -> None:
+    gone_queries(driver)
+    session.sequence.gate.clear()
+    driver.controller.compute_again()
+    assert session.sequence.waiting.wait(PATIENCE_MS / 1000)
+    driver.controller.stop()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.controller.state.reason is StopReason.CANCELLED
+    assert driver.view.attention_gone == GoneColumns(kind=Kept.QUERIES, tokens=3)
+
+
+def test_computing_again_pauses_a_run(driver: Driver) -> None:
+    gone_queries(driver)
+    driver.controller.set_interval(10_000)
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.controller.state.phase is RunPhase.RUNNING, timeout=PATIENCE_MS)
+    driver.controller.compute_again()
+    driver.wait_for(RunPhase.PAUSED)
+    assert not driver.session.sequence.gone

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
-from canopy_desktop.exploration.view import MissingToken
+from canopy_desktop.exploration.records import Kept
+from canopy_desktop.exploration.view import GoneColumns, MissingToken
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.theme import apply_theme, theme_named
 from tests.ui.support import attention
@@ -142,3 +143,16 @@ def test_numbers_in_spin_boxes_follow_the_zoom(qtbot: QtBot, qapp: QApplication)
     panel.set_theme(theme_named("light", 2.0))
     assert panel._layer.lineEdit().font().pixelSize() == 26
     qapp.setStyleSheet("")
+
+
+def test_queries_that_made_room_are_told_and_can_be_asked_for(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel.set_attention(None, pending=True, gone=GoneColumns(kind=Kept.QUERIES, tokens=1412))
+    assert panel._page.text() == "The queries of 1,412 of these tokens made room for newer ones."
+    offer = panel._page.findChild(QPushButton)
+    assert offer is not None
+    assert offer.text() == "Compute again"
+    with qtbot.waitSignal(panel.compute_again_requested):
+        qtbot.mouseClick(offer, Qt.MouseButton.LeftButton)
+    panel.set_attention(None, pending=True)
+    assert panel._page.text().startswith("Computing")
+    assert not offer.isVisible()

@@ -26,6 +26,7 @@ def test_figures_that_are_not_measured_yet_are_dashes(qtbot: QtBot) -> None:
         "620 tokens/s",
         "21 of 8,192",
         "968 kB",
+        "4.9 MB of 2.00 GB",
         "412 MB",
     ]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, StepRecord, WindowSlid
+from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, Kept, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
-from canopy_desktop.exploration.view import AttentionReading, Selection
+from canopy_desktop.exploration.view import AttentionReading, GoneColumns, Selection
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
 from canopy_ui.reader import AttentionRequest, DistributionRequest, ReadingRequest, ReadingResult, SurprisalRequest
 from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan
@@ -188,3 +188,18 @@ def test_back_at_the_prompt_its_last_token_is_looked_at() -> None:
     assert not [wish for wish in plan.wishes(made, LOOK, 0.0, busy=True) if isinstance(wish, DistributionRequest)]
     wishes = [wish for wish in plan.wishes(made, LOOK, 0.0, busy=False) if isinstance(wish, DistributionRequest)]
     assert [(wish.slot, wish.token_id) for wish in wishes] == [(1, 2)]
+
+
+def test_what_is_gone_is_said_and_asked_for_again_only_when_it_may_be_there() -> None:
+    plan, made, gone = ReadingPlan(), exploration(3), GoneColumns(kind=Kept.QUERIES, tokens=2)
+    wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    assert plan.take(ReadingResult(request=wish, value=None, gone=gone), 0.1)
+    assert (plan.readings.attention, plan.readings.attention_gone) == (None, gone)
+    assert one(plan.wishes(made, LOOK, 0.2, busy=False), AttentionRequest) is None
+    plan.ask_again()
+    wish = one(plan.wishes(made, LOOK, 0.3, busy=False), AttentionRequest)
+    assert wish is not None
+    assert plan.take(answer(wish), 0.4)
+    assert plan.readings.attention is not None
+    assert plan.readings.attention_gone is None

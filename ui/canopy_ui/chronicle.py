@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
 from canopy_desktop.exploration.records import PROMPT_NODE, PrefillProgress, PromptAccepted, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
-from canopy_desktop.exploration.view import MetricsView, Selection, ViewResolver, WindowView
+from canopy_desktop.exploration.view import GoneColumns, MetricsView, Selection, ViewResolver, WindowView
 from canopy_desktop.model.tokenizer import Tokenizer
 from canopy_ui.reader import ReadingRequest, ReadingResult
 from canopy_ui.reading_plan import ReadingPlan
@@ -102,6 +102,15 @@ class Chronicle:
     def note_result(self, result: ReadingResult, now: float) -> None:
         """The reader has answered."""
         self._plan.take(result, now)
+
+    def ask_again(self) -> None:
+        """What was gone may be there again."""
+        self._plan.ask_again()
+
+    @property
+    def gone(self) -> GoneColumns | None:
+        """What the attention lacks that is looked at."""
+        return self._plan.readings.attention_gone
 
     def go_to(self, node: int) -> None:
         """Stand on a node."""

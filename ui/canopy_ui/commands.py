@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from canopy_desktop.arrays import IntArray
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 
@@ -47,3 +49,12 @@ class GoToCommand:
 
     run_id: int
     node: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemakeCommand:
+    """Make again what made room, of the columns of a text, and wait there."""
+
+    run_id: int
+    slots: IntArray = field(repr=False)  # (length,)
+    kind: Kept

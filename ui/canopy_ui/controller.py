@@ -17,6 +17,7 @@ from canopy_desktop.exploration.records import (
     GenerationEvent,
     PrefillProgress,
     PromptAccepted,
+    RemakeProgress,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -29,7 +30,7 @@ from canopy_desktop.exploration.view import Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
 from canopy_ui.chronicle import Chronicle
-from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
+from canopy_ui.commands import ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
 from canopy_ui.draft import Draft
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
@@ -78,6 +79,7 @@ class Controller(QObject):
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
         self._sliding: SlideProgress | None = None
+        self._remaking: RemakeProgress | None = None
         self._phase = RunPhase.LOADING
         self._reason: StopReason | None = None
         self._run_id = 0
@@ -169,6 +171,18 @@ class Controller(QObject):
         self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
 
     @Slot()
+    def compute_again(self) -> None:
+        """Make again what the attention lacks; a run in hand pauses."""
+        exploration, gone = self._chronicle.exploration, self._chronicle.gone
+        if exploration is None or gone is None or self._phase is RunPhase.PREFILLING:
+            return
+        self._must_resume = True
+        run_id, slots = self._new_run(), exploration.slots(exploration.cursor)
+        self._threads.remake_requested.emit(RemakeCommand(run_id=run_id, slots=slots, kind=gone.kind))
+        self._remaking = RemakeProgress(run_id=run_id, done=0, total=gone.tokens)
+        self._enter(RunPhase.RUNNING)
+
+    @Slot()
     def reset(self) -> None:
         """Clear the text; the prompt stays."""
         if not self.state.can_reset:
@@ -250,6 +264,8 @@ class Controller(QObject):
             return
         current = event.run_id == self._run_id
         self._sliding = event if isinstance(event, SlideProgress) and current else None
+        if current:
+            self._remaking = event if isinstance(event, RemakeProgress) else None
         match event:
             case PromptAccepted():
                 self._begin(event)
@@ -261,7 +277,7 @@ class Controller(QObject):
                 if current and self._phase is RunPhase.PREFILLING:
                     self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
                 self.touch()
-            case SlideProgress():
+            case SlideProgress() | RemakeProgress():
                 self.touch()
             case WindowSlid():
                 self._chronicle.note_slide(event)
@@ -354,6 +370,7 @@ class Controller(QObject):
         self.touch()
 
     def _note_end(self, event: RunPaused | RunFinished | RunFailed) -> None:
+        self._chronicle.ask_again()
         match event:
             case RunPaused():
                 self._enter(RunPhase.PAUSED)
@@ -379,6 +396,7 @@ class Controller(QObject):
 
     def _new_run(self) -> int:
         self._run_id += 1
+        self._remaking = None
         return self._run_id
 
     def _look(self, selection: Selection) -> None:
@@ -405,6 +423,8 @@ class Controller(QObject):
             can_go_back=chronicle.cursor != PROMPT_NODE and self._phase is not RunPhase.PREFILLING,
             slid=self._sliding.done if self._sliding else 0,
             to_slide=self._sliding.total if self._sliding else 0,
+            remade=self._remaking.done if self._remaking else 0,
+            to_remake=self._remaking.total if self._remaking else 0,
             edited=chronicle.begun and self._wish != self._run_wish,
             loaded=self.session is not None,
         )

@@ -149,6 +149,7 @@ class MainWindow(QMainWindow):
         self.attention.head_selected.connect(controller.select_head)
         self.attention.hide_first_toggled.connect(controller.hide_first)
         self.attention.position_selected.connect(controller.select)
+        self.attention.compute_again_requested.connect(controller.compute_again)
 
     def _show_preferences(self) -> None:
         selection = self._controller.selection
@@ -239,7 +240,9 @@ class MainWindow(QMainWindow):
     def _on_view_changed(self, view: WindowView) -> None:
         self.tokens.set_view(view)
         self.probabilities.set_distribution(view.distribution, first=view.selected == 0)
-        self.attention.set_attention(view.attention, pending=bool(view.chips) and view.attention is None)
+        self.attention.set_attention(
+            view.attention, pending=bool(view.chips) and view.attention is None, gone=view.attention_gone
+        )
 
     @Slot(object)
     def _on_metrics_changed(self, metrics: MetricsView) -> None:

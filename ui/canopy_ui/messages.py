@@ -52,6 +52,10 @@ class Wording(QObject):
                 return self.tr("Reading the prompt: {done:,} of {total:,} tokens").format(
                     done=state.processed, total=state.prompt_tokens
                 )
+            case RunPhase.RUNNING if state.to_remake:
+                return self.tr("Computing again: {done:,} of {total:,} tokens").format(
+                    done=state.remade, total=state.to_remake
+                )
             case RunPhase.RUNNING if state.to_slide:
                 return self.tr("The window slides: {done:,} of {total:,} tokens").format(
                     done=state.slid, total=state.to_slide

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.errors import ColumnsGoneError
+from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.records import Slot as ColumnSlot
-from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+from canopy_desktop.exploration.view import AttentionReading, DistributionReading, GoneColumns
 from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
@@ -56,10 +58,11 @@ ReadingRequest: TypeAlias = AttentionRequest | DistributionRequest | SurprisalRe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingResult:
-    """The answer to a request; None where the columns changed meanwhile, or the reader failed."""
+    """The answer to a request; None where the columns changed meanwhile, are gone, or the reader failed."""
 
     request: ReadingRequest
     value: AttentionReading | DistributionReading | FloatArray | None
+    gone: GoneColumns | None = None
     failed: bool = False
 
 
@@ -90,6 +93,9 @@ class Reader(QObject):
         """Compute what is asked for."""
         try:
             value = self._value(request)
+        except ColumnsGoneError as error:
+            gone = GoneColumns(kind=Kept(error.what), tokens=error.tokens)
+            self.result_ready.emit(ReadingResult(request=request, value=None, gone=gone))
         except Exception:
             logger.exception("Unexpected error while reading %r", request)
             self.result_ready.emit(ReadingResult(request=request, value=None, failed=True))

@@ -45,6 +45,11 @@ class ReadingPlan:
         self._read_slots = np.empty(0, np.int64)
         self._forget()
 
+    def ask_again(self) -> None:
+        """What was gone may be there again."""
+        if self.readings.attention_gone is not None:
+            self._attention = None
+
     def rewind(self, slots: IntArray) -> None:
         """Keep what stays true when these are the columns at the cursor: what both begin with."""
         count = min(slots.size, self._read_slots.size)
@@ -53,6 +58,7 @@ class ReadingPlan:
         self.readings = replace(
             self.readings,
             attention=_cropped(self.readings.attention, length),
+            attention_gone=None,
             attention_positions=self.readings.attention_positions[:length],
         )
         self._read_slots = self._read_slots[:length]
@@ -110,10 +116,19 @@ class ReadingPlan:
 
     def _take_attention(self, request: AttentionRequest, result: ReadingResult, now: float) -> bool:
         self._attention_due = now + REST_FACTOR * (now - self._attention_began)
+        if result.gone is not None:
+            self.readings = replace(self.readings, attention=None, attention_gone=result.gone)
+            self._read_slots = np.empty(0, np.int64)
+            return True
         if not isinstance(result.value, AttentionReading):
             self._attention = None  # the columns changed: ask again
             return False
-        self.readings = replace(self.readings, attention=result.value, attention_positions=self._asked_positions)
+        self.readings = replace(
+            self.readings,
+            attention=result.value,
+            attention_positions=self._asked_positions,
+            attention_gone=None,
+        )
         self._read_slots = request.slots
         return True
 

@@ -31,6 +31,8 @@ class RunState:
     prompt_tokens: int = 0
     slid: int = 0  # tokens of a slide under way that have passed through the model again
     to_slide: int = 0  # of so many; 0 when the window does not slide
+    remade: int = 0  # columns that are there again, while what is gone is made again
+    to_remake: int = 0  # of so many; 0 when nothing is made again
     generated: int = 0  # tokens from the prompt to where we stand
     can_go_back: bool = False
     edited: bool = False  # the prompt is no longer the one that was run

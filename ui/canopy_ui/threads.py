@@ -26,6 +26,7 @@ class Threads(QObject):
     resume_requested = Signal(object)  # ResumeCommand
     choose_requested = Signal(object)  # ChooseCommand
     go_to_requested = Signal(object)  # GoToCommand
+    remake_requested = Signal(object)  # RemakeCommand
     play_requested = Signal()
     step_requested = Signal()
     pause_requested = Signal()
@@ -48,6 +49,7 @@ class Threads(QObject):
         self.resume_requested.connect(self.worker.resume)
         self.choose_requested.connect(self.worker.choose)
         self.go_to_requested.connect(self.worker.go_to)
+        self.remake_requested.connect(self.worker.remake)
         self.play_requested.connect(self.worker.play)
         self.step_requested.connect(self.worker.step_once)
         self.pause_requested.connect(self.worker.pause)

@@ -17,6 +17,7 @@ from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.records import (
     GenerationEvent,
     PrefillProgress,
+    RemakeProgress,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -25,7 +26,7 @@ from canopy_desktop.exploration.records import (
     StopReason,
     WindowSlid,
 )
-from canopy_ui.commands import ChooseCommand, GoToCommand, ResumeCommand, StartCommand
+from canopy_ui.commands import ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
 from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Worker(QObject):
         self._opener = opener
         self._generation: Generation | None = None
         self._run_id = 0
+        self._remaking: Iterator[RemakeProgress] | None = None  # goes before any step
         self._budget: int | None = None  # steps to go; None: until the run ends
         self._interval_ms = 0
         self._due = 0.0  # when the next token's turn comes, on the clock of `perf_counter`
@@ -157,6 +159,14 @@ class Worker(QObject):
             self._loaded().go_to(command.node)
             self.event_ready.emit(RunPaused(run_id=self._run_id))
 
+    @Slot(object)
+    def remake(self, command: RemakeCommand) -> None:
+        """Make columns again, one pass per turn of the event loop."""
+        self._take_up(command.run_id)
+        with self._reporting_errors():
+            self._remaking = self._loaded().remake(command.run_id, command.slots, command.kind)
+            self._turns.start(0)
+
     @Slot()
     def play(self) -> None:
         """Go on with the run in hand."""
@@ -204,9 +214,11 @@ class Worker(QObject):
 
     def _rest(self) -> None:
         self._turns.stop()
+        self._remaking = None
         self._budget = 0
 
     def _go_on(self, *, play: bool) -> None:
+        self._remaking = None
         self._budget = None if play else 1
         self._due = time.perf_counter()
         self._turns.start(0)
@@ -214,16 +226,21 @@ class Worker(QObject):
     @Slot()
     def _advance(self) -> None:
         with self._reporting_errors():
-            event = self._loaded().advance()
+            event = self._next_event()
             self._emit(event)
             self._report_footprint()
             self._plan_next(event)
+
+    def _next_event(self) -> GenerationEvent:
+        if self._remaking is None:
+            return self._loaded().advance()
+        return next(self._remaking, RunPaused(run_id=self._run_id))
 
     def _plan_next(self, event: GenerationEvent) -> None:
         match event:
             case StepRecord():
                 self._count_step()
-            case PrefillProgress() | SlideProgress() | WindowSlid():
+            case PrefillProgress() | SlideProgress() | WindowSlid() | RemakeProgress():
                 self._turns.start(0)
             case _:
                 self._rest()
@@ -246,7 +263,11 @@ class Worker(QObject):
 
     def _report_footprint(self) -> None:
         generation = self._loaded()
-        footprint = Footprint(cache_bytes=generation.kv_bytes, columns_bytes=generation.columns_bytes)
+        footprint = Footprint(
+            cache_bytes=generation.kv_bytes,
+            columns_bytes=generation.columns_bytes,
+            budget_bytes=generation.budget_bytes,
+        )
         if footprint != self._footprint:
             self._footprint = footprint
             self.footprint_changed.emit(footprint)

@@ -6,14 +6,14 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
-from canopy_desktop.exploration.view import AttentionView, MissingToken
+from canopy_desktop.exploration.view import AttentionView, GoneColumns, MissingToken
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.matrix_axes import axis_text, position_text, short_text
 from canopy_ui.widgets.message_page import MessagePage
-from canopy_ui.widgets.numbers import percent
+from canopy_ui.widgets.numbers import grouped, percent
 from canopy_ui.widgets.panel import Panel
 
 
@@ -23,11 +23,13 @@ class AttentionPanel(Panel):
     head_selected = Signal(int, int)  # layer, head
     hide_first_toggled = Signal(bool)
     position_selected = Signal(object)  # int
+    compute_again_requested = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._view: AttentionView | None = None
         self._pending = False
+        self._gone: GoneColumns | None = None
         self._cell: tuple[int, int] | None = None
         self._layer = self._spin(self.tr("layer "), self.tr("Layer"))
         self._head = self._spin(self.tr("head "), self.tr("Head"))
@@ -36,7 +38,8 @@ class AttentionPanel(Panel):
             self.tr("Heads often rest on the first token. Hidden, the rest is rescaled to add up to 100 %.")
         )
         self._matrix = AttentionMatrix(theme)
-        self._page = MessagePage(self.tr("Where each token looks appears here once the model has read a prompt."))
+        self._page = MessagePage(self._lacking(), self.tr("Compute again"))
+        self._page.accepted.connect(self.compute_again_requested)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._page)
         self._pages.addWidget(self._matrix)
@@ -90,9 +93,9 @@ class AttentionPanel(Panel):
             control.blockSignals(False)
         self._show()
 
-    def set_attention(self, view: AttentionView | None, *, pending: bool) -> None:
-        """Show this reading; `pending`: a newer one is being computed."""
-        self._view, self._pending = view, pending
+    def set_attention(self, view: AttentionView | None, *, pending: bool, gone: GoneColumns | None = None) -> None:
+        """Show this reading; `pending`: a newer one is being computed; `gone`: what it would take."""
+        self._view, self._pending, self._gone = view, pending, gone
         self._show()
 
     def _spin(self, prefix: str, name: str) -> QSpinBox:
@@ -106,17 +109,22 @@ class AttentionPanel(Panel):
     def _show(self) -> None:
         view = self._view
         if view is None or view.reading.values.size == 0:
-            self._page.set_text(
-                self.tr("Computing where each token looks …")
-                if self._pending
-                else self.tr("Where each token looks appears here once the model has read a prompt.")
-            )
+            self._page.set_text(self._lacking(), offered=self._gone is not None)
             self._pages.setCurrentWidget(self._page)
         else:
             self._matrix.set_view(view, dimmed=not self._is_wanted(view))
             self._pages.setCurrentWidget(self._matrix)
         self._show_value()
         self._set_title(self._subtitle())
+
+    def _lacking(self) -> str:
+        if self._gone is not None:
+            return self.tr("The queries of {count} of these tokens made room for newer ones.").format(
+                count=grouped(self._gone.tokens)
+            )
+        if self._pending:
+            return self.tr("Computing where each token looks …")
+        return self.tr("Where each token looks appears here once the model has read a prompt.")
 
     def _show_value(self) -> None:
         self._value.set_text(self._sentence())

@@ -33,6 +33,11 @@ class MetricsPanel(Panel):
         )
         self._context = Figure(self.tr("context"), "", "888 of 8,888")
         self._cache = Figure(self.tr("cache"), self.tr("Keys and values of all positions"), "888 MB")
+        self._kept = Figure(
+            self.tr("kept"),
+            self.tr("Cache, queries and residuals of all branches, of what they may take; residuals go first"),
+            "888 MB of 8.88 GB",
+        )
         self._memory = Figure(self.tr("memory"), self.tr("Resident memory of the whole program"), "888 MB")
         self._plot = TimePlot(theme)
         self._rows_height = 0
@@ -77,7 +82,7 @@ class MetricsPanel(Panel):
             layout.update()
 
     def _figures(self) -> tuple[Figure, ...]:
-        return self._ttft, self._tpot, self._speed, self._prefill, self._context, self._cache, self._memory
+        return self._ttft, self._tpot, self._speed, self._prefill, self._context, self._cache, self._kept, self._memory
 
     def _show(self) -> None:
         view = self._view
@@ -93,11 +98,7 @@ class MetricsPanel(Panel):
         self._context.set_value(self._window(view))
         self._context.setToolTip(self._slides(view))
         self._cache.set_value(byte_size(view.cache_bytes))
-        self._cache.setToolTip(
-            self.tr("Keys and values of all positions; with all that is kept to look at: {size}").format(
-                size=byte_size(view.columns_bytes)
-            )
-        )
+        self._kept.set_value(self._of_budget(view))
         self._memory.set_value(byte_size(view.memory_bytes))
         self._plot.set_times(view.step_ms)
 
@@ -112,6 +113,13 @@ class MetricsPanel(Panel):
                 return self.tr("{used} · 1 slide").format(used=used)
             case count:
                 return self.tr("{used} · {count} slides").format(used=used, count=grouped(count))
+
+    def _of_budget(self, view: MetricsView) -> str:
+        if not view.budget_bytes:
+            return UNKNOWN
+        return self.tr("{used} of {all}").format(
+            used=byte_size(view.cache_bytes + view.columns_bytes), all=byte_size(view.budget_bytes)
+        )
 
     def _slides(self, view: MetricsView) -> str:
         hint = self.tr("Tokens that the model sees, of those the context window holds")
