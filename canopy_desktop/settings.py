@@ -27,6 +27,7 @@ THEMES = ("light", "dark", "contrast")
 ZOOM_RANGE = (80, 250)  # percent
 SPEEDS_MS = (0, 100, 250, 1000)  # least time from one token to the next; 0 is full speed
 SHOWN_RANGE = (10, 50)
+MOST_MEMORY_MB = 1_000_000
 LONGEST_TEXT = 200_000  # characters, more than a context holds; a window would take long to start with many more
 
 _Value = TypeVar("_Value")
@@ -46,6 +47,7 @@ class Preferences:
     hide_first: bool = True
     shown: int = 10
     speed_ms: int = 0
+    memory_budget_mb: int | None = None  # what cache and columns may take, in 1,000,000 bytes; None: automatic
     geometry: bytes = field(default=b"", repr=False)  # as the window gave it
     docks: bytes = field(default=b"", repr=False)
 
@@ -138,6 +140,10 @@ def _integer(low: int, high: int) -> Callable[[object], int]:
     return read
 
 
+def _or_none(read: Callable[[object], _Value]) -> Callable[[object], _Value | None]:
+    return lambda value: None if value is None else read(value)
+
+
 def _bytes(value: object) -> bytes:
     try:
         return base64.b64decode(_text(value), validate=True)
@@ -199,7 +205,7 @@ def _decoding(value: object) -> DecodingSettings:
 def _window(value: object) -> ContextWindow:
     whole = _integer(SMALLEST, 1_000_000_000)
     readers: dict[str, Callable[[Any], Any]] = {
-        "size": lambda size: None if size is None else whole(size),
+        "size": _or_none(whole),
         "when_full": WhenFull,
         "keep_system": _flag,
     }
@@ -226,6 +232,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "hide_first": _flag,
     "shown": _integer(*SHOWN_RANGE),
     "speed_ms": _one_of(*SPEEDS_MS),
+    "memory_budget_mb": _or_none(_integer(0, MOST_MEMORY_MB)),
     "geometry": _bytes,
     "docks": _bytes,
 }

@@ -28,6 +28,7 @@ OTHERS = Preferences(
     hide_first=False,
     shown=25,
     speed_ms=250,
+    memory_budget_mb=512,
     geometry=b"\x00\xff\x01",
     docks=b"docks",
 )
@@ -80,6 +81,8 @@ def test_a_broken_file_gives_the_defaults_and_a_log_line(
         ("hide_first", 1),
         ("shown", 9),
         ("speed_ms", 3),
+        ("memory_budget_mb", -1),
+        ("memory_budget_mb", "512"),
         ("geometry", "é"),
         ("docks", ["x"]),
     ],

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 VERIFIED_SHARE = 0.7  # of the time that opening takes, on a warm disk
 
 
-def opener_of(name: str | None, provider: str) -> Opener:
-    """Opens the model called `name`, or in the folder `name`; None is the default one."""
+def opener_of(name: str | None, provider: str, *, memory_budget_mb: int | None = None) -> Opener:
+    """Opens the model called `name`, or in the folder `name`; None is the default one, and the automatic budget."""
+    budget = None if memory_budget_mb is None else memory_budget_mb * 10**6
 
     def open_model(progress: Callable[[float], None]) -> ModelSession:
         # Imported here, and not above: the engine takes longer to import than the window to show.
@@ -25,7 +26,7 @@ def opener_of(name: str | None, provider: str) -> Opener:
         progress(0.0)
         bundle = Bundle.open(find_bundle(name), progress=lambda share: progress(VERIFIED_SHARE * share))
         progress(VERIFIED_SHARE)
-        session = ModelSession.open(bundle, ProviderChoice(provider))
+        session = ModelSession.open(bundle, ProviderChoice(provider), budget=budget)
         progress(1.0)
         return session
 
