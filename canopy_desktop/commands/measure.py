@@ -42,7 +42,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     ids = tuple(int(i) for i in random.integers(100, bundle.card.architecture.vocabulary, max(contexts)))
     feed_prompt(session, ids[: min(contexts)])
     measured = [_measure(session, ids[:context]) for context in contexts]
-    kept = session.sequence.columns.bytes + len(session.sequence) * bundle.card.architecture.kv_bytes_per_token
+    kept = session.sequence.columns.bytes + len(session.sequence) * session.sequence.decoder.cache.bytes_per_token
     _check_kept(session, random)
     found = {
         "model": bundle.card.id,

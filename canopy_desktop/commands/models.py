@@ -10,7 +10,7 @@ from typing import Any
 
 from canopy_desktop import paths
 from canopy_desktop.errors import BuildError, CanopyError, UsageError
-from canopy_desktop.model.bundle import DEFAULT_MODEL, FILES, Bundle, find_bundle, installed_bundles
+from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, find_bundle, installed_bundles
 from canopy_desktop.model.card import CARD_FILE, WeightForm
 
 BAR = 30
@@ -93,7 +93,7 @@ def import_bundle(path: Path) -> dict[str, Any]:
     with working_folder(folder) as work:
         copy = work / "bundle"
         copy.mkdir()
-        for name in (CARD_FILE, *FILES):  # and nothing else that lies there
+        for name in (CARD_FILE, *(entry.name for entry in bundle.card.files)):  # and nothing else that lies there
             shutil.copyfile(path / name, copy / name, follow_symlinks=False)
         Bundle.open(copy)
         copy.rename(target)

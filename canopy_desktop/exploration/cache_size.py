@@ -23,7 +23,7 @@ class CacheSize:
 
     positions: int
     capacity: int
-    predicted_per_position: int  # 2 · layers · kv_heads · head_size · 4 bytes
+    predicted_per_position: int  # 2 · layers · kv_heads · head_size · 4 bytes, on a card 2
     layers: tuple[LayerSize, ...]
 
     @property
@@ -57,6 +57,6 @@ def cache_size(decoder: DecoderSession) -> CacheSize:
     return CacheSize(
         positions=length,
         capacity=decoder.cache.capacity,
-        predicted_per_position=decoder.architecture.kv_bytes_per_token,
+        predicted_per_position=decoder.cache.bytes_per_token,
         layers=layers,
     )

@@ -11,8 +11,9 @@ from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import ColumnsGoneError
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.swap import SwapSpace
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, GraphForm
 from canopy_desktop.model.decoder import PassColumns
+from canopy_desktop.model.device import HOST, Memory, Stored, on_host
 from canopy_desktop.model.narrow import narrowed
 
 BLOCK_COLUMNS = 64  # room of a block that is filled token by token
@@ -21,8 +22,8 @@ BLOCK_COLUMNS = 64  # room of a block that is filled token by token
 class Part:
     """One kind of what a block keeps, and the columns it is there for."""
 
-    def __init__(self, layers: int, size: int, width: int, precision: type[np.floating]) -> None:
-        self.vectors: AnyArray = np.empty((layers, size, width), precision)
+    def __init__(self, layers: int, size: int, width: int, precision: type[np.floating], memory: Memory) -> None:
+        self.vectors: Stored = memory.empty((layers, size, width), precision)
         self.there = np.zeros(size, np.bool_)
 
     @property
@@ -30,7 +31,7 @@ class Part:
         """Bytes of the columns that are there."""
         return int(np.count_nonzero(self.there)) * self.vectors[:, 0].nbytes
 
-    def write(self, rows: slice | IntArray, vectors: FloatArray) -> None:
+    def write(self, rows: slice, vectors: Stored) -> None:
         """Note (layers, rows, width), which are there once it is said so."""
         self.vectors[:, rows] = narrowed(vectors, self.vectors.dtype)
 
@@ -42,16 +43,19 @@ class ColumnBlock:
     `last` (size, hidden), stays always. Keys and values are in the cache or in the store's swap space.
     """
 
-    def __init__(self, architecture: Architecture, precision: type[np.floating], first: Slot, size: int) -> None:
+    def __init__(
+        self, architecture: Architecture, precision: type[np.floating], memory: Memory, first: Slot, size: int
+    ) -> None:
         self.first = first
         self.size = size
         self.used = 0
         self.touched = 0  # the store's count of events when it was made, left, or made again last
         self.token_ids: IntArray = np.zeros(size, np.int64)
-        self.last: FloatArray = np.empty((size, architecture.hidden), np.float32)
+        self.last: Stored = memory.empty((size, architecture.hidden), np.float32)
         self.in_chunk = np.zeros(size, np.bool_)  # passed through the model with others at once
         self._architecture = architecture
         self._precision = precision
+        self._memory = memory
         self._parts: dict[Kept, Part | None] = {kind: self._new_part(kind) for kind in Kept}
 
     def part(self, kind: Kept) -> Part | None:
@@ -65,14 +69,14 @@ class ColumnBlock:
         for kind, part in zip(Kept, parts, strict=True):
             part.write(rows, of_kind(columns, kind))
         self.token_ids[rows] = token_ids
-        self.last[rows] = columns.residuals[-1]
+        self.last[rows] = columns.last
         self.in_chunk[rows] = len(token_ids) > 1
         for part in parts:
             part.there[rows] = True
         self.used = rows.stop  # the columns count from now on
         return tuple(range(self.first + rows.start, self.first + rows.stop))
 
-    def refill(self, kind: Kept, rows: slice | IntArray, vectors: FloatArray) -> None:
+    def refill(self, kind: Kept, rows: slice, vectors: Stored) -> None:
         """Keep (layers, rows, width) of a kind that was evicted."""
         part = self._parts[kind] or self._new_part(kind)
         part.write(rows, vectors)
@@ -84,7 +88,7 @@ class ColumnBlock:
         part, self._parts[kind] = self._parts[kind], None
         return 0 if part is None else part.bytes
 
-    def vectors(self, kind: Kept, layer: int, first: int, last: int) -> AnyArray | None:
+    def vectors(self, kind: Kept, layer: int, first: int, last: int) -> Stored | None:
         """(last - first, width) of columns first … last - 1 of this block; None if one of them is gone."""
         part = self._parts[kind]
         return None if part is None or not part.there[first:last].all() else part.vectors[layer, first:last]
@@ -98,18 +102,26 @@ class ColumnBlock:
     def _new_part(self, kind: Kept) -> Part:
         a = self._architecture
         width = a.hidden if kind is Kept.RESIDUALS else a.heads * a.head_size
-        return Part(a.layers, self.size, width, self._precision)
+        return Part(a.layers, self.size, width, self._precision, self._memory)
 
 
 class ColumnStore:
     """All columns of an exploration, by slot. Written by one thread; read by others once they count.
 
-    Queries and all residuals but the last are kept in `precision`, float32 or float16.
+    Queries and all residuals but the last are kept in `precision`, float32 or float16; on a card in what its passes
+    leave there.
     """
 
     def __init__(
-        self, architecture: Architecture, *, precision: type[np.floating] = np.float32, first: Slot = 0
+        self,
+        architecture: Architecture,
+        *,
+        precision: type[np.floating] = np.float32,
+        first: Slot = 0,
+        form: GraphForm = GraphForm.CPU,
+        memory: Memory = HOST,
     ) -> None:
+        """`form` and `memory` are the decoder's."""
         a = architecture
         one = np.dtype(precision).itemsize
         self.bytes_of = {
@@ -117,9 +129,11 @@ class ColumnStore:
             Kept.QUERIES: a.layers * a.heads * a.head_size * one,
         }
         self.bytes_of_last = a.hidden * np.dtype(np.float32).itemsize
-        self.swap = SwapSpace(a, first)
+        self.swap = SwapSpace(a, first, form, memory)
         self._architecture = a
         self._precision = precision
+        self._form = form
+        self._memory = memory
         self._next = first  # the first slot of the next block
         self._blocks: list[ColumnBlock] = []
         self._firsts: list[Slot] = []
@@ -143,14 +157,16 @@ class ColumnStore:
 
     def successor(self) -> ColumnStore:
         """An empty store whose slots are none of this one's."""
-        return ColumnStore(self._architecture, precision=self._precision, first=self._next)
+        return ColumnStore(
+            self._architecture, precision=self._precision, first=self._next, form=self._form, memory=self._memory
+        )
 
     def room(self, count: int) -> ColumnBlock:
         """A block that the next `count` columns fit into, side by side."""
         block = self._blocks[-1] if self._blocks else None
         if block is None or block.used + count > block.size:
             size = BLOCK_COLUMNS if count == 1 else count
-            block = ColumnBlock(self._architecture, self._precision, self._next, size)
+            block = ColumnBlock(self._architecture, self._precision, self._memory, self._next, size)
             self._blocks.append(block)
             self._firsts.append(self._next)
             self._next += block.size
@@ -188,9 +204,10 @@ class ColumnStore:
         """Keep one kind of these columns, where it is gone, from the rows of a pass; they count as just made."""
         vectors, row = of_kind(columns, kind)[:, rows], 0
         for block, first, last in self.runs(slots):
-            gone = np.flatnonzero(block.gone(kind, first, last))
-            block.refill(kind, gone + first, vectors[:, gone + row])
-            self._bytes += gone.size * self.bytes_of[kind]
+            gone = block.gone(kind, first, last)
+            for start, stop in np.flatnonzero(np.diff(gone, prepend=False, append=False)).reshape(-1, 2).tolist():
+                block.refill(kind, slice(first + start, first + stop), vectors[:, row + start : row + stop])
+            self._bytes += int(np.count_nonzero(gone)) * self.bytes_of[kind]
             self._touch([block])
             row += last - first
 
@@ -237,14 +254,14 @@ class ColumnStore:
         """
         if row not in (-1, self._architecture.layers):
             return self._vectors(slots, Kept.RESIDUALS, row)
-        return _joined([block.last[first:last] for block, first, last in self.runs(slots)])
+        return joined([block.last[first:last] for block, first, last in self.runs(slots)])
 
     def _vectors(self, slots: IntArray, kind: Kept, layer: int) -> FloatArray:
         found = [block.vectors(kind, layer, first, last) for block, first, last in self.runs(slots)]
         there = [part for part in found if part is not None]
         if len(there) < len(found):
             raise ColumnsGoneError(kind.value, int(np.count_nonzero(self.gone(slots, kind))))
-        return _joined(there)
+        return joined(there)
 
     def _blocks_of(self, slots: IntArray) -> list[ColumnBlock]:
         found = np.unique(np.searchsorted(self._firsts, slots, side="right") - 1)
@@ -275,11 +292,13 @@ def eviction_order(
                     yield block, kind
 
 
-def of_kind(columns: PassColumns, kind: Kept) -> FloatArray:
+def of_kind(columns: PassColumns, kind: Kept) -> Stored:
     """(layers, rows, width) of what a pass left."""
-    return columns.residuals[:-1] if kind is Kept.RESIDUALS else columns.queries
+    return columns.residuals if kind is Kept.RESIDUALS else columns.queries
 
 
-def _joined(parts: Sequence[AnyArray]) -> FloatArray:
-    found: FloatArray = (parts[0] if len(parts) == 1 else np.concatenate(parts)).astype(np.float32, copy=False)
+def joined(parts: Sequence[Stored]) -> FloatArray:
+    """Rows of several places one after the other, on the host and in 32 bits; a view where that is possible."""
+    rows = [on_host(part) for part in parts]
+    found: FloatArray = (rows[0] if len(rows) == 1 else np.concatenate(rows)).astype(np.float32, copy=False)
     return found

@@ -62,7 +62,7 @@ class Generation:
     @property
     def kv_bytes(self) -> int:
         """Bytes of keys and values of the tokens in the cache."""
-        return len(self._sequence) * self._sequence.decoder.architecture.kv_bytes_per_token
+        return len(self._sequence) * self._sequence.decoder.cache.bytes_per_token
 
     @property
     def columns_bytes(self) -> int:

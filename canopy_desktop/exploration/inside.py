@@ -139,9 +139,10 @@ class InsideReader:
         sequence, a = self._sequence, self._sequence.decoder.architecture
         kv_head = head // (a.heads // a.kv_heads)
         first, columns = sequence.replay(slots, position, bias=bias)
-        row, in_chunk = position - first, columns.residuals.shape[1] > 1
-        stream = columns.residuals[:, row].copy()
-        run = self._replayed(slots, layer, first, columns.residuals[layer].copy(), bias)
+        passed = columns.stream()
+        row, in_chunk = position - first, passed.shape[1] > 1
+        stream = passed[:, row].copy()
+        run = self._replayed(slots, layer, first, passed[layer], bias)
         keys, values = (_held(read(slots, layer, kv_head)).copy() for read in (sequence.keys, sequence.values))
         query = run.query[row].reshape(a.heads, a.head_size)[head]
         turned = self._turned(query, position)

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
-from canopy_desktop.errors import OutOfMemoryError
+from canopy_desktop.errors import EngineError, OutOfMemoryError
 from canopy_desktop.exploration.budget import automatic_budget
-from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.columns import ColumnStore, joined
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns, chunks_of
 
@@ -33,7 +33,7 @@ class TokenSequence:
         self.decoder = decoder
         self.columns = columns
         self.generation = 0
-        self.budget = automatic_budget() if budget is None else budget
+        self.budget = automatic_budget(decoder.cache.memory) if budget is None else budget
         self._wanted_budget = budget
         self._exceeded = False
         self._slots: IntArray = np.empty(0, np.int64)  # room for more; the first `decoder.length` count
@@ -45,7 +45,7 @@ class TokenSequence:
     @property
     def bytes(self) -> int:
         """Bytes of all columns in use, and of all keys and values, those in the cache included."""
-        return self.columns.bytes + self._length * self.decoder.architecture.kv_bytes_per_token
+        return self.columns.bytes + self._length * self.decoder.cache.bytes_per_token
 
     @property
     def slots(self) -> IntArray:
@@ -57,10 +57,10 @@ class TokenSequence:
     ) -> tuple[tuple[Slot, ...], FloatArray]:
         """Pass tokens through the model. Returns their slots and the last one's logits.
 
-        Raises `ContextFullError`, `InterruptedStepError`, `OutOfMemoryError` or `ProviderError`; then nothing has
-        changed.
+        Raises `ContextFullError`, `InterruptedStepError`, `OutOfMemoryError`, `CardMemoryError` or `ProviderError`;
+        then nothing has changed.
         """
-        column_bytes = self.columns.bytes_per_column + self.decoder.architecture.kv_bytes_per_token
+        column_bytes = self.columns.bytes_per_column + self.decoder.cache.bytes_per_token
         try:
             self.columns.room(len(token_ids))
             self._fit(len(token_ids) * column_bytes)  # the block before may go now
@@ -69,13 +69,16 @@ class TokenSequence:
         except MemoryError as error:
             self.decoder.truncate(self._length)
             raise OutOfMemoryError(self._length) from error
+        except EngineError:
+            self.decoder.truncate(self._length)  # a card can fail after the pass, when its columns are kept
+            raise
         self._append(slots)
         return slots, logits
 
     def go_to(self, slots: IntArray) -> None:
         """Make the cache hold these columns: what it has beside them changes places with what lacks. Runs nothing.
 
-        Raises `OutOfMemoryError`; then nothing has changed.
+        Raises `OutOfMemoryError` or `CardMemoryError`; then nothing has changed.
         """
         shared = self._shared_with(slots)
         if shared == self._length == slots.size:
@@ -135,7 +138,7 @@ class TokenSequence:
         self.columns = self.columns.successor()
         self._exceeded = False
         if self._wanted_budget is None:
-            self.budget = automatic_budget()
+            self.budget = automatic_budget(self.decoder.cache.memory)
 
     def keys(self, slots: IntArray, layer: int, kv_head: int) -> FloatArray | None:
         """Rotated keys of these columns, (slots, head_size); None if they are forgotten, or on the move just now."""
@@ -158,10 +161,8 @@ class TokenSequence:
         if away is None:
             return None
         row = layer + len(cache.keys) if values else layer
-        parts = [buffer[0, kv_head, :shared], *(run.vectors[row, kv_head] for run in away)]
-        if self.generation != generation:
-            return None
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        found = joined([buffer[0, kv_head, :shared], *(run.vectors[row, kv_head] for run in away)])
+        return found if self.generation == generation else None
 
     def _pass_again(self, slots: IntArray, first: int, last: int, bias: AttentionBias | None = None) -> PassColumns:
         """Pass the tokens at positions first … last - 1 of a text once more, with the cache holding it."""

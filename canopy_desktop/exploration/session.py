@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from canopy_desktop.errors import TemplateError
+from canopy_desktop.errors import EngineError, ProviderError, TemplateError
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.reader import ColumnReader
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.trial import Trial
 from canopy_desktop.model.bundle import Bundle
-from canopy_desktop.model.card import Card, WeightForm
+from canopy_desktop.model.card import Card, GraphForm, WeightForm
 from canopy_desktop.model.chat import ChatTemplate
-from canopy_desktop.model.decoder import OnnxDecoder
-from canopy_desktop.model.provider import ProviderChoice, ProviderReport, choose_provider
+from canopy_desktop.model.decoder import OnnxDecoder, PassRunner, bytes_on_card, check_runner
+from canopy_desktop.model.provider import (
+    CudaProblem,
+    ProviderChoice,
+    ProviderReport,
+    Refusal,
+    choose_provider,
+    cpu_instead,
+)
 from canopy_desktop.model.rope import rope_tables
 from canopy_desktop.model.tokenizer import Tokenizer
 
@@ -31,17 +38,29 @@ class ModelSession:
     """A bundle in memory, with one decoder and its cache."""
 
     def __init__(
-        self, bundle: Bundle, provider: ProviderReport, context: int | None, *, exact: bool, budget: int | None
+        self,
+        bundle: Bundle,
+        provider: ProviderReport,
+        runner: PassRunner,
+        context: int | None = None,
+        *,
+        exact: bool = False,
+        budget: int | None = None,
     ) -> None:
+        """`runner` is of this bundle; see `open` for the rest."""
         self.bundle = bundle
         self.card: Card = bundle.card
         self.provider = provider
         self.tokenizer = Tokenizer.open(bundle.tokenizer)
         self.template = _template(bundle.card)
-        decoder = OnnxDecoder(bundle, context=context)
+        decoder = OnnxDecoder(bundle, context=context, runner=runner)
         self.head = decoder.head
-        precision = np.float32 if exact or bundle.card.weights is WeightForm.FP32 else np.float16
-        columns = ColumnStore(bundle.card.architecture, precision=precision)
+        columns = ColumnStore(
+            bundle.card.architecture,
+            precision=_precision(bundle.card.weights, runner.form, exact=exact),
+            form=runner.form,
+            memory=runner.memory,
+        )
         self.sequence = TokenSequence(decoder, columns, budget=budget)
 
     @classmethod
@@ -56,12 +75,14 @@ class ModelSession:
     ) -> ModelSession:
         """Load a verified bundle; takes a second or so. `context` makes the window smaller than the model's.
 
-        `exact` keeps all columns in 32 bits; else 8-bit weights have queries and early residuals in 16. `budget`: bytes
-        of columns and cache, None for what `automatic_budget` finds at each exploration's beginning.
+        `exact` keeps all columns in 32 bits; else 8-bit weights have queries and early residuals in 16, as they always
+        are on a card. `budget`: bytes of columns and cache, None for what `automatic_budget` finds at each
+        exploration's beginning.
 
         Raises `ProviderError` or `BundleError`.
         """
-        return cls(bundle, choose_provider(provider), context, exact=exact, budget=budget)
+        report, runner = _running(bundle, provider, context)
+        return cls(bundle, report, runner, context, exact=exact, budget=budget)
 
     def new_generation(self) -> Generation:
         """The one that writes; for the inference thread. A second one shares the cache, so make only one."""
@@ -82,6 +103,28 @@ class ModelSession:
         from canopy_desktop.model.weight_map import WeightMap
 
         return InsideReader(self.sequence, self.head, WeightMap(self.bundle), rope_tables(self.card.architecture))
+
+
+def _running(bundle: Bundle, choice: ProviderChoice, context: int | None) -> tuple[ProviderReport, PassRunner]:
+    """The model on a card where that is wanted and works, else on the CPU, and why."""
+    report = choose_provider(
+        choice, has_cuda_form=bundle.cuda_decoder is not None, needed_bytes=bytes_on_card(bundle, context)
+    )
+    if report.card is not None:
+        try:
+            runner = PassRunner.open(bundle, report.card)
+            check_runner(runner, bundle)
+            return report, runner
+        except EngineError as error:
+            detail = error.reason if isinstance(error, ProviderError) else "its memory is full"
+            report = cpu_instead(choice, Refusal(CudaProblem.FAILED, detail))
+    return report, PassRunner.open(bundle)
+
+
+def _precision(weights: WeightForm, form: GraphForm, *, exact: bool) -> type[np.floating]:
+    if form is GraphForm.CUDA:
+        return form.kept
+    return np.float32 if exact or weights is WeightForm.FP32 else np.float16
 
 
 def _template(card: Card) -> ChatTemplate | None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
+from canopy_desktop.arrays import AnyArray, IntArray
 from canopy_desktop.exploration.records import Slot
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, GraphForm
+from canopy_desktop.model.device import HOST, Memory, Stored
 
 STEP = 128  # columns that a slab has at least: 6 MB, which the system backs with large pages
 NOWHERE = -1
@@ -20,7 +21,7 @@ class Slab:
     """Memory for keys and values of so many columns."""
 
     first: int  # number of its first place; no other slab has ever had one of its places
-    vectors: FloatArray  # (2 · layers, kv_heads, places, head_size), the keys of all layers before the values
+    vectors: Stored  # (2 · layers, kv_heads, places, head_size), the keys of all layers before the values
     taken: AnyArray  # (places,) bool
 
     @property
@@ -34,7 +35,7 @@ class Run:
     """Neighbouring places of a slab, for columns that follow one another from `row` on."""
 
     row: int
-    vectors: FloatArray  # (2 · layers, kv_heads, columns, head_size), a part of the slab
+    vectors: Stored  # (2 · layers, kv_heads, columns, head_size), a part of the slab
     taken: AnyArray  # (columns,) bool, the same part
 
     @property
@@ -52,7 +53,7 @@ class Exchange:
     places: IntArray  # where the leaving ones will lie
     departing: tuple[Run, ...]  # the same as runs
     arriving: tuple[Run, ...]
-    held: FloatArray  # (kv_heads, leaving, head_size), one layer's; it stays in the processor's cache
+    held: Stored  # (kv_heads, leaving, head_size), one layer's; it stays in the processor's cache
 
 
 class SwapSpace:
@@ -62,9 +63,13 @@ class SwapSpace:
     is of long runs in memory that is warm. Written by one thread; another may read `runs`.
     """
 
-    def __init__(self, architecture: Architecture, first: Slot) -> None:
-        """For slots from `first` on."""
+    def __init__(
+        self, architecture: Architecture, first: Slot, form: GraphForm = GraphForm.CPU, memory: Memory = HOST
+    ) -> None:
+        """For slots from `first` on, and a cache of this form that lies in this memory."""
         self._a = architecture
+        self._kept = form.kept
+        self._memory = memory
         self._first = first
         self._place: IntArray = np.empty(0, np.int64)  # by slot - first
         self._slabs: tuple[Slab, ...] = ()  # replaced, never changed, for another thread reads it
@@ -90,7 +95,8 @@ class SwapSpace:
         arriving = self.runs(coming)
         if arriving is None:
             raise ValueError("a column that is not in the cache has no keys and values")
-        held = np.empty((self._a.kv_heads, leaving.size if arriving else 0, self._a.head_size), np.float32)
+        rows = leaving.size if arriving else 0
+        held = self._memory.empty((self._a.kv_heads, rows, self._a.head_size), self._kept)
         needed = int(leaving.max()) - self._first + 1 if leaving.size else 0
         if needed > self._place.size:
             grown = np.full(max(needed, 2 * self._place.size), NOWHERE, np.int64)
@@ -103,7 +109,7 @@ class SwapSpace:
         """From now on no other thread finds what is about to move."""
         self._place[exchange.coming - self._first] = NOWHERE
 
-    def carry_out(self, exchange: Exchange, buffers: Sequence[FloatArray], first: int) -> None:
+    def carry_out(self, exchange: Exchange, buffers: Sequence[Stored], first: int) -> None:
         """Copy between here and the cache's buffers, from position `first` on; there must be room for what comes.
 
         `buffers` are those of all layers, (1, kv_heads, capacity, head_size), keys before values.
@@ -158,7 +164,7 @@ class SwapSpace:
 
     def _add_slab(self, size: int) -> range:
         shape = (2 * self._a.layers, self._a.kv_heads, size, self._a.head_size)
-        slab = Slab(self._next, np.empty(shape, np.float32), np.zeros(size, np.bool_))
+        slab = Slab(self._next, self._memory.empty(shape, self._kept), np.zeros(size, np.bool_))
         self._slabs = (*self._slabs, slab)
         self._next += size
         return range(slab.first, self._next)

@@ -14,6 +14,7 @@ import numpy as np
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.decoder import AttentionBias, DecoderSession, chunks_of
+from canopy_desktop.model.device import on_host
 
 
 class Trial:
@@ -78,10 +79,10 @@ class Trial:
         queries = np.empty((len(ids), a.head_size), np.float32)
         for count in chunks_of(len(ids)):
             _, columns = self.decoder.feed(ids[start : start + count], bias=bias)
-            queries[start : start + count] = columns.queries[layer][:, own]
+            queries[start : start + count] = on_host(columns.queries[layer][:, own])
             start += count
         keys = self.decoder.cache.keys[layer][0, head // (a.heads // a.kv_heads), : len(ids)]
-        return queries, keys.copy()
+        return queries, on_host(keys).astype(np.float32)
 
     def _shorten(self, length: int) -> int:
         """Make the cache hold no more than the first `length` tokens; returns how many it holds."""

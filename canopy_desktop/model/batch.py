@@ -16,8 +16,9 @@ from onnxruntime import RunOptions
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import ContextFullError
 from canopy_desktop.model.cache import Cache
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, GraphForm
 from canopy_desktop.model.decoder import DecoderSession, PassColumns
+from canopy_desktop.model.device import HOST, DeviceArray, Memory, Stored, on_host
 
 BUDGET = 512 << 20  # bytes of the caches that a pass works on
 STEP = 64  # positions that rows grow by, at least
@@ -28,8 +29,8 @@ class Past:
     """Keys and values that a row begins with, one (kv_heads, length, head_size) array a layer."""
 
     length: int
-    keys: Sequence[FloatArray]
-    values: Sequence[FloatArray]
+    keys: Sequence[Stored]
+    values: Sequence[Stored]
 
     @classmethod
     def of(cls, cache: Cache, length: int) -> Past:
@@ -45,18 +46,27 @@ class Past:
 class RowCache:
     """Keys and values of rows side by side, from position `first` on.
 
-    `keys[layer]` and `values[layer]` are (rows, kv_heads, capacity, head_size) float32, keys already rotated.
+    `keys[layer]` and `values[layer]` are (rows, kv_heads, capacity, head_size) as the decoder's cache has them.
     """
 
-    def __init__(self, architecture: Architecture, rows: int, capacity: int, first: int = 0) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        rows: int,
+        capacity: int,
+        first: int = 0,
+        *,
+        form: GraphForm = GraphForm.CPU,
+        memory: Memory = HOST,
+    ) -> None:
         a = architecture
         shape = (rows, a.kv_heads, capacity, a.head_size)
         self.rows, self.capacity, self.first = rows, capacity, first
-        self.keys: list[FloatArray] = [np.zeros(shape, np.float32) for _ in range(a.layers)]
-        self.values: list[FloatArray] = [np.zeros(shape, np.float32) for _ in range(a.layers)]
+        self.keys: list[Stored] = [memory.zeros(shape, form.kept) for _ in range(a.layers)]
+        self.values: list[Stored] = [memory.zeros(shape, form.kept) for _ in range(a.layers)]
 
     @property
-    def buffers(self) -> list[FloatArray]:
+    def buffers(self) -> list[Stored]:
         """Those of all layers, keys before values."""
         return [*self.keys, *self.values]
 
@@ -78,13 +88,13 @@ class RowCache:
         to = slice(first - self.first, last - self.first)
         given = slice(first - source.first, last - source.first)
         for buffer, other in zip(self.buffers, source.buffers, strict=True):
-            buffer[list(rows), :, to] = other[list(parents), :, given]  # a copy, then written
+            _copy_rows(buffer[:, :, to], rows, other[:, :, given], parents)
 
     def export(self, row: int, first: int, last: int) -> tuple[FloatArray, FloatArray]:
         """Copies of a row's keys and values, each (layers, positions, kv_heads, head_size)."""
         part = slice(first - self.first, last - self.first)
-        keys = np.stack([layer[row, :, part].transpose(1, 0, 2) for layer in self.keys])
-        return keys, np.stack([layer[row, :, part].transpose(1, 0, 2) for layer in self.values])
+        keys = np.stack([on_host(layer[row, :, part]).transpose(1, 0, 2) for layer in self.keys])
+        return keys, np.stack([on_host(layer[row, :, part]).transpose(1, 0, 2) for layer in self.values])
 
 
 class BatchDecoder:
@@ -105,6 +115,7 @@ class BatchDecoder:
         self._budget = budget
         self._head = decoder.head
         self._binding = decoder.new_binding()
+        self._bytes_per_token = decoder.cache.bytes_per_token
         self._bound = 0  # rows of `_work` that are bound
         self._lengths: IntArray = np.array([past.length for past in pasts], np.int64)
         self._own: RowCache | None = None  # what every row has after the fork, where `_work` has no room for all
@@ -157,7 +168,7 @@ class BatchDecoder:
         ids = np.array(token_ids, np.int64)[:, None]
         with self._binding.runner.under_way() as options:
             columns = _joined([self._feed_part(part, ids, options) for part in self.parts])
-        logits = self._head.logits(columns.residuals[-1])
+        logits = self._head.logits(on_host(columns.last))
         self._lengths = self._lengths + 1
         return logits, columns
 
@@ -205,14 +216,18 @@ class BatchDecoder:
         if self._own is None:
             return columns
         self._own.copy(rows, self._work, range(count), int(lengths.min()), longest + 1)
-        return PassColumns(columns.queries.copy(), columns.residuals.copy())
+        return PassColumns(columns.queries.copy(), columns.residuals.copy(), columns.last.copy())
 
     def _make_room(self, rows: int, length: int) -> None:
         capacity = min(self._context, -(-length // STEP) * STEP)
-        fitting = max(1, self._budget // (capacity * self._a.kv_bytes_per_token))
-        self._work = RowCache(self._a, min(rows, fitting), capacity)  # what a pass reads and writes
-        self._own = RowCache(self._a, rows, capacity - self.fork, self.fork) if fitting < rows else None
+        fitting = max(1, self._budget // (capacity * self._bytes_per_token))
+        self._work = self._new_cache(min(rows, fitting), capacity)  # what a pass reads and writes
+        self._own = self._new_cache(rows, capacity - self.fork, self.fork) if fitting < rows else None
         self._bound = 0
+
+    def _new_cache(self, rows: int, capacity: int, first: int = 0) -> RowCache:
+        runner = self._binding.runner
+        return RowCache(self._a, rows, capacity, first, form=runner.form, memory=runner.memory)
 
     def _relay(self, parents: Sequence[int], length: int) -> None:
         """New buffers for rows that go on from these, with room for `length` positions."""
@@ -227,6 +242,19 @@ def _joined(parts: Sequence[PassColumns]) -> PassColumns:
     if len(parts) == 1:
         return parts[0]
     return PassColumns(
-        np.concatenate([part.queries for part in parts], axis=1),
-        np.concatenate([part.residuals for part in parts], axis=1),
+        np.concatenate([on_host(part.queries) for part in parts], axis=1),
+        np.concatenate([on_host(part.residuals) for part in parts], axis=1),
+        np.concatenate([on_host(part.last) for part in parts]),
     )
+
+
+def _copy_rows(target: Stored, rows: Sequence[int], source: Stored, parents: Sequence[int]) -> None:
+    """Copy the source's rows `parents` into `rows`; both may be of one array, so all are read before any is written."""
+    if not isinstance(target, DeviceArray):
+        target[list(rows)] = source[list(parents)]
+        return
+    held = target.memory.empty((len(rows), *target.shape[1:]), target.dtype)
+    for place, parent in enumerate(parents):
+        held[place] = source[parent]
+    for place, row in enumerate(rows):
+        target[row] = held[place]

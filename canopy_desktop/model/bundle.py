@@ -18,6 +18,7 @@ HEAD_FILE = "head.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "weights.bin"
 FILES = (DECODER_FILE, CUDA_DECODER_FILE, HEAD_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
+OPTIONAL = frozenset({CUDA_DECODER_FILE})  # bundles of older versions lack it
 _READ_BYTES = 4 << 20
 
 Progress = Callable[[float], None]
@@ -34,7 +35,8 @@ class Bundle:
     def open(cls, folder: Path, *, progress: Progress | None = None) -> Bundle:
         """Verify every file's sum and the graphs' and tokenizer's contracts. Raises `BundleError`."""
         card = read_card(folder)
-        if sorted(entry.name for entry in card.files) != sorted(FILES):
+        listed = sorted(entry.name for entry in card.files)
+        if sorted({*listed, *OPTIONAL}) != sorted(FILES) or len(set(listed)) < len(listed):
             raise BundleError(folder, f"its card does not list exactly {', '.join(FILES)}")
         total = sum(entry.bytes for entry in card.files) or 1
         done = 0
@@ -52,9 +54,14 @@ class Bundle:
         return self.folder / DECODER_FILE
 
     @property
-    def cuda_decoder(self) -> Path:
-        """The decoder's graph for a card."""
-        return self.folder / CUDA_DECODER_FILE
+    def cuda_decoder(self) -> Path | None:
+        """The decoder's graph for a card, if the bundle has one."""
+        return self.folder / CUDA_DECODER_FILE if _has_cuda_decoder(self.card) else None
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the file with all weights."""
+        return next(entry.bytes for entry in self.card.files if entry.name == WEIGHTS_FILE)
 
     @property
     def head(self) -> Path:
@@ -134,6 +141,10 @@ def _verify(folder: Path, entry: FileSum) -> Iterator[int]:
         raise BundleError(folder, f"{entry.name} was altered")
 
 
+def _has_cuda_decoder(card: Card) -> bool:
+    return any(entry.name == CUDA_DECODER_FILE for entry in card.files)
+
+
 def _has_card(folder: Path) -> bool:
     """Whether there is a card, of any kind; what cannot be looked into has none."""
     try:
@@ -150,6 +161,7 @@ def _check_contents(folder: Path, card: Card) -> None:
 
     weights = folder / WEIGHTS_FILE
     check_graph(folder, DECODER_FILE, decoder_contract(card.architecture), weights)
-    check_graph(folder, CUDA_DECODER_FILE, cuda_contract(card.architecture), weights)
+    if _has_cuda_decoder(card):
+        check_graph(folder, CUDA_DECODER_FILE, cuda_contract(card.architecture), weights)
     check_graph(folder, HEAD_FILE, head_contract(card.architecture), weights)
     check_tokenizer(folder, TOKENIZER_FILE, card.architecture.vocabulary)

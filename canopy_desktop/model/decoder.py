@@ -15,21 +15,32 @@ from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import ContextFullError, InterruptedStepError, ProviderError
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.cache import Cache
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, GraphForm
+from canopy_desktop.model.device import HOST, CudaMemory, DeviceArray, Memory, Stored, on_host, place_of
 from canopy_desktop.model.head import Head
-from canopy_desktop.model.provider import first_line, open_session
+from canopy_desktop.model.nvidia import GraphicsCard
+from canopy_desktop.model.provider import open_session, provider_error
 
 CHUNK = 256  # tokens of a prompt that pass through the model at once
 ROWS = 128  # rows of a matrix that onnxruntime's CPU kernels multiply at a time
 ZEROS_STEP = 512  # positions that the shared bias of zeros grows by
+CUDA_BYTES = 700_000_000  # for CUDA's own, its kernels and what a pass needs in between: a guess, not measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PassColumns:
-    """What a pass left beside keys and values, one row a token; the next pass of its binding writes over it."""
+    """What a pass left beside keys and values, one row a token; the next pass of its binding writes over it.
 
-    queries: FloatArray  # (layers, rows, heads · head_size), before rotation
-    residuals: FloatArray  # (layers + 1, rows, hidden); 0 is the embedding, l + 1 what comes out of block l
+    On a card it lies there, queries and residuals in 16 bits.
+    """
+
+    queries: Stored  # (layers, rows, heads · head_size), before rotation
+    residuals: Stored  # (layers, rows, hidden); 0 is the embedding, l + 1 what comes out of block l
+    last: Stored  # (rows, hidden) float32: what comes out of the last block
+
+    def stream(self) -> FloatArray:
+        """All residuals, (layers + 1, rows, hidden): a copy on the host."""
+        return np.concatenate([on_host(self.residuals), on_host(self.last)[None]], dtype=np.float32)
 
 
 class AttentionBias(Protocol):
@@ -101,12 +112,34 @@ def chunks_of(count: int, size: int = CHUNK) -> list[int]:
 class PassRunner:
     """Runs the passes of one onnxruntime session, one at a time; any thread may interrupt them."""
 
-    def __init__(self, session: ort.InferenceSession, head: Head) -> None:
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        head: Head,
+        form: GraphForm = GraphForm.CPU,
+        memory: Memory = HOST,
+    ) -> None:
+        """`session` is of a graph of this form, and `memory` is where its passes read and write."""
         self.head = head
+        self.form = form
+        self.memory = memory
         self._session = session
         self._lock = threading.Lock()
         self._running: ort.RunOptions | None = None
         self._held = False
+
+    @classmethod
+    def open(cls, bundle: Bundle, card: GraphicsCard | None = None) -> PassRunner:
+        """A bundle's decoder on the CPU, or on a card, for which it must have a graph.
+
+        Raises `ProviderError` or `CardMemoryError`.
+        """
+        if card is None:
+            return cls(open_session(bundle.decoder), Head(bundle))
+        if bundle.cuda_decoder is None:
+            raise ProviderError("cuda", "the model has no graph for it")
+        session = open_session(bundle.cuda_decoder, card=card)
+        return cls(session, Head(bundle, card), GraphForm.CUDA, CudaMemory(card))
 
     def new_io_binding(self) -> ort.IOBinding:
         """An empty one."""
@@ -128,13 +161,13 @@ class PassRunner:
                 self._running = None
 
     def run(self, binding: ort.IOBinding, options: ort.RunOptions) -> None:
-        """Raises `InterruptedStepError` or `ProviderError`."""
+        """Raises `InterruptedStepError`, `ProviderError` or `CardMemoryError`."""
         try:
             self._session.run_with_iobinding(binding, options)
         except Exception as error:  # onnxruntime has no public base class of its errors
             if options.terminate:
                 raise InterruptedStepError from error
-            raise ProviderError("cpu", first_line(error)) from error
+            raise provider_error(self.memory.device, error) from error
 
     def interrupt(self) -> None:
         """Abort the pass in progress, if any. Thread-safe."""
@@ -154,6 +187,26 @@ class PassRunner:
             self._held = False
 
 
+def bytes_on_card(bundle: Bundle, context: int | None = None) -> int:
+    """About how much of a card's memory a model needs with a cache that is full; its columns have a budget."""
+    a = bundle.card.architecture
+    positions = min(context or a.context, a.context)
+    cache = positions * a.kv_bytes_per_token * np.dtype(GraphForm.CUDA.kept).itemsize // np.dtype(np.float32).itemsize
+    return bundle.weight_bytes + cache + CUDA_BYTES
+
+
+def check_runner(runner: PassRunner, bundle: Bundle) -> None:
+    """Pass a chunk and a single token: whether every kernel takes what it is given shows only then.
+
+    Raises `ProviderError` or `CardMemoryError`.
+    """
+    decoder = OnnxDecoder(bundle, runner=runner)
+    for token_ids in ([0, 0], [0]):
+        logits, _ = decoder.feed(token_ids)
+        if not np.isfinite(logits).all():
+            raise ProviderError(runner.memory.device, "it computes what is not a number")
+
+
 class PassBinding:
     """What passes read and write, bound to the graph's names (docs/architecture.md, "The graph").
 
@@ -163,15 +216,17 @@ class PassBinding:
     def __init__(self, runner: PassRunner, architecture: Architecture) -> None:
         self.runner = runner
         self._a = architecture
+        self._memory = runner.memory
+        self._kept = runner.form.kept
         self._binding = runner.new_io_binding()
         self._bias_names = [f"attention_bias.{layer}" for layer in range(architecture.layers)]
-        self._zeros = np.zeros(0, np.float32)
+        self._zeros = self._memory.zeros((0,), self._kept)
         self._shape = (0, 0)
         self._total = np.zeros((), np.int32)
         self._bind_in("total", self._total)
         self._make_buffers(1, 1)
 
-    def bind_cache(self, keys: Sequence[FloatArray], values: Sequence[FloatArray]) -> None:
+    def bind_cache(self, keys: Sequence[Stored], values: Sequence[Stored]) -> None:
         """Buffers of every layer, each (batch, kv_heads, capacity, head_size), that passes extend in place."""
         for layer in range(self._a.layers):
             for part, buffers in (("key", keys), ("value", values)):
@@ -187,57 +242,78 @@ class PassBinding:
         """
         if ids.shape != self._shape:
             self._make_buffers(*ids.shape)
-        self._ids[:], self._seqlens[:], self._total[()] = ids, totals - 1, totals.max()
+        self._ids[:], self._seqlens[:] = ids, totals - 1
+        self._total[()] = totals.max()
         held = self._bind_bias(ids.shape[1], int(self._total), bias)
         self.runner.run(self._binding, options)
         del held
         width = self._a.heads * self._a.head_size
-        return PassColumns(self._qkv[..., :width], self._residuals)
+        return PassColumns(self._qkv[..., :width], self._residuals, self._last)
 
     def _make_buffers(self, batch: int, new: int) -> None:
-        a = self._a
+        a, memory = self._a, self._memory
         rows = batch * new
-        qkv = np.empty((a.layers, rows, (a.heads + 2 * a.kv_heads) * a.head_size), np.float32)
-        residuals = np.empty((a.layers + 1, rows, a.hidden), np.float32)
-        self._qkv, self._residuals, self._shape = qkv, residuals, (batch, new)  # all or, where memory ends, none
-        self._ids, self._seqlens = np.zeros((batch, new), np.int64), np.zeros(batch, np.int32)
+        qkv = memory.empty((a.layers, rows, (a.heads + 2 * a.kv_heads) * a.head_size), self._kept)
+        residuals = memory.empty((a.layers, rows, a.hidden), self._kept)
+        last = memory.empty((rows, a.hidden), np.float32)
+        ids, seqlens = memory.zeros((batch, new), np.int64), memory.zeros((batch,), np.int32)
+        self._qkv, self._residuals, self._last, self._shape = qkv, residuals, last, (batch, new)  # all, or none
+        self._ids, self._seqlens = ids, seqlens
         self._bind_in("input_ids", self._ids)
         self._bind_in("seqlens_k", self._seqlens)
         for layer in range(a.layers):
             self._bind_out(f"qkv.{layer}", self._qkv[layer].reshape(batch, new, -1))
-        for row in range(a.layers + 1):
-            self._bind_out(f"residual.{2 * row}", self._residuals[row].reshape(batch, new, -1))
+            self._bind_out(f"residual.{2 * layer}", self._residuals[layer].reshape(batch, new, -1))
+        self._bind_out(f"residual.{2 * a.layers}", self._last.reshape(batch, new, -1))
 
-    def _bind_bias(self, new: int, total: int, bias: AttentionBias | None) -> list[ort.OrtValue]:
+    def _bind_bias(self, new: int, total: int, bias: AttentionBias | None) -> list[object]:
         """Bind what each layer is given, or the zeros that all share; returns what has to live until the pass ends."""
         if self._zeros.size < new * total:
-            self._zeros = np.zeros(new * (total + ZEROS_STEP), np.float32)
-        zeros = ort.OrtValue.ortvalue_from_numpy(self._zeros[: new * total].reshape(1, 1, new, total))
-        held = [zeros]
+            self._zeros = self._memory.zeros((new * (total + ZEROS_STEP),), self._kept)
+        zeros = self._zeros[: new * total].reshape(1, 1, new, total)
+        held: dict[int, tuple[Stored, ort.OrtValue | Stored]] = {}  # by identity: layers share arrays
         for layer, name in enumerate(self._bias_names):
             given = None if bias is None else bias.of_layer(layer, total - new, new)
-            if given is not None:
-                held.append(ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(given, np.float32)))
-            self._binding.bind_ortvalue_input(name, zeros if given is None else held[-1])
-        return held
+            array = zeros if given is None else given
+            if id(array) not in held:
+                held[id(array)] = array, self._bindable(array)
+            value = held[id(array)][1]
+            if isinstance(value, ort.OrtValue):
+                self._binding.bind_ortvalue_input(name, value)
+            else:
+                self._bind_in(name, value)
+        return list(held.values())
 
-    def _bind_in(self, name: str, array: AnyArray) -> None:
-        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+    def _bindable(self, array: Stored) -> ort.OrtValue | Stored:
+        """An array of the kept type where passes run; on the host a value, which binds faster than an address."""
+        if isinstance(array, DeviceArray):
+            return array
+        if self._memory is HOST:
+            return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array, self._kept))
+        found = self._memory.empty(array.shape, self._kept)
+        found[...] = array
+        return found
 
-    def _bind_out(self, name: str, array: AnyArray) -> None:
-        self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+    def _bind_in(self, name: str, array: Stored) -> None:
+        device, number, address = place_of(array)
+        self._binding.bind_input(name, device, number, array.dtype, array.shape, address)
+
+    def _bind_out(self, name: str, array: Stored) -> None:
+        device, number, address = place_of(array)
+        self._binding.bind_output(name, device, number, array.dtype, array.shape, address)
 
 
 class OnnxDecoder:
     """A bundle's decoder on onnxruntime. Used by one thread, but for `interrupt`, `hold` and `release`."""
 
     def __init__(self, bundle: Bundle, *, context: int | None = None, runner: PassRunner | None = None) -> None:
+        """On the CPU, or on what `runner` runs on. Raises `ProviderError` or `CardMemoryError`."""
         self.architecture = bundle.card.architecture
         self.context = min(context or self.architecture.context, self.architecture.context)
-        self.cache = Cache(self.architecture, self.context)
         self.length = 0
         self._bundle = bundle
-        self._runner = runner or PassRunner(open_session(bundle.decoder), Head(bundle))
+        self._runner = runner or PassRunner.open(bundle)
+        self.cache = Cache(self.architecture, self.context, self._runner.form, self._runner.memory)
         self._binding = PassBinding(self._runner, self.architecture)
 
     @property
@@ -254,7 +330,7 @@ class OnnxDecoder:
         total = self.length + len(token_ids)
         self.reserve(total)
         columns = self._run(token_ids, total, bias)
-        logits: FloatArray = self.head.logits(columns.residuals[-1, -1:])[0]
+        logits: FloatArray = self.head.logits(on_host(columns.last[-1:]))[0]
         self.length = total
         return logits, columns
 

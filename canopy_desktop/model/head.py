@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray
-from canopy_desktop.errors import ProviderError
 from canopy_desktop.model.bundle import Bundle
-from canopy_desktop.model.provider import first_line, open_session
+from canopy_desktop.model.nvidia import GraphicsCard
+from canopy_desktop.model.provider import open_session, provider_error
 
 
 class Head:
-    """A session of the model's end. Thread-safe: onnxruntime's sessions are."""
+    """A session of the model's end, on the CPU or on a card. Thread-safe: onnxruntime's sessions are."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._session = open_session(bundle.head)
+    def __init__(self, bundle: Bundle, card: GraphicsCard | None = None) -> None:
+        self._provider = "cpu" if card is None else "cuda"
+        self._session = open_session(bundle.head, card=card)
 
     def logits(self, residuals: FloatArray) -> FloatArray:
-        """(rows, hidden) residuals to (rows, vocabulary) logits. Raises `ProviderError`."""
+        """(rows, hidden) residuals to (rows, vocabulary) logits. Raises `ProviderError` or `CardMemoryError`."""
         rows = np.ascontiguousarray(residuals, np.float32)[None]
         try:
             (logits,) = self._session.run(["logits"], {"residual": rows, "zero": np.zeros_like(rows)})
         except Exception as error:  # onnxruntime has no public base class of its errors
-            raise ProviderError("cpu", first_line(error)) from error
+            raise provider_error(self._provider, error) from error
         found: FloatArray = np.asarray(logits, np.float32)[0]
         return found

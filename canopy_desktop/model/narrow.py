@@ -7,14 +7,19 @@ from functools import cache
 import numpy as np
 import onnxruntime as ort
 
-from canopy_desktop.arrays import AnyArray, FloatArray
+from canopy_desktop.model.device import DeviceArray, Stored
 from canopy_desktop.model.provider import open_session
 
 
-def narrowed(values: FloatArray, precision: np.dtype[np.floating]) -> AnyArray:
-    """The values in float32 as they are, or rounded to the nearest float16; beyond 65,504 that is infinity."""
-    if precision == np.float32:
+def narrowed(values: Stored, precision: np.dtype[np.floating]) -> Stored:
+    """The values as they are, or rounded from float32 to the nearest float16; beyond 65,504 that is infinity.
+
+    What is on a card must be of that type already.
+    """
+    if isinstance(values, DeviceArray) or values.dtype == precision:
         return values
+    if precision == np.float32:
+        return values.astype(np.float32)
     (found,) = _session().run(["narrow"], {"wide": np.ascontiguousarray(values)})
     return np.asarray(found)
 

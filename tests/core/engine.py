@@ -57,9 +57,9 @@ def left_by(architecture: Architecture, values: FloatArray) -> PassColumns:
     """What a pass could have left: every number of row r is `values[r]`."""
     a, rows = architecture, len(values)
     queries = np.empty((a.layers, rows, a.heads * a.head_size), np.float32)
-    residuals = np.empty((a.layers + 1, rows, a.hidden), np.float32)
+    residuals = np.empty((a.layers, rows, a.hidden), np.float32)
     queries[:], residuals[:] = values[:, None], values[:, None]
-    return PassColumns(queries, residuals)
+    return PassColumns(queries, residuals, residuals[-1].copy())
 
 
 def plain_prompt(ids: Sequence[int]) -> TemplatedPrompt:

@@ -161,12 +161,12 @@ def test_columns_of_a_batch_are_those_of_single_steps(small: ModelSession, budge
     prefill(small, range(10, 16))
     batch = BatchDecoder.forked(small.sequence.decoder, 3, budget=budget)
     _, columns = batch.feed([20, 21, 22])
-    queries, residuals = columns.queries.copy(), columns.residuals.copy()
+    queries, residuals = columns.queries.copy(), columns.stream()
     for row, token_id in enumerate((20, 21, 22)):
         alone(small, 6, [token_id])
         single = small.sequence.decoder.replay(6, [token_id])
         assert np.array_equal(queries[:, row], single.queries[:, 0])
-        assert np.array_equal(residuals[:, row], single.residuals[:, 0])
+        assert np.array_equal(residuals[:, row], single.stream()[:, 0])
         for mine, single in zip(batch.export(row, 6), small.sequence.decoder.cache.export(6, 7), strict=True):
             assert np.array_equal(mine, single)
 

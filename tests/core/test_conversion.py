@@ -1,18 +1,21 @@
 """From a GGUF to a decoder, end to end, on a model that is written here."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from canopy_desktop.arrays import FloatArray
-from canopy_desktop.errors import CanopyError, SourceError
+from canopy_desktop.errors import CanopyError, ProviderError, SourceError
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.decoder import PassRunner
 from canopy_desktop.model.tokenizer import Tokenizer
 from tests.core import tiny
 from tests.core.engine import all_logits, one_by_one, prefill
+from tests.core.fake_card import CARD
 
 
 def logits_of(folder: Path) -> FloatArray:
@@ -53,6 +56,20 @@ def test_two_builds_give_the_same_bytes(tmp_path: Path, form: WeightForm) -> Non
     names = sorted(path.name for path in one.iterdir())
     assert names == ["card.json", "head.onnx", "model-cuda.onnx", "model.onnx", "tokenizer.json", "weights.bin"]
     assert [(one / name).read_bytes() for name in names] == [(other / name).read_bytes() for name in names]
+
+
+def test_a_bundle_of_an_older_version_opens_without_a_graph_for_a_card(tmp_path: Path) -> None:
+    folder = tiny.build(tmp_path)
+    assert Bundle.open(folder).cuda_decoder == folder / "model-cuda.onnx"
+    card = json.loads((folder / "card.json").read_text("utf-8"))
+    card["files"] = [entry for entry in card["files"] if entry["name"] != "model-cuda.onnx"]
+    (folder / "card.json").write_text(json.dumps(card), "utf-8")
+    (folder / "model-cuda.onnx").unlink()
+    session = ModelSession.open(Bundle.open(folder))
+    assert session.bundle.cuda_decoder is None
+    assert session.provider.name == "cpu"
+    with pytest.raises(ProviderError, match="no graph for it"):
+        PassRunner.open(session.bundle, CARD)
 
 
 def test_the_card_says_what_the_source_said(tmp_path: Path) -> None:

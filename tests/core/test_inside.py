@@ -55,8 +55,8 @@ def test_a_block_replayed_alone_gives_the_bits_of_the_pass(session, prose) -> No
         for first, count in ((0, 2), (0, 20), (7, 3), (18, 2), (20, 1), (23, 1)):
             made = sequence.decoder.replay(first, prose[first : first + count])
             past = cache.keys[layer][0, :, :first], cache.values[layer][0, :, :first]
-            found = replay.run(made.residuals[layer], *past, None)
-            assert np.array_equal(found.after, made.residuals[layer + 1])
+            found = replay.run(made.stream()[layer], *past, None)
+            assert np.array_equal(found.after, made.stream()[layer + 1])
             assert np.array_equal(found.query, made.queries[layer])
             assert np.array_equal(found.keys, cache.keys[layer][0, :, : first + count])
             assert np.array_equal(found.values, cache.values[layer][0, :, : first + count])
@@ -130,7 +130,7 @@ def test_a_token_that_passes_again_leaves_what_it_left_the_first_time(session, p
     keys = [layer[0, :, :25].copy() for layer in cache.keys]
     slots = sequence.slots.copy()
     first, made = sequence.replay(slots, position)
-    row = made.residuals[:, position - first]
+    row = made.stream()[:, position - first]
     for place in range(31):
         kept = sequence.columns.residuals(slots[position : position + 1], place)[0]
         assert np.array_equal(row[place] if place == 30 else as_kept(session, row[place]), kept)
@@ -142,10 +142,10 @@ def test_a_token_of_a_left_branch_passes_again_with_the_bits_that_it_had(session
     prefill(session, prose[:20])
     one_by_one(session, prose[20:25])
     left = session.sequence.slots.copy()
-    before = session.sequence.replay(left, 23)[1].residuals.copy()
+    before = session.sequence.replay(left, 23)[1].stream()
     session.sequence.go_to(left[:21])
     one_by_one(session, prose[30:34])
-    assert np.array_equal(session.sequence.replay(left, 23)[1].residuals, before)
+    assert np.array_equal(session.sequence.replay(left, 23)[1].stream(), before)
 
 
 def test_fp32_the_stream_in_the_middle_is_that_of_transformers(built_fp32_model: Path) -> None:

@@ -20,6 +20,7 @@ from canopy_desktop.exploration.sequence import TokenSequence, passes_again
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.decoder import PassColumns
+from canopy_desktop.model.device import on_host
 from tests.core.engine import left_by, one_by_one, prefill, session_of
 from tests.reference import fixtures
 from tests.support.scripted import ARCHITECTURE
@@ -48,7 +49,7 @@ class ChainDecoder:
         self.reserve(self.length + len(token_ids))
         self.length += len(token_ids)
         columns = self._pass(self.length - len(token_ids), token_ids)
-        return columns.residuals[-1, -1], columns
+        return on_host(columns.last[-1]), columns
 
     def replay(self, first: int, token_ids: Sequence[int], *, bias=None) -> PassColumns:
         assert first + len(token_ids) <= self.length
