@@ -13,6 +13,7 @@ from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture, Card, WeightForm
 from canopy_desktop.model.provider import ProviderReport
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -47,7 +48,11 @@ class ScriptedSequence:
     def __init__(self, tokenizer: Tokenizer, script: str, context: int) -> None:
         self._held = threading.Event()
         self.decoder = SimpleNamespace(
-            context=context, architecture=ARCHITECTURE, hold=self._held.set, release=self._held.clear
+            context=context,
+            architecture=ARCHITECTURE,
+            cache=Cache(ARCHITECTURE, context),
+            hold=self._held.set,
+            release=self._held.clear,
         )
         self.columns = SimpleNamespace(bytes=0, residuals=lambda slots, row: np.array(slots, np.float32)[:, None])
         self.budget = 2_000_000_000
