@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from canopy_desktop.errors import EmptyPromptError, PromptTooLongError, UsageError
+from canopy_desktop.exploration.budget import UNLIMITED
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle, find_bundle
 from canopy_desktop.model.provider import ProviderChoice
@@ -17,8 +18,8 @@ def open_bundle(arguments: argparse.Namespace) -> Bundle:
 
 
 def open_session(bundle: Bundle, arguments: argparse.Namespace, *, exact: bool = True) -> ModelSession:
-    """Load it on the provider that `--provider` names; a command's text is short enough for exact columns."""
-    return ModelSession.open(bundle, ProviderChoice(arguments.provider), exact=exact)
+    """Load it on the provider that `--provider` names; a command's text is short enough to keep all of it, exactly."""
+    return ModelSession.open(bundle, ProviderChoice(arguments.provider), exact=exact, budget=UNLIMITED)
 
 
 def prompt_ids(bundle: Bundle, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

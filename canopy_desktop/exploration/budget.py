@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from canopy_desktop.model.device import HOST, Memory
 
+UNLIMITED = sys.maxsize
 MOST_BYTES = 2_000_000_000
 SHARE = 4  # one byte in so many of those that are free
 

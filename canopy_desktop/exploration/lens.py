@@ -39,7 +39,7 @@ def lens_grid(
     """The grid over these columns, in batches of ROWS; each thread holds the logits of one.
 
     `chosen` has the token that came next for each column, None where none did. Raises `LookupError` for columns that
-    are no longer there, `ProviderError`.
+    are forgotten, `ColumnsGoneError` where residuals have made room for newer ones, `ProviderError`.
     """
     if len(chosen) != slots.size:
         raise ValueError(f"{len(chosen)} next tokens for {slots.size} columns")

@@ -1,5 +1,6 @@
 """What is kept and where: branches share columns, memory keeps to its budget, and what had to go is made again."""
 
+import argparse
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
+from canopy_desktop.commands.loading import open_session
 from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError, OutOfMemoryError
-from canopy_desktop.exploration.budget import MOST_BYTES, automatic_budget
+from canopy_desktop.exploration.budget import MOST_BYTES, UNLIMITED, automatic_budget
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.sequence import TokenSequence, passes_again
 from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.decoder import PassColumns
 from canopy_desktop.model.device import on_host
@@ -462,3 +465,8 @@ def test_generating_after_evictions_gives_the_bits_of_never_having_left(session:
         one_by_one(session, ids[start : start + 8])
     sequence.go_to(branch)
     assert np.array_equal(np.concatenate([first, one_by_one(session, ids[36:42])]), straight)
+
+
+def test_a_command_keeps_all_of_its_text(built_model: Path) -> None:
+    arguments = argparse.Namespace(provider="cpu")
+    assert open_session(Bundle.open(built_model), arguments).sequence.budget == UNLIMITED
