@@ -12,20 +12,18 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
 import numpy as np
-import onnxruntime as ort
 import psutil
 from numpy.typing import DTypeLike
 
 from canopy_desktop.arrays import AnyArray
 from canopy_desktop.errors import CardMemoryError, ProviderError
 from canopy_desktop.model.nvidia import GraphicsCard, Library, Loader, card_memory, missing_libraries
-from canopy_desktop.model.provider import provider_error
 
 RUNTIME_LIBRARY = "cudart64_13.dll" if sys.platform == "win32" else "libcudart.so.13"
 
@@ -35,7 +33,6 @@ _WIDEST_PITCH = 2**31 - 1  # bytes between two rows of one copy, on every card
 
 Index: TypeAlias = int | slice
 Key: TypeAlias = Any  # an index, or a tuple of them with at most one Ellipsis, as numpy has it
-Allocate: TypeAlias = Callable[[Sequence[int], np.dtype[Any]], ort.OrtValue]
 
 
 class Memory(Protocol):
@@ -76,11 +73,17 @@ class HostMemory:
 HOST = HostMemory()
 
 
-class Copier(Protocol):
-    """Moves bytes between any two addresses, of a card or of the machine.
+class Runtime(Protocol):
+    """Gives a card's memory, and moves bytes between any two addresses, of the card or of the machine.
 
     What comes to the machine is there when the call returns; all else is, once `finish` has been called.
     """
+
+    def take(self, count: int) -> int:
+        """The address of so many bytes. Raises `CardMemoryError`."""
+
+    def give_back(self, address: int) -> None:
+        """Free what was taken; raises nothing."""
 
     def copy(self, target: int, target_pitch: int, source: int, source_pitch: int, width: int, rows: int) -> None:
         """Copy `rows` of `width` bytes each; a pitch is the distance in bytes from one row to the next."""
@@ -93,7 +96,11 @@ class Copier(Protocol):
 
 
 class CudaRuntime:
-    """The few functions of CUDA's runtime library that copy. Thread-safe, as the library is."""
+    """The few functions of CUDA's runtime library that are needed. Thread-safe, as the library is.
+
+    Memory does not come from onnxruntime: its allocator for arrays from outside is an arena that grows by doubling,
+    gives nothing back, and after a request that was too large takes whatever the card has left.
+    """
 
     def __init__(self, library: Library, card: int) -> None:
         """`card` is CUDA's number of it."""
@@ -110,8 +117,20 @@ class CudaRuntime:
         except OSError as error:
             raise ProviderError("cuda", f"{RUNTIME_LIBRARY} cannot be loaded") from error
 
+    def take(self, count: int) -> int:
+        """See `Runtime`. Raises `CardMemoryError` or `ProviderError`."""
+        address = ctypes.c_void_p()
+        self._enter()
+        self._check(self._library.cudaMalloc(ctypes.byref(address), ctypes.c_size_t(count)))
+        return address.value or 0
+
+    def give_back(self, address: int) -> None:
+        """See `Runtime`."""
+        self._library.cudaSetDevice(self._card)
+        self._library.cudaFree(ctypes.c_void_p(address))
+
     def copy(self, target: int, target_pitch: int, source: int, source_pitch: int, width: int, rows: int) -> None:
-        """See `Copier`. Raises `CardMemoryError` or `ProviderError`."""
+        """See `Runtime`. Raises `CardMemoryError` or `ProviderError`."""
         to, given = ctypes.c_void_p(target), ctypes.c_void_p(source)
         one_way = ctypes.c_int(_EITHER_WAY)
         self._enter()
@@ -123,12 +142,12 @@ class CudaRuntime:
         self._check(self._library.cudaMemcpy2D(to, pitches[0], given, pitches[1], *size, one_way))
 
     def clear(self, address: int, count: int) -> None:
-        """See `Copier`. Raises `ProviderError`."""
+        """See `Runtime`. Raises `ProviderError`."""
         self._enter()
         self._check(self._library.cudaMemset(ctypes.c_void_p(address), ctypes.c_int(0), ctypes.c_size_t(count)))
 
     def finish(self) -> None:
-        """See `Copier`. Raises `ProviderError`."""
+        """See `Runtime`. Raises `ProviderError`."""
         self._enter()
         self._check(self._library.cudaStreamSynchronize(ctypes.c_void_p()))
 
@@ -143,16 +162,28 @@ class CudaRuntime:
             raise ProviderError("cuda", (said or b"unknown error").decode("ascii", "replace").rstrip("."))
 
 
+class Allocation:
+    """A card's memory for as long as somebody holds this."""
+
+    def __init__(self, runtime: Runtime, count: int) -> None:
+        """Takes so many bytes. Raises `CardMemoryError` or `ProviderError`."""
+        self.address = runtime.take(count)
+        self._give_back = runtime.give_back
+
+    def __del__(self) -> None:
+        if hasattr(self, "_give_back"):  # not where there was nothing to take
+            self._give_back(self.address)
+
+
 class CudaMemory:
-    """A card's memory, taken and given back through onnxruntime."""
+    """A card's memory."""
 
     device = "cuda"
 
-    def __init__(self, card: GraphicsCard, copier: Copier | None = None, allocate: Allocate | None = None) -> None:
+    def __init__(self, card: GraphicsCard, runtime: Runtime | None = None) -> None:
         """Raises `ProviderError` where CUDA's runtime library is missing."""
         self.card = card
-        self.copier = CudaRuntime.open(card.index) if copier is None else copier
-        self._allocate = allocate or self._from_onnxruntime
+        self.runtime = CudaRuntime.open(card.index) if runtime is None else runtime
 
     def free(self) -> int | None:
         """See `Memory`."""
@@ -163,22 +194,16 @@ class CudaMemory:
         """See `Memory`."""
         kind = np.dtype(dtype)
         whole = tuple(int(size) for size in shape)
-        try:
-            owner = self._allocate([max(1, math.prod(whole))], kind)
-        except Exception as error:  # onnxruntime has no public base class of its errors
-            raise provider_error("cuda", error) from error
-        return DeviceArray(self, owner, owner.data_ptr(), whole, kind, _packed(whole, kind.itemsize))
+        owner = Allocation(self.runtime, max(1, math.prod(whole)) * kind.itemsize)
+        return DeviceArray(self, owner, owner.address, whole, kind, _packed(whole, kind.itemsize))
 
     def zeros(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
         """See `Memory`."""
         found = self.empty(shape, dtype)
         if found.nbytes:
-            self.copier.clear(found.address, found.nbytes)
-            self.copier.finish()
+            self.runtime.clear(found.address, found.nbytes)
+            self.runtime.finish()
         return found
-
-    def _from_onnxruntime(self, shape: Sequence[int], dtype: np.dtype[Any]) -> ort.OrtValue:
-        return ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype.type, self.device, self.card.index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +211,7 @@ class DeviceArray:
     """An array on a card, or a part of one: its place, and how to get at it."""
 
     memory: CudaMemory
-    owner: ort.OrtValue  # keeps the memory
+    owner: Allocation  # keeps the memory
     address: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -231,12 +256,12 @@ class DeviceArray:
         if isinstance(values, DeviceArray):
             if (values.shape, values.dtype) != (part.shape, part.dtype):
                 raise ValueError(f"{values.shape} {values.dtype} is not {part.shape} {part.dtype}")
-            _copy(self.memory.copier, part.layout, values.layout, part.shape, self.dtype.itemsize)
-            self.memory.copier.finish()
+            _copy(self.memory.runtime, part.layout, values.layout, part.shape, self.dtype.itemsize)
+            self.memory.runtime.finish()
             return
         given = np.asarray(np.broadcast_to(np.asarray(values, self.dtype), part.shape), order="C")
-        _copy(self.memory.copier, part.layout, _layout(given), part.shape, self.dtype.itemsize)
-        self.memory.copier.finish()
+        _copy(self.memory.runtime, part.layout, _layout(given), part.shape, self.dtype.itemsize)
+        self.memory.runtime.finish()
 
     @property
     def layout(self) -> _Layout:
@@ -264,7 +289,7 @@ class DeviceArray:
     def on_host(self) -> AnyArray:
         """A copy as a numpy array. Raises `ProviderError`."""
         found = np.empty(self.shape, self.dtype)
-        _copy(self.memory.copier, _layout(found), self.layout, self.shape, self.dtype.itemsize)
+        _copy(self.memory.runtime, _layout(found), self.layout, self.shape, self.dtype.itemsize)
         return found
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
@@ -308,7 +333,7 @@ def _indices(key: Key, dimensions: int) -> list[Index]:
     return cast("list[Index]", found)
 
 
-def _copy(copier: Copier, target: _Layout, source: _Layout, shape: Sequence[int], itemsize: int) -> None:
+def _copy(runtime: Runtime, target: _Layout, source: _Layout, shape: Sequence[int], itemsize: int) -> None:
     """Copy between two layouts of one shape, in as few calls as rows of equal distance allow."""
     if not math.prod(shape):
         return
@@ -320,7 +345,7 @@ def _copy(copier: Copier, target: _Layout, source: _Layout, shape: Sequence[int]
     rows, to_pitch, given_pitch = _taken_at_once(outer)
     for places in product(*(range(axis[0]) for axis in outer)):
         steps = list(zip(places, outer, strict=True))
-        copier.copy(
+        runtime.copy(
             to + sum(place * axis[1] for place, axis in steps), to_pitch,
             given + sum(place * axis[2] for place, axis in steps), given_pitch,
             width, rows,

@@ -1,11 +1,9 @@
 """A card whose memory lies on this machine, behind the real copying code: what forgets to copy fails, as on a card."""
 
 import ctypes
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import onnxruntime as ort
 
 from canopy_desktop.model.bundle import Bundle
@@ -27,7 +25,11 @@ class FakeRuntimeLibrary:
         self.calls: list[tuple[str, ...]] = []
         self.failing: tuple[str, int] = ("", 0)  # a function's name, and the code that it returns
         self.cudaGetErrorString = lambda code: b"something is wrong"
+        self.room = 1 << 62  # bytes that can still be taken
+        self.taken: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self.cudaSetDevice = self._set_device
+        self.cudaMalloc = self._take
+        self.cudaFree = self._free
         self.cudaMemcpy = self._copy
         self.cudaMemcpy2D = self._copy_rows
         self.cudaMemset = self._set
@@ -37,6 +39,19 @@ class FakeRuntimeLibrary:
     def copied(self) -> int:
         """Calls that copied."""
         return sum(call[0].startswith("cudaMemcpy") for call in self.calls)
+
+    def _take(self, to: Any, count: Any) -> int:
+        code = self._answer("cudaMalloc", str(count.value)) or (2 if count.value > self.room else 0)
+        if not code:
+            found = ctypes.create_string_buffer(b"\xff" * count.value, count.value)
+            self.room -= count.value
+            self.taken[ctypes.addressof(found)] = found
+            to._obj.value = ctypes.addressof(found)
+        return code
+
+    def _free(self, address: Any) -> int:
+        self.room += len(self.taken.pop(address.value))
+        return self._answer("cudaFree")
 
     def _set_device(self, card: ctypes.c_int) -> int:
         return self._answer("cudaSetDevice", str(card.value))
@@ -75,19 +90,10 @@ class FakeCardMemory(CudaMemory):
 
     def __init__(self) -> None:
         self.library = FakeRuntimeLibrary()
-        self.room = 1 << 62  # bytes that can still be taken
-        super().__init__(CARD, CudaRuntime(self.library, CARD.index), self._taken)
+        super().__init__(CARD, CudaRuntime(self.library, CARD.index))
 
     def free(self) -> int:
-        return self.room
-
-    def _taken(self, shape: Sequence[int], dtype: np.dtype[Any]) -> ort.OrtValue:
-        self.room -= shape[0] * dtype.itemsize
-        if self.room < 0:
-            raise RuntimeError("Failed to allocate memory for requested buffer of size 1")
-        found = ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype.type, "cpu", 0)
-        ctypes.memset(found.data_ptr(), 0xFF, shape[0] * dtype.itemsize)
-        return found
+        return self.library.room
 
 
 def cuda_session(bundle: Bundle) -> ort.InferenceSession:

@@ -250,8 +250,8 @@ def test_a_step_copies_no_more_back_than_the_last_residual(on_card: ModelSession
 def test_a_card_that_is_full_leaves_everything_as_it_was(on_card: ModelSession, half: ModelSession) -> None:
     for session in (half, on_card):
         prefill(session, IDS[:8])
-    memory = memory_of(on_card)
-    memory.room = 0
+    library = memory_of(on_card).library
+    library.room = 0
     before = on_card.sequence.slots.copy()
     with pytest.raises(CardMemoryError):
         on_card.sequence.feed(IDS[8:20])
@@ -259,7 +259,7 @@ def test_a_card_that_is_full_leaves_everything_as_it_was(on_card: ModelSession, 
         on_card.sequence.go_to(before[:3])
     assert np.array_equal(on_card.sequence.slots, before)
     assert on_card.sequence.decoder.length == 8
-    memory.room = 1 << 40
+    library.room = 1 << 40
     assert np.array_equal(go_on(on_card, IDS[8:20]), go_on(half, IDS[8:20]))
 
 

@@ -88,7 +88,8 @@ def test_rows_of_equal_distance_take_one_call(memory: FakeCardMemory) -> None:
 
 def test_a_copy_between_arrays_is_complete_when_it_returns(memory: FakeCardMemory) -> None:
     for values in (memory.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)):
-        memory.zeros((4, 4), np.float32)[...] = values
+        target = memory.zeros((4, 4), np.float32)
+        target[...] = values
         assert memory.library.calls[-1] == ("cudaStreamSynchronize",)
 
 
@@ -176,17 +177,26 @@ def test_an_error_of_the_runtime_is_told_with_its_words(memory: FakeCardMemory, 
         array[...] = 1
 
 
-@pytest.mark.parametrize("function", ["cudaSetDevice", "cudaMemset"])
+@pytest.mark.parametrize("function", ["cudaSetDevice", "cudaMalloc", "cudaMemset"])
 def test_a_full_card_is_told_as_such(memory: FakeCardMemory, function: str) -> None:
     memory.library.failing = (function, 2)
     with pytest.raises(CardMemoryError):
         memory.zeros((3,), np.float32)
 
 
-def test_memory_that_onnxruntime_cannot_give_is_told_as_such(memory: FakeCardMemory) -> None:
-    memory.room = 10
+def test_memory_that_the_card_does_not_have_is_told_as_such(memory: FakeCardMemory) -> None:
+    memory.library.room = 10
     with pytest.raises(CardMemoryError):
         memory.empty((3,), np.float32)
+
+
+def test_memory_is_given_back_when_no_part_of_it_is_held_any_more(memory: FakeCardMemory) -> None:
+    whole = memory.empty((10, 10), np.float32)
+    part = whole[2, 3:]
+    del whole
+    assert len(memory.library.taken) == 1
+    del part
+    assert memory.library.taken == {}
 
 
 def test_a_missing_runtime_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
