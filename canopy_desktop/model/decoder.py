@@ -24,6 +24,7 @@ from canopy_desktop.model.provider import open_session, provider_error
 CHUNK = 256  # tokens of a prompt that pass through the model at once
 ROWS = 128  # rows of a matrix that onnxruntime's CPU kernels multiply at a time
 ZEROS_STEP = 512  # positions that the shared bias of zeros grows by
+SHRINKAGE = "memory.enable_memory_arena_shrinkage"  # each chunk needs more than the one before, and in one piece
 CUDA_BYTES = 700_000_000  # for CUDA's own, its kernels and what a pass needs in between: a guess, not measured
 
 
@@ -245,6 +246,9 @@ class PassBinding:
         self._ids[:], self._seqlens[:] = ids, totals - 1
         self._total[()] = totals.max()
         held = self._bind_bias(ids.shape[1], int(self._total), bias)
+        device, number, _ = place_of(self._ids)
+        if device == "cuda" and ids.shape[1] > 1:
+            options.add_run_config_entry(SHRINKAGE, f"gpu:{number}")
         self.runner.run(self._binding, options)
         del held
         width = self._a.heads * self._a.head_size
