@@ -16,6 +16,7 @@ from canopy_desktop.model.decoder import PassColumns
 from canopy_desktop.model.device import HOST, Memory, Stored, on_host
 from canopy_desktop.model.narrow import narrowed
 
+EVERYTHING = slice(None)
 BLOCK_COLUMNS = 64  # room of a block that is filled token by token
 
 
@@ -239,9 +240,9 @@ class ColumnStore:
                 slot += count
         return found
 
-    def queries(self, slots: IntArray, layer: int) -> FloatArray:
-        """(slots, heads · head_size), before rotation. Raises `ColumnsGoneError`."""
-        return self._vectors(slots, Kept.QUERIES, layer)
+    def queries(self, slots: IntArray, layer: int, own: slice = EVERYTHING) -> FloatArray:
+        """(slots, heads · head_size), before rotation, or of each the part `own`. Raises `ColumnsGoneError`."""
+        return self._vectors(slots, Kept.QUERIES, layer, own)
 
     def token_ids(self, slots: IntArray) -> IntArray:
         """The tokens that left these columns."""
@@ -256,12 +257,12 @@ class ColumnStore:
             return self._vectors(slots, Kept.RESIDUALS, row)
         return joined([block.last[first:last] for block, first, last in self.runs(slots)])
 
-    def _vectors(self, slots: IntArray, kind: Kept, layer: int) -> FloatArray:
+    def _vectors(self, slots: IntArray, kind: Kept, layer: int, own: slice = EVERYTHING) -> FloatArray:
         found = [block.vectors(kind, layer, first, last) for block, first, last in self.runs(slots)]
         there = [part for part in found if part is not None]
         if len(there) < len(found):
             raise ColumnsGoneError(kind.value, int(np.count_nonzero(self.gone(slots, kind))))
-        return joined(there)
+        return joined([part[:, own] for part in there])
 
     def _blocks_of(self, slots: IntArray) -> list[ColumnBlock]:
         found = np.unique(np.searchsorted(self._firsts, slots, side="right") - 1)

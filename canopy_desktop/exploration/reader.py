@@ -219,7 +219,7 @@ class ColumnReader:
         own = slice(head * a.head_size, (head + 1) * a.head_size)
         try:
             keys = sequence.keys(slots, layer, head // (a.heads // a.kv_heads))
-            queries = columns.queries(slots[first:], layer)[:, own]
+            queries = columns.queries(slots[first:], layer, own)
         except LookupError:
             return None
         if keys is None or not slots.size:
