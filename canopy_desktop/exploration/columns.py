@@ -14,7 +14,7 @@ from canopy_desktop.exploration.swap import SwapSpace
 from canopy_desktop.model.card import Architecture, GraphForm
 from canopy_desktop.model.decoder import PassColumns
 from canopy_desktop.model.device import HOST, Memory, Stored, on_host
-from canopy_desktop.model.narrow import narrowed
+from canopy_desktop.model.narrow import narrow_into
 
 EVERYTHING = slice(None)
 BLOCK_COLUMNS = 64  # room of a block that is filled token by token
@@ -34,7 +34,7 @@ class Part:
 
     def write(self, rows: slice, vectors: Stored) -> None:
         """Note (layers, rows, width), which are there once it is said so."""
-        self.vectors[:, rows] = narrowed(vectors, self.vectors.dtype)
+        narrow_into(self.vectors[:, rows], vectors)
 
 
 class ColumnBlock:

@@ -113,7 +113,7 @@ def _running(bundle: Bundle, choice: ProviderChoice, context: int | None) -> tup
     if report.card is not None:
         try:
             runner = PassRunner.open(bundle, report.card)
-            check_runner(runner, bundle)
+            check_runner(runner, PassRunner.open(bundle), bundle)
             return report, runner
         except EngineError as error:
             detail = error.reason if isinstance(error, ProviderError) else "its memory is full"

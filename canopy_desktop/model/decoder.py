@@ -24,6 +24,8 @@ from canopy_desktop.model.provider import open_session, provider_error
 CHUNK = 256  # tokens of a prompt that pass through the model at once
 ROWS = 128  # rows of a matrix that onnxruntime's CPU kernels multiply at a time
 ZEROS_STEP = 512  # positions that the shared bias of zeros grows by
+CHECK_TEXT = (504, 1920, 300, 451, 1400, 77, 2590, 1093, 1101, 418, 216, 339)
+CHECK_DISTANCE = 0.2  # 8-bit activations on the CPU alone move probabilities by up to some hundredths
 SHRINKAGE = "memory.enable_memory_arena_shrinkage"  # each chunk needs more than the one before, and in one piece
 CUDA_BYTES = 700_000_000  # for CUDA's own, its kernels and what a pass needs in between: a guess, not measured
 
@@ -196,16 +198,24 @@ def bytes_on_card(bundle: Bundle, context: int | None = None) -> int:
     return bundle.weight_bytes + cache + CUDA_BYTES
 
 
-def check_runner(runner: PassRunner, bundle: Bundle) -> None:
-    """Pass a chunk and a single token: whether every kernel takes what it is given shows only then.
+def check_runner(runner: PassRunner, witness: PassRunner, bundle: Bundle) -> None:
+    """Pass a chunk and a single token on a card and on the CPU: whether the kernels work shows only then.
 
-    Raises `ProviderError` or `CardMemoryError`.
+    Raises `CardMemoryError` or `ProviderError`, also where the card's probabilities are not the CPU's but for rounding.
     """
-    decoder = OnnxDecoder(bundle, runner=runner)
-    for token_ids in ([0, 0], [0]):
-        logits, _ = decoder.feed(token_ids)
-        if not np.isfinite(logits).all():
-            raise ProviderError(runner.memory.device, "it computes what is not a number")
+    decoder, on_cpu = (OnnxDecoder(bundle, runner=one) for one in (runner, witness))
+    text = [token_id % decoder.architecture.vocabulary for token_id in CHECK_TEXT]
+    for token_ids in (text[:-1], text[-1:]):
+        found, expected = (_probabilities(one.feed(token_ids)[0]) for one in (decoder, on_cpu))
+        distance = float(np.abs(found - expected).sum()) / 2  # total variation; not a number where the logits are not
+        if not distance <= CHECK_DISTANCE:
+            raise ProviderError(runner.memory.device, f"its probabilities are {distance:.2f} away from the CPU's")
+
+
+def _probabilities(logits: FloatArray) -> FloatArray:
+    powers = np.exp(logits - logits.max())
+    found: FloatArray = powers / powers.sum()
+    return found
 
 
 class PassBinding:

@@ -10,18 +10,22 @@ import onnxruntime as ort
 from canopy_desktop.model.device import DeviceArray, Stored
 from canopy_desktop.model.provider import open_session
 
+PIECE_BYTES = 1 << 19  # of float32 that are rounded at once: memory of that size is used again, and stays in the cache
 
-def narrowed(values: Stored, precision: np.dtype[np.floating]) -> Stored:
-    """The values as they are, or rounded from float32 to the nearest float16; beyond 65,504 that is infinity.
 
-    What is on a card must be of that type already.
+def narrow_into(target: Stored, values: Stored) -> None:
+    """Write (layers, rows, width) into an array of that shape, rounded to the nearest float16 if that is its type.
+
+    Beyond 65,504 that is infinity. What is on a card must be of the target's type already.
     """
-    if isinstance(values, DeviceArray) or values.dtype == precision:
-        return values
-    if precision == np.float32:
-        return values.astype(np.float32)
-    (found,) = _session().run(["narrow"], {"wide": np.ascontiguousarray(values)})
-    return np.asarray(found)
+    on_card = isinstance(values, DeviceArray) or isinstance(target, DeviceArray)
+    if on_card or values.dtype != np.float32 or target.dtype != np.float16:
+        target[:] = values
+        return
+    step = max(1, PIECE_BYTES // max(1, values[0].nbytes))
+    for first in range(0, len(values), step):
+        layers = slice(first, first + step)
+        (target[layers],) = _session().run(["narrow"], {"wide": np.ascontiguousarray(values[layers])})
 
 
 @cache

@@ -279,12 +279,16 @@ def test_a_card_that_fails_in_a_step_leaves_the_exploration_valid(
     assert np.array_equal(all_logits(on_card), all_logits(half))
 
 
-def test_a_runner_that_computes_what_is_not_a_number_is_found_out(bundle: Bundle) -> None:
-    runner = runner_on_fake_card(bundle)
-    check_runner(runner, bundle)
-    runner.head.logits = lambda residuals: np.full((1, 3), np.nan, np.float32)  # type: ignore[method-assign]
-    with pytest.raises(ProviderError, match="not a number"):
-        check_runner(runner, bundle)
+@pytest.mark.parametrize(("wrong", "distance"), [(np.nan, "nan"), (0.0, "0\\.")])
+def test_a_card_that_does_not_compute_what_the_cpu_does_is_found_out(
+    bundle: Bundle, wrong: float, distance: str
+) -> None:
+    runner, witness = runner_on_fake_card(bundle), PassRunner.open(bundle)
+    check_runner(runner, witness, bundle)
+    vocabulary = bundle.card.architecture.vocabulary
+    runner.head.logits = lambda residuals: np.full((1, vocabulary), wrong, np.float32)  # type: ignore[method-assign]
+    with pytest.raises(ProviderError, match=f"{distance}.* away from the CPU's"):
+        check_runner(runner, witness, bundle)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.exploration.records import WindowSlid
@@ -155,18 +157,24 @@ def test_the_place_of_a_slide_is_marked_before_the_token_that_needed_it(panel: T
 def test_dropped_tokens_are_told_by_tip_legend_and_a_line_through_them(panel: TokenPanel) -> None:
     view = window_view(selected=1)
     panel.set_view(view)
-    plain = panel._text.grab().toImage()
+    plain = painted(panel)
     assert "dropped" not in panel._legend.accessibleDescription()
     panel.set_view(slid(view, at=20))
     assert "no longer in the window" in panel._text.description_of(3)
     assert "no longer in the window" not in panel._text.description_of(4)
     assert "4 dropped" in panel._legend.accessibleDescription()
-    painted = panel._text.grab().toImage()
+    marked = painted(panel)
     for index, differs in ((2, True), (5, False)):
         rect = panel._text.rect_of(index).toAlignedRect()
-        assert (painted.copy(rect) != plain.copy(rect)) is differs
+        assert (marked.copy(rect) != plain.copy(rect)) is differs
     panel.set_view(view)
-    assert panel._text.grab().toImage() == plain
+    assert painted(panel) == plain
+
+
+def painted(panel: TokenPanel) -> QImage:
+    """The text once the layout has come to rest."""
+    QApplication.processEvents()
+    return panel._text.grab().toImage()
 
 
 def test_a_selected_token_that_was_dropped_says_so(panel: TokenPanel) -> None:
