@@ -155,6 +155,7 @@ def test_the_place_of_a_slide_is_marked_before_the_token_that_needed_it(panel: T
 
 
 def test_dropped_tokens_are_told_by_tip_legend_and_a_line_through_them(panel: TokenPanel) -> None:
+    panel.resize(600, 1200)  # all of the text fits, also in the program's own style, so nothing scrolls
     view = window_view(selected=1)
     panel.set_view(view)
     plain = painted(panel)
