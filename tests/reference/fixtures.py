@@ -145,6 +145,25 @@ class Lens:
     top_logprobs: NDArray[np.float32]  # (31, 5)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scores:
+    """How one prompt's tokens were met. All arrays are (ids - 1,): the first token has nothing before it."""
+
+    ids: tuple[int, ...]
+    logprobs: NDArray[np.float64]  # natural logarithms
+    ranks: NDArray[np.int32]  # from 1
+    entropy_bits: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChiSquareValue:
+    """How often χ² with these degrees of freedom is as large as the statistic."""
+
+    statistic: float
+    degrees_of_freedom: int
+    p_value: float
+
+
 def tokenized_texts() -> tuple[TokenizedText, ...]:
     """The hand-picked texts."""
     return tuple(
@@ -248,6 +267,22 @@ def lens(name: str) -> Lens:
     """What each layer would say after one of SHORT_PROMPTS."""
     arrays = _arrays(f"lens_{name}.npz")
     return Lens(ids=_ids(arrays["ids"]), top_ids=arrays["top_ids"], top_logprobs=arrays["top_logprobs"])
+
+
+def scores(name: str) -> Scores:
+    """transformers' log-probabilities of the tokens of one of PROMPTS; "single" has none."""
+    arrays = _arrays(f"scores_{name}.npz")
+    return Scores(
+        ids=_ids(arrays["ids"]),
+        logprobs=arrays["logprobs"],
+        ranks=arrays["ranks"],
+        entropy_bits=arrays["entropy_bits"],
+    )
+
+
+def chi_square_values() -> tuple[ChiSquareValue, ...]:
+    """mpmath's, computed with 50 digits."""
+    return tuple(ChiSquareValue(**row) for row in _json("chi_square.json")["values"])
 
 
 def _stepwise(name: str) -> StepwiseLogits:

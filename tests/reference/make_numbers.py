@@ -29,6 +29,16 @@ class Reference:
         """(position, vocabulary) logits of the whole sequence at once."""
         return self.model(torch.tensor([ids]), use_cache=False).logits[0].numpy()
 
+    def scores(self, ids: list[int]) -> dict[str, np.ndarray]:
+        """Log-probability and rank of each token after the first, and the entropy in bits that it was met with."""
+        logprobs = torch.log_softmax(torch.from_numpy(self.logits(ids)[:-1]).double(), dim=-1)
+        chosen = logprobs.gather(1, torch.tensor(ids[1:])[:, None])
+        return {
+            "logprobs": chosen[:, 0].numpy(),
+            "ranks": (1 + (logprobs > chosen).sum(dim=-1)).to(torch.int32).numpy(),
+            "entropy_bits": (torch.distributions.Categorical(logits=logprobs).entropy() / np.log(2)).numpy(),
+        }
+
     def attentions(self, ids: list[int]) -> np.ndarray:
         """(layer, head, query, key) weights."""
         out = self.model(torch.tensor([ids]), use_cache=False, output_attentions=True)
@@ -95,6 +105,8 @@ def main() -> None:
             top_ids, logprobs = reference.lens(ids)
             write_npz(f"lens_{name}.npz", programs, ids=np.array(ids, np.int32), top_ids=top_ids, top_logprobs=logprobs)
         write_npz(f"logits_{name}.npz", programs, **arrays)
+        if len(ids) > 1:
+            write_npz(f"scores_{name}.npz", programs, ids=np.array(ids, np.int32), **reference.scores(ids))
 
     student, prose, france = (np.array(texts[name].ids, np.int32) for name in ("student", "prose", "france"))
     write_npz("attentions_student.npz", programs, ids=student, weights=reference.attentions(student.tolist()))
