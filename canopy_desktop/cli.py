@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from canopy_desktop import __version__, paths
+from canopy_desktop.decoding.presets import PRESETS
 from canopy_desktop.errors import CanopyError, StorageError, UsageError
 
 JsonObject = dict[str, Any]
@@ -132,13 +133,45 @@ def _add_cause(commands: Any) -> None:
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
+    """The flags that `commands.settings` reads."""
+    base = command.add_mutually_exclusive_group()
+    base.add_argument("--preset", choices=[preset.id for preset in PRESETS], help="settings that flags go over")
+    base.add_argument("--settings", metavar="FILE", help="the same from a JSON file; - is standard input")
     command.add_argument("--greedy", action="store_true", help="always the likeliest token (the default)")
     command.add_argument("--temperature", type=float)
     command.add_argument("--top-k", type=int, metavar="K")
     command.add_argument("--top-p", type=float, metavar="P")
+    command.add_argument("--min-p", type=float, metavar="P", help="least share of the likeliest token's probability")
+    command.add_argument("--typical-p", type=float, metavar="P")
+    command.add_argument("--repetition-penalty", type=float, metavar="X", help="of tokens in prompt and answer; 1: off")
+    command.add_argument("--presence-penalty", type=float, metavar="X", help="of tokens in the answer; 0: off")
+    command.add_argument("--frequency-penalty", type=float, metavar="X", help="the same for each time; 0: off")
+    command.add_argument("--ban", action="append", default=[], metavar="TEXT|#ID", help="never this token; repeatable")
+    command.add_argument(
+        "--bias",
+        action="append",
+        default=[],
+        type=_bias,
+        metavar="TEXT|#ID=X",
+        help="add X to this token's logit; repeatable",
+    )
     command.add_argument("--seed", type=int)
-    command.add_argument("--max-tokens", type=int, default=32, metavar="N")
+    command.add_argument("--min-tokens", type=int, metavar="N", help="no end token before so many")
+    command.add_argument("--max-tokens", type=int, metavar="N", help="default: 32")
     command.add_argument("--stop", action="append", default=[], metavar="TEXT", help="stop after this text; repeatable")
+    command.add_argument("--keep-stop", action="store_true", help="leave the stop text in the answer")
+
+
+def _bias(argument: str) -> tuple[str, float]:
+    """A token as it is named, and what is added to its logit."""
+    token, _, added = argument.rpartition("=")
+    try:
+        bias = float(added)
+    except ValueError:
+        bias = math.nan
+    if not token or not math.isfinite(bias):
+        raise argparse.ArgumentTypeError("must be a token and a number, as ' cat=2.5' or '#5=-1'")
+    return token, bias
 
 
 def _print(text: str) -> None:

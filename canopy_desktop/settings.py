@@ -14,9 +14,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from canopy_desktop.decoding import settings_json
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import SettingsError, StorageError
-from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.prompt import PromptRequest, Turn, turns_of
 from canopy_desktop.exploration.window import SMALLEST, ContextWindow, WhenFull
 from canopy_desktop.model.chat import SystemChoice
 
@@ -111,7 +112,9 @@ def _plain(value: object) -> object:
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")
-        case PromptRequest() | DecodingSettings() | ContextWindow():
+        case DecodingSettings():
+            return settings_json.to_json(value)
+        case PromptRequest() | ContextWindow():
             return {name: _plain(part) for name, part in asdict(value).items()}
         case Enum():
             return value.value
@@ -164,16 +167,8 @@ def _prompt_text(value: object) -> str:
     return text
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
-    return tuple(_text(part) for part in value)
+def _as_it_is(value: object) -> object:
+    return value
 
 
 _flag = _one_of(False, True)
@@ -185,21 +180,27 @@ def _prompt(value: object) -> PromptRequest:
         "chat": _flag,
         "system": SystemChoice,
         "system_text": _prompt_text,
+        "history": _turns,
+        "with_history": _flag,
+        "facts": _facts,
     }
     return PromptRequest(**_entries(value, readers))
 
 
+def _turns(value: object) -> tuple[Turn, ...]:
+    turns = turns_of(value)
+    _prompt_text("".join(turn.user + turn.assistant for turn in turns))
+    return turns
+
+
+def _facts(value: object) -> tuple[str, ...]:
+    facts = _texts(value)
+    _prompt_text("".join(facts))
+    return facts
+
+
 def _decoding(value: object) -> DecodingSettings:
-    number, whole = _number, _integer(0, 2**63 - 1)
-    readers: dict[str, Callable[[Any], Any]] = {
-        "temperature": number,
-        "top_k": whole,
-        "top_p": number,
-        "seed": whole,
-        "max_tokens": whole,
-        "stop": _texts,
-    }
-    return DecodingSettings(**_entries(value, readers))
+    return settings_json.from_json(_entries(value, dict.fromkeys(settings_json.NAMES, _as_it_is)))
 
 
 def _window(value: object) -> ContextWindow:

@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from canopy_desktop.commands.loading import in_range, open_bundle, open_session, positions_in, prompt_ids
-from canopy_desktop.commands.text import valid_text
+from canopy_desktop.commands.loading import (
+    in_range,
+    one_token,
+    open_bundle,
+    open_session,
+    positions_in,
+    prompt_ids,
+    valid_text,
+)
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.intervention import Block, Blocks, blocked_head, blocked_step, check_positions
 from canopy_desktop.exploration.leave_out import LeftOut, check, leave_out
@@ -75,7 +82,9 @@ def leave_out_tokens(arguments: argparse.Namespace) -> dict[str, Any]:
     """For each token of a prompt, the chosen next token's log-probability without it, or with another there."""
     bundle = open_bundle(arguments)
     tokenizer = Tokenizer.open(bundle.tokenizer)
-    replacement = None if arguments.replace is None else _one_token(tokenizer, valid_text(arguments.replace))
+    replacement = (
+        None if arguments.replace is None else one_token("--replace", tokenizer, valid_text(arguments.replace))
+    )
     ids = prompt_ids(bundle, tokenizer, valid_text(arguments.prompt))
     positions = range(len(ids))
     if arguments.position is not None:
@@ -112,10 +121,3 @@ def _effect(effect: LeftOut, token_id: int, tokenizer: Tokenizer) -> dict[str, A
 def _token(tokenizer: Tokenizer, token_id: int, logprob: float) -> dict[str, Any]:
     text = tokenizer.token(token_id).text
     return {"id": token_id, "text": text, "logprob": logprob, "probability": float(np.exp(logprob))}
-
-
-def _one_token(tokenizer: Tokenizer, text: str) -> int:
-    ids = tokenizer.encode(text).ids
-    if len(ids) != 1:
-        raise UsageError(f"--replace must be one token, and this text is {len(ids)}; a word often begins with a space.")
-    return ids[0]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.commands.loading import in_range, open_bundle, open_session, prompt_ids
-from canopy_desktop.commands.text import valid_text
-from canopy_desktop.decoding.pipeline import distribution
+from canopy_desktop.commands.loading import in_range, open_bundle, open_session, prompt_ids, valid_text
+from canopy_desktop.decoding.pipeline import pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EngineError, UsageError
 from canopy_desktop.exploration.lens import NO_RANK, lens_grid
@@ -63,7 +62,7 @@ def lens(arguments: argparse.Namespace) -> dict[str, Any]:
     layers = []
     for layer in range(bundle.card.architecture.layers + 1):
         logits = session.head.logits(session.sequence.columns.residuals(last, layer))[0]
-        found = distribution(logits, DecodingSettings())
+        found = pipeline(logits, DecodingSettings())
         top = [
             {"id": int(i), "text": tokenizer.token(int(i)).text, "logprob": found.raw_logprob(int(i))}
             for i in found.top(arguments.top)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
-from canopy_desktop.errors import EmptyPromptError, PromptTooLongError, UsageError
+from canopy_desktop.decoding.settings_json import parsed
+from canopy_desktop.errors import EmptyPromptError, PromptError, PromptTooLongError, StorageError, UsageError
 from canopy_desktop.exploration.budget import UNLIMITED
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle, find_bundle
@@ -57,3 +60,39 @@ def positions_in(name: str, text: str) -> tuple[int, ...]:
     if found[0] < 0:
         raise UsageError(f"{name} counts positions from 0, so {found[0]} is none.")
     return tuple(found)
+
+
+def valid_text(text: str) -> str:
+    """An argument as UTF-8, also where the terminal's encoding is another. Raises `PromptError`."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError as error:
+        raise PromptError("The text is not valid UTF-8: save it as UTF-8 and pass it again.") from error
+
+
+def one_token(flag: str, tokenizer: Tokenizer, text: str) -> int:
+    """The id of a text that is one token. Raises `UsageError`."""
+    ids = tokenizer.encode(text).ids
+    if len(ids) != 1:
+        raise UsageError(f"{flag} must be one token, and this text is {len(ids)}; a word often begins with a space.")
+    return ids[0]
+
+
+def read_json(flag: str, path: Path, most_bytes: int) -> object:
+    """The JSON value in a file, or on standard input where `path` is "-". Raises `StorageError` or `UsageError`."""
+    try:
+        if path == Path("-"):
+            data = sys.stdin.buffer.read(most_bytes + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(most_bytes + 1)
+    except OSError as error:
+        raise StorageError(path, f"it cannot be read ({error.strerror})") from error
+    if len(data) > most_bytes:
+        raise UsageError(f"{flag} names a file of more than {most_bytes:,} bytes, which is more than it can need.")
+    try:
+        return parsed(data.decode("utf-8-sig"))
+    except UnicodeError as error:
+        raise UsageError(f"{flag} {path} is not UTF-8: save it as UTF-8.") from error
+    except ValueError as error:
+        raise UsageError(f"{flag} {path} cannot be read: {error}.") from error

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from canopy_desktop.commands.loading import in_range, open_bundle, open_session, prompt_ids
-from canopy_desktop.commands.text import valid_text
+from canopy_desktop.commands.loading import in_range, open_bundle, open_session, prompt_ids, valid_text
 from canopy_desktop.exploration.cache_size import CacheSize
 from canopy_desktop.exploration.race import Lap, Race, RaceFinished, RaceProgress, RaceStep
 from canopy_desktop.model.tokenizer import Tokenizer

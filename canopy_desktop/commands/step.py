@@ -7,8 +7,7 @@ from typing import Any
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.commands.inside import feed_prompt
-from canopy_desktop.commands.loading import in_range, open_bundle, open_session, positions_in, prompt_ids
-from canopy_desktop.commands.text import valid_text
+from canopy_desktop.commands.loading import in_range, open_bundle, open_session, positions_in, prompt_ids, valid_text
 from canopy_desktop.exploration.inside import InsideReader, InsideStep, Part, without_renormalising
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.tokenizer import Tokenizer

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from canopy_desktop.commands.loading import fitting_window, in_range, open_bundle, open_session
-from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import PromptError, TemplateError, UsageError
-from canopy_desktop.exploration.generation import LISTED, Generation
+from canopy_desktop.commands.loading import fitting_window, in_range, open_bundle, open_session, valid_text
+from canopy_desktop.commands.settings import settings_of, with_tokens
+from canopy_desktop.errors import TemplateError, UsageError
+from canopy_desktop.exploration.deciding import LISTED
+from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
@@ -21,7 +22,6 @@ from canopy_desktop.exploration.records import (
     RunFinished,
     SlideProgress,
     StepRecord,
-    StopReason,
     WindowSlid,
 )
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
@@ -52,6 +52,7 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
     bundle = open_bundle(arguments)
     size = window.tokens(bundle.card.architecture.context)
     tokenizer = Tokenizer.open(bundle.tokenizer)
+    settings = with_tokens(settings, arguments, tokenizer)
     if request.chat and bundle.card.chat_template is None:
         raise TemplateError("this model has none")
     template = ChatTemplate(bundle.card.chat_template) if request.chat and bundle.card.chat_template else None
@@ -79,22 +80,6 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def settings_of(arguments: argparse.Namespace) -> DecodingSettings:
-    """Settings from flags: greedy unless one of the sampling flags is given. Raises `SettingsError`."""
-    sampling = {
-        name: value
-        for name in ("temperature", "top_k", "top_p", "seed")
-        if (value := getattr(arguments, name)) is not None
-    }
-    if arguments.greedy and sampling.keys() - {"seed"}:
-        raise UsageError("--greedy always takes the likeliest token: leave out the sampling flags, or --greedy.")
-    samples = bool(sampling.keys() - {"seed"}) and not arguments.greedy
-    if samples:
-        sampling.setdefault("temperature", 1.0)
-    stop = tuple(valid_text(text) for text in arguments.stop)
-    return DecodingSettings(max_tokens=arguments.max_tokens, stop=stop, **sampling)
-
-
 def window_of(arguments: argparse.Namespace) -> ContextWindow:
     """The context window from flags. Raises `UsageError`."""
     if arguments.keep_system and not arguments.slide:
@@ -113,14 +98,6 @@ def prompt_request(arguments: argparse.Namespace) -> PromptRequest:
     system = valid_text(arguments.system)
     choice = SystemChoice.CUSTOM if system else SystemChoice.NONE
     return PromptRequest(text=text, chat=True, system=choice, system_text=system)
-
-
-def valid_text(text: str) -> str:
-    """An argument as UTF-8, also where the terminal's encoding is another. Raises `PromptError`."""
-    try:
-        return text.encode("utf-8", "surrogateescape").decode()
-    except UnicodeError as error:
-        raise PromptError("The text is not valid UTF-8: save it as UTF-8 and pass it again.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +153,7 @@ def _step(step: StepRecord, tokenizer: Tokenizer, top: int) -> dict[str, Any]:
         "probability": step.chosen.probability,
         "raw_logprob": step.chosen.raw_logprob,
         "rank": step.rank,
-        "end_probability": step.end_probability,
+        "end_probability": step.end.probability if step.end else 0.0,
         "top": [_candidate(candidate, tokenizer) for candidate in step.candidates[:top]],
         "ms": step.ms,
     }

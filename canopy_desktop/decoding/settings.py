@@ -60,9 +60,21 @@ class DecodingSettings:
         """Whether the likeliest token is always taken."""
         return self.temperature == 0.0
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether a decision depends on the tokens before."""
+        penalties = (self.repetition_penalty - 1.0, self.presence_penalty, self.frequency_penalty)
+        return any(penalties) or self.min_tokens > 0
+
     def decides_as(self, other: DecodingSettings) -> bool:
         """Whether both choose the same token from the same logits at the same place."""
         return self._deciding() == other._deciding()
+
+    def check_vocabulary(self, size: int) -> None:
+        """Raise `SettingsError` where a bias or a ban names a token that a vocabulary of `size` tokens lacks."""
+        for name, ids in (("Logit bias", [i for i, _ in self.logit_bias]), ("Banned tokens", self.banned_tokens)):
+            for token_id in ids:
+                _require(token_id < size, name, f"must lie in the vocabulary: token {token_id} is beyond {size - 1}")
 
     def _deciding(self) -> DecodingSettings:
         """The same settings but for what plays no part in the choice of a token."""
