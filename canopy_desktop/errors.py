@@ -19,6 +19,7 @@ CanopyError
 │   ├── ColumnsGoneError    what is looked at has made room for newer columns
 │   └── ProviderError       the execution provider failed in the middle
 ├── SettingsError           settings contradict one another or are out of range (exit status 2)
+│   └── NothingLeftError    settings leave no token to choose from
 └── StorageError            a file could not be written or read
 
 `str(error)` is one plain English sentence with a remedy, for the command line and the log; the window
@@ -101,12 +102,17 @@ class EmptyPromptError(PromptError):
 class PromptTooLongError(PromptError):
     """The prompt has more tokens than the context."""
 
-    def __init__(self, length: int, context: int) -> None:
+    def __init__(self, length: int, context: int, *, history: int = 0, facts: int = 0) -> None:
+        """`history`, `facts`: how many of the tokens these are."""
+        sources = [f"{count} are {name}" for count, name in ((history, "history"), (facts, "facts")) if count]
         super().__init__(
-            f"The prompt has {length} tokens and the context holds {context}: shorten it by {length - context}."
+            f"The prompt has {length} tokens and the context holds {context}: shorten it by {length - context}"
+            + (f"; {' and '.join(sources)}." if sources else ".")
         )
         self.length = length
         self.context = context
+        self.history = history
+        self.facts = facts
 
 
 class TemplateError(PromptError):
@@ -183,6 +189,14 @@ class SettingsError(CanopyError):
         super().__init__(f"{name} {reason}.")
         self.name = name
         self.reason = reason
+
+
+class NothingLeftError(SettingsError):
+    """Settings leave no token to choose from."""
+
+    def __init__(self, name: str) -> None:
+        """`name`: the setting that removed the last one."""
+        super().__init__(name, "leave no token to choose from: allow at least one")
 
 
 class StorageError(CanopyError):

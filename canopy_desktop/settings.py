@@ -194,7 +194,9 @@ def _turns(value: object) -> tuple[Turn, ...]:
 
 
 def _facts(value: object) -> tuple[str, ...]:
-    facts = _texts(value)
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    facts = tuple(_text(fact) for fact in value)
     _prompt_text("".join(facts))
     return facts
 

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from canopy_desktop.errors import EmptyPromptError, PromptTooLongError
 from canopy_desktop.model.chat import ChatTemplate, Message, SystemChoice, TemplatedPrompt, encode_completion
 from canopy_desktop.model.tokenizer import Tokenizer
+
+FACTS_HEADING = "Use these facts:"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said and answered before: the words alone, without the facts that were put to them."""
+
+    user: str
+    assistant: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRequest:
-    """Plain completion of `text`, or one user turn of a chat."""
+    """Plain completion of `text`, or the newest user turn of a chat.
+
+    `system`, `history` and `with_history` concern a chat alone. Facts stand before the text, in a chat in the same
+    user's message: a list under `FACTS_HEADING`, then an empty line.
+    """
 
     text: str
     chat: bool = False
     system: SystemChoice = SystemChoice.DEFAULT
     system_text: str = ""
+    history: tuple[Turn, ...] = ()  # oldest first
+    with_history: bool = True  # whether the model sees it
+    facts: tuple[str, ...] = ()
 
     def encoded(self, tokenizer: Tokenizer, template: ChatTemplate | None) -> TemplatedPrompt:
         """The exact text and tokens that go into the model. Raises `TemplateError`."""
         if not self.chat or template is None:
-            return encode_completion(tokenizer, self.text)
+            return encode_completion(tokenizer, self.text, facts=facts_text(self.facts))
         return template.encode(tokenizer, self.messages(), system=self.system)
 
     def system_tokens(self, tokenizer: Tokenizer, template: ChatTemplate | None) -> int:
@@ -35,5 +54,53 @@ class PromptRequest:
 
     def messages(self) -> tuple[Message, ...]:
         """The chat's messages; the system message only where it is the person's own."""
-        user = Message("user", self.text)
-        return (Message("system", self.system_text), user) if self.system is SystemChoice.CUSTOM else (user,)
+        system = (Message("system", self.system_text),) if self.system is SystemChoice.CUSTOM else ()
+        earlier = [
+            Message(role, said, earlier=True)
+            for turn in (self.history if self.with_history else ())
+            for role, said in (("user", turn.user), ("assistant", turn.assistant))
+        ]
+        return (*system, *earlier, Message("user", self.text, facts=facts_text(self.facts)))
+
+    def continued(self, answer: str, text: str = "") -> PromptRequest:
+        """The next request after `answer`, the model's text without an end token; `text` is what is said next.
+
+        A chat's turn becomes history, whether or not the model saw what was before it; plain text simply grows. Facts
+        belong to one turn and are left behind.
+        """
+        if not self.chat:
+            return replace(self, text=self.text + answer + text)
+        return replace(self, text=text, history=(*self.history, Turn(self.text, answer)), facts=())
+
+
+def turns_of(stored: object) -> tuple[Turn, ...]:
+    """A chat's history from JSON: a list of objects with "user" and "assistant". Raises `ValueError` with a reason."""
+    if not isinstance(stored, list):
+        raise ValueError('it must be a list of objects with "user" and "assistant"')
+    return tuple(_turn(entry, number) for number, entry in enumerate(stored, 1))
+
+
+def _turn(entry: object, number: int) -> Turn:
+    match entry:
+        case {"user": str(user), "assistant": str(assistant), **others} if not others:
+            return Turn(user, assistant)
+    raise ValueError(f'turn {number} must be an object with the texts "user" and "assistant" and nothing else')
+
+
+def fit(prompt: TemplatedPrompt, context: int) -> None:
+    """Raise `EmptyPromptError` or `PromptTooLongError` unless a window of `context` tokens holds the prompt."""
+    if not prompt.ids:
+        raise EmptyPromptError
+    if len(prompt.ids) > context:
+        raise PromptTooLongError(len(prompt.ids), context, history=prompt.history_tokens, facts=prompt.facts_tokens)
+
+
+def facts_text(facts: Sequence[str]) -> str:
+    """Facts as they stand before a text; nothing of none."""
+    return "\n".join([FACTS_HEADING, *(f"- {fact}" for fact in facts), "", ""]) if facts else ""
+
+
+def answer_text(tokenizer: Tokenizer, ids: Sequence[int], end_ids: Sequence[int]) -> str:
+    """The text of generated tokens, without an end token that closes it."""
+    written = ids[:-1] if ids and ids[-1] in end_ids else ids
+    return tokenizer.decode(written)

@@ -34,6 +34,7 @@ class TokenRole(Enum):
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    FACTS = "facts"
     COMPLETION = "completion"
     GENERATED = "generated"
 

@@ -3,23 +3,34 @@
 Special-token text inside a message must stay text. So a chat is rendered twice: as it is, and with the messages'
 contents marked by characters of a private-use plane that occur nowhere else, and with special-token text inside them
 broken by another. Without the marks both must be the same text; then what looks like a special token in the marked one
-is the template's own, and the marks tell which characters are whose. The stretches between the template's special
-tokens are each encoded as one piece, since byte-level BPE may merge across the border of a message.
+is the template's own, and the marks tell which characters are whose: the template's, a message's, an earlier turn's, or
+facts that stand in a message. The stretches between the template's special tokens are each encoded as one piece, since
+byte-level BPE may merge across the border of a message.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import accumulate
+from typing import TypeAlias
 
 from canopy_desktop.errors import TemplateError
 from canopy_desktop.model.tokenizer import LostByte, Tokenizer, without_surrogates
 
 ROLES = ("system", "user", "assistant")
+FACTS, COMPLETION = "facts", "completion"
 _PRIVATE_USE = range(0x10FFFD, 0x0FFFFF, -1)
+
+_Source: TypeAlias = tuple[str, bool]  # role, and whether it is of an earlier turn
+_TEMPLATE: _Source = ("template", False)
+_SOURCES: tuple[_Source, ...] = (
+    *((role, earlier) for role in ROLES for earlier in (False, True)),
+    (FACTS, False),
+    (COMPLETION, False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,13 @@ class Message:
 
     role: str  # one of ROLES
     content: str
+    facts: str = ""  # stands before the content in the same message, and is nobody's own words
+    earlier: bool = False  # whether it is of a turn before the last
+
+    @property
+    def text(self) -> str:
+        """What the template is given."""
+        return self.facts + self.content
 
 
 class SystemChoice(Enum):
@@ -42,9 +60,10 @@ class SystemChoice(Enum):
 class PromptPart:
     """A stretch of a prompt that comes from one source; a token belongs to the part it starts in."""
 
-    role: str  # "template", "completion", or one of ROLES
+    role: str  # "template", "facts", "completion", or one of ROLES
     text: str
     ids: tuple[int, ...]
+    earlier: bool = False  # whether it is of an earlier turn: the chat's history
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,16 @@ class TemplatedPrompt:
     ids: tuple[int, ...]
     parts: tuple[PromptPart, ...]
     lost: tuple[LostByte, ...]
+
+    @property
+    def history_tokens(self) -> int:
+        """Tokens of earlier turns' messages, without what the template puts around them."""
+        return sum(len(part.ids) for part in self.parts if part.earlier)
+
+    @property
+    def facts_tokens(self) -> int:
+        """Tokens of facts and the words that introduce them."""
+        return sum(len(part.ids) for part in self.parts if part.role == FACTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +134,7 @@ class ChatTemplate:
         _check_messages(messages, system)
         messages = _clean(messages)
         text = self._render(messages, system, add_generation_prompt)
-        marks = _Marks(tokenizer.special_tokens, text + self.source + "".join(m.content for m in messages))
+        marks = _Marks(tokenizer.special_tokens, text + self.source + "".join(m.text for m in messages))
         # A template may trim its messages: then the marks must stand inside the blanks.
         for marked in (marks.around, marks.inside):
             rendered = self._render([marked(message) for message in messages], system, add_generation_prompt)
@@ -116,7 +145,7 @@ class ChatTemplate:
     def _render(self, messages: Sequence[Message], system: SystemChoice, add_generation_prompt: bool) -> str:
         text = self._sandbox.render(
             **self._special_tokens,
-            messages=[{"role": message.role, "content": message.content} for message in messages],
+            messages=[{"role": message.role, "content": message.text} for message in messages],
             add_generation_prompt=add_generation_prompt,
             tools=None,
             documents=None,
@@ -160,59 +189,77 @@ class ChatTemplate:
         return default, _SystemBlock(before.removesuffix(prefix), prefix, default, suffix)
 
 
-def encode_completion(tokenizer: Tokenizer, text: str) -> TemplatedPrompt:
-    """Plain text to go on from; special-token text in it becomes special tokens."""
-    text = without_surrogates(text)
-    encoding = tokenizer.encode(text)
-    parts = (PromptPart("completion", text, encoding.ids),) if text else ()
-    return TemplatedPrompt(text, encoding.ids, parts, encoding.lost)
+def encode_completion(tokenizer: Tokenizer, text: str, *, facts: str = "") -> TemplatedPrompt:
+    """Plain text to go on from, after facts if there are any.
+
+    Special-token text in `text` becomes special tokens; in `facts` it stays text.
+    """
+    text, facts = without_surrogates(text), without_surrogates(facts)
+    if not facts:
+        encoding = tokenizer.encode(text)
+        parts = (PromptPart(COMPLETION, text, encoding.ids),) if text else ()
+        return TemplatedPrompt(text, encoding.ids, parts, encoding.lost)
+    marks = _Marks(tokenizer.special_tokens, text + facts)
+    return _encode_marked(tokenizer, marks.completion(text, facts), marks)
 
 
 class _Marks:
-    """Private-use characters that stand around the messages' contents, and break special-token text inside them."""
+    """Private-use characters that stand around what the messages hold, and break special-token text inside it."""
 
     def __init__(self, special_tokens: Iterable[str], used: str) -> None:
-        code_points = iter(_unused(used, len(ROLES) + 2))
-        self.opening = {chr(next(code_points)): role for role in ROLES}
+        code_points = iter(_unused(used, len(_SOURCES) + 2))
+        self.opening = {chr(next(code_points)): source for source in _SOURCES}
         self.closing = chr(next(code_points))
         self._break = chr(next(code_points))
         self.special = _any_of(special_tokens, unless_after=self._break)
         self._all = dict.fromkeys(map(ord, (*self.opening, self.closing, self._break)))
-        self._open = {role: mark for mark, role in self.opening.items()}
+        self._open = {source: mark for mark, source in self.opening.items()}
 
     def around(self, message: Message) -> Message:
         """The message with marks around its whole content."""
-        return Message(message.role, self._marked(message.role, message.content))
+        return Message(message.role, self._between(message, 0, len(message.text)))
 
     def inside(self, message: Message) -> Message:
         """The message with marks inside the blanks around its content."""
-        core = message.content.strip()
+        whole = message.text
+        core = whole.strip()
         if not core:
             return message
-        start = message.content.index(core)
+        start = whole.index(core)
         end = start + len(core)
-        return Message(message.role, message.content[:start] + self._marked(message.role, core) + message.content[end:])
+        return Message(message.role, whole[:start] + self._between(message, start, end) + whole[end:])
+
+    def completion(self, text: str, facts: str) -> str:
+        """Marked plain text after facts; special tokens in the text itself are left whole."""
+        before = self._marked((FACTS, False), facts)
+        return before + self._open[COMPLETION, False] + text + self.closing if text else before
 
     def removed(self, text: str) -> str:
         """The text as it is without marks."""
         return text.translate(self._all)
 
-    def spans(self, text: str) -> Iterator[tuple[str, str]]:
-        """Role and text of each stretch of a marked text, marks of breaks left in."""
-        role = "template"
+    def spans(self, text: str) -> Iterator[tuple[_Source, str]]:
+        """Source and text of each stretch of a marked text, marks of breaks left in."""
+        source = _TEMPLATE
         for piece in re.split(f"([{''.join(self.opening)}{self.closing}])", text):
             if piece in self.opening:
-                role = self.opening[piece]
+                source = self.opening[piece]
             elif piece == self.closing:
-                role = "template"
+                source = _TEMPLATE
             elif piece:
-                yield role, piece
+                yield source, piece
 
-    def _marked(self, role: str, content: str) -> str:
+    def _between(self, message: Message, start: int, end: int) -> str:
+        """What lies between two places of a message's text, each source marked."""
+        border = len(message.facts)
+        facts, own = message.text[start : min(border, end)], message.text[max(start, border) : end]
+        return self._marked((FACTS, False), facts) + self._marked((message.role, message.earlier), own)
+
+    def _marked(self, source: _Source, content: str) -> str:
         if not content:
             return content
         broken = content if self.special is None else self.special.sub(self._broken, content)
-        return self._open[role] + broken + self.closing
+        return self._open[source] + broken + self.closing
 
     def _broken(self, match: re.Match[str]) -> str:
         return "".join(self._break + character for character in match[0])
@@ -235,7 +282,7 @@ def _encode_marked(tokenizer: Tokenizer, marked: str, marks: _Marks) -> Template
             starts += _starts(tokenizer, encoding.ids, encoding.lost, offset)
             lost += [LostByte(offset + byte.offset, byte.byte) for byte in encoding.lost]
         offset += len(text.encode())
-    spans = [(role, marks.removed(text)) for role, text in marks.spans(marked)]
+    spans = [(source, marks.removed(text)) for source, text in marks.spans(marked)]
     parts = _parts(spans, ids, starts)
     return TemplatedPrompt("".join(text for _, text in spans), tuple(ids), parts, tuple(lost))
 
@@ -250,14 +297,14 @@ def _starts(tokenizer: Tokenizer, ids: Sequence[int], lost: Sequence[LostByte], 
         offset += len(tokenizer.token(token_id).data)
 
 
-def _parts(spans: Sequence[tuple[str, str]], ids: Sequence[int], starts: Sequence[int]) -> tuple[PromptPart, ...]:
+def _parts(spans: Sequence[tuple[_Source, str]], ids: Sequence[int], starts: Sequence[int]) -> tuple[PromptPart, ...]:
     parts: list[PromptPart] = []
     first = 0
-    for (role, text), end in zip(spans, accumulate(len(text.encode()) for _, text in spans), strict=True):
+    for ((role, earlier), text), end in zip(spans, accumulate(len(text.encode()) for _, text in spans), strict=True):
         last = first
         while last < len(ids) and starts[last] < end:
             last += 1
-        parts.append(PromptPart(role, text, tuple(ids[first:last])))
+        parts.append(PromptPart(role, text, tuple(ids[first:last]), earlier))
         first = last
     return tuple(parts)
 
@@ -288,7 +335,10 @@ def _unused(used: str, count: int) -> list[int]:
 
 
 def _clean(messages: Sequence[Message]) -> list[Message]:
-    return [Message(message.role, without_surrogates(message.content)) for message in messages]
+    return [
+        replace(message, content=without_surrogates(message.content), facts=without_surrogates(message.facts))
+        for message in messages
+    ]
 
 
 def _check_messages(messages: Sequence[Message], system: SystemChoice) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from canopy_desktop import settings
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import StorageError
-from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.prompt import PromptRequest, Turn
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.chat import SystemChoice
 from canopy_desktop.settings import Preferences
@@ -20,7 +20,15 @@ from canopy_desktop.settings import Preferences
 OTHERS = Preferences(
     theme="dark",
     zoom=150,
-    prompt=PromptRequest(text="Is 水 wet?\n", chat=True, system=SystemChoice.CUSTOM, system_text="Be brief."),
+    prompt=PromptRequest(
+        text="Is 水 wet?\n",
+        chat=True,
+        system=SystemChoice.CUSTOM,
+        system_text="Be brief.",
+        history=(Turn("Hi", "Hello."), Turn("", "…")),
+        with_history=False,
+        facts=("Water is wet.",),
+    ),
     decoding=DecodingSettings(temperature=0.7, top_k=40, top_p=0.9, seed=7, max_tokens=99, stop=("\n\n", ".")),
     window=ContextWindow(size=64, when_full=WhenFull.SLIDE, keep_system=True),
     layer=3,
@@ -68,6 +76,9 @@ def test_a_broken_file_gives_the_defaults_and_a_log_line(
         ("prompt", {"text": "a", "system": "loud"}),
         ("prompt", {"chat": True}),
         ("prompt", {"text": "a" * 200_001}),
+        ("prompt", {"text": "a", "history": [{"user": "Hi"}]}),
+        ("prompt", {"text": "a", "history": [{"user": "a" * 100_001, "assistant": "a" * 100_000}]}),
+        ("prompt", {"text": "a", "facts": "wet"}),
         ("decoding", {"temperature": "hot"}),
         ("decoding", {"temperature": float("nan")}),
         ("decoding", {"top_p": 0}),

@@ -124,6 +124,7 @@ class TokenText(ChipArea):
             TokenRole.SYSTEM: self.tr("system message"),
             TokenRole.USER: self.tr("user message"),
             TokenRole.ASSISTANT: self.tr("earlier answer"),
+            TokenRole.FACTS: self.tr("facts that were put in"),
             TokenRole.COMPLETION: self.tr("prompt"),
             TokenRole.GENERATED: self.tr("generated"),
         }[chip.role]
