@@ -63,10 +63,10 @@ class PromptRequest:
         return (*system, *earlier, Message("user", self.text, facts=facts_text(self.facts)))
 
     def continued(self, answer: str, text: str = "") -> PromptRequest:
-        """The next request after `answer`, the model's text without an end token; `text` is what is said next.
+        """The next request after `answer`, a run's `answer_bytes` as text; `text` is what is said next.
 
-        A chat's turn becomes history, whether or not the model saw what was before it; plain text simply grows. Facts
-        belong to one turn and are left behind.
+        A chat's turn becomes history, whether or not the model saw what was before it; its facts are left behind. Plain
+        text simply grows.
         """
         if not self.chat:
             return replace(self, text=self.text + answer + text)
@@ -98,9 +98,3 @@ def fit(prompt: TemplatedPrompt, context: int) -> None:
 def facts_text(facts: Sequence[str]) -> str:
     """Facts as they stand before a text; nothing of none."""
     return "\n".join([FACTS_HEADING, *(f"- {fact}" for fact in facts), "", ""]) if facts else ""
-
-
-def answer_text(tokenizer: Tokenizer, ids: Sequence[int], end_ids: Sequence[int]) -> str:
-    """The text of generated tokens, without an end token that closes it."""
-    written = ids[:-1] if ids and ids[-1] in end_ids else ids
-    return tokenizer.decode(written)

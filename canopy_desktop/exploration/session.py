@@ -55,13 +55,10 @@ class ModelSession:
         self.template = _template(bundle.card)
         decoder = OnnxDecoder(bundle, context=context, runner=runner)
         self.head = decoder.head
-        columns = ColumnStore(
-            bundle.card.architecture,
-            precision=_precision(bundle.card.weights, runner.form, exact=exact),
-            form=runner.form,
-            memory=runner.memory,
-        )
-        self.sequence = TokenSequence(decoder, columns, budget=budget)
+        self._runner = runner
+        self._precision = _precision(bundle.card.weights, runner.form, exact=exact)
+        self._budget = budget
+        self.sequence = TokenSequence(decoder, self._new_columns(), budget=budget)
 
     @classmethod
     def open(
@@ -88,6 +85,10 @@ class ModelSession:
         """The one that writes; for the inference thread. A second one shares the cache, so make only one."""
         return Generation(self.sequence, self.head, self.card.end_ids, self.tokenizer)
 
+    def new_sequence(self) -> TokenSequence:
+        """One with a cache and columns of its own, so that what was written is left alone; for the inference thread."""
+        return TokenSequence(self.sequence.decoder.sibling(), self._new_columns(), budget=self._budget)
+
     def new_reader(self) -> ColumnReader:
         """One that reads what was written, for any one thread."""
         return ColumnReader(self.sequence, self.head, rope_tables(self.card.architecture))
@@ -103,6 +104,11 @@ class ModelSession:
         from canopy_desktop.model.weight_map import WeightMap
 
         return InsideReader(self.sequence, self.head, WeightMap(self.bundle), rope_tables(self.card.architecture))
+
+    def _new_columns(self) -> ColumnStore:
+        return ColumnStore(
+            self.card.architecture, precision=self._precision, form=self._runner.form, memory=self._runner.memory
+        )
 
 
 def _running(bundle: Bundle, choice: ProviderChoice, context: int | None) -> tuple[ProviderReport, PassRunner]:

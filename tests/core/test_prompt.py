@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from canopy_desktop.errors import EmptyPromptError, PromptTooLongError, TemplateError
-from canopy_desktop.exploration.prompt import PromptRequest, Turn, answer_text, facts_text, fit, turns_of
-from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.exploration.prompt import PromptRequest, Turn, facts_text, fit, turns_of
 from canopy_desktop.model.card import read_card
 from canopy_desktop.model.chat import ChatTemplate, SystemChoice, TemplatedPrompt
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -74,7 +73,7 @@ def test_plain_completion_has_no_history(tokenizer: Tokenizer, template: ChatTem
     assert told.encoded(tokenizer, template) == plain.encoded(tokenizer, template)
 
 
-def test_an_answer_becomes_history_whether_or_not_the_model_saw_what_was_before(tokenizer: Tokenizer) -> None:
+def test_an_answer_becomes_history_whether_or_not_the_model_saw_what_was_before() -> None:
     first = PromptRequest(text="Hi", chat=True, facts=LIBRARY)
     second = replace(first.continued("Hello.", "Who?"), with_history=False)
     third = second.continued("Me.")
@@ -85,13 +84,6 @@ def test_an_answer_becomes_history_whether_or_not_the_model_saw_what_was_before(
 
 def test_plain_text_goes_on_from_its_answer() -> None:
     assert PromptRequest(text="Once").continued(" upon", " a").text == "Once upon a"
-
-
-def test_an_answer_has_no_end_token(tokenizer: Tokenizer, built_model: Path) -> None:
-    end_ids = Bundle.open(built_model).card.end_ids
-    ids = tokenizer.encode("Hello.").ids
-    assert answer_text(tokenizer, (*ids, end_ids[0]), end_ids) == answer_text(tokenizer, ids, end_ids) == "Hello."
-    assert answer_text(tokenizer, (), end_ids) == ""
 
 
 def test_the_system_message_is_counted_alike_with_history_and_facts(
