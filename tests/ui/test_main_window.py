@@ -1,11 +1,13 @@
 """The whole window, with a scripted model on real threads."""
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDockWidget, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -16,17 +18,29 @@ from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.provider import ProviderReport
 from canopy_desktop.settings import Preferences
-from canopy_ui.actions import SPECS, Command
+from canopy_ui.actions import Command
 from canopy_ui.controller import Controller
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
+from canopy_ui.panels.prompt_panel import PromptPanel
+from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.program import make_application
 from canopy_ui.state import RunPhase
+from canopy_ui.workspaces import NAMES, WORKSPACES, Split, Workspace, leaves, workspace_named
 from tests.support import scripted
 from tests.support.driving import PATIENCE_MS, PREFERENCES
 from tests.support.scripted import ScriptedSession
 
 MakeWindow = Callable[..., MainWindow]
+
+# What the window before there were workspaces kept: the metrics closed, the prompt made 364 px wide.
+OLD_DOCKS = base64.b64decode(
+    "AAAA/wAAAAH9AAAAAgAAAAAAAAUAAAACqfwCAAAAAfwAAAAnAAACqQAAAT0A/////AEAAAAD+wAAAAwAcAByAG8AbQBwAHQBAAAAAAAAAWwAAACp"
+    "AP////sAAAAMAHQAbwBrAGUAbgBzAQAAAXIAAAIqAAAAzAD////8AAADogAAAV4AAADyAP////wCAAAAAvsAAAAaAHAAcgBvAGIAYQBiAGkAbABp"
+    "AHQAaQBlAHMBAAAAJwAAATYAAACZAP////sAAAASAGEAdAB0AGUAbgB0AGkAbwBuAQAAAWMAAAFtAAAAngD///8AAAADAAAFAAAAAEL8AQAAAAH7"
+    "AAAADgBtAGUAdAByAGkAYwBzCAAAAAAAAAUAAAAA0QD///8AAAAAAAACYQAAAAQAAAAEAAAACAAAAAj8AAAAAQAAAAIAAAABAAAAEgB0AHIAYQBu"
+    "AHMAcABvAHIAdAEAAAAA/////wAAAAAAAAAA"
+)
 
 
 @pytest.fixture
@@ -81,6 +95,96 @@ def test_a_first_start_has_five_docks_and_a_prompt_to_run(window: MainWindow) ->
     assert not window.commands[Command.BACK].isEnabled()
 
 
+def shown(window: MainWindow) -> set[str]:
+    return {key for key, dock in window.docks.items() if dock.isVisible()}
+
+
+@pytest.mark.parametrize("workspace", WORKSPACES, ids=NAMES)
+def test_a_workspace_shows_its_docks_and_no_others(window: MainWindow, workspace: Workspace) -> None:
+    window.workspaces.show(workspace.name)
+    assert shown(window) == set(workspace.docks)
+    assert [action.data() for action in window.workspaces.actions.actions() if action.isChecked()] == [workspace.name]
+
+
+def test_keys_go_from_workspace_to_workspace(window: MainWindow, qtbot: QtBot) -> None:
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=PATIENCE_MS)
+    for number, workspace in enumerate(WORKSPACES, 1):
+        qtbot.keyClick(window, Qt.Key(Qt.Key.Key_0 + number), Qt.KeyboardModifier.ControlModifier)
+        assert window.workspaces.workspace is workspace
+
+
+def test_a_workspace_is_found_as_it_was_left(window: MainWindow) -> None:
+    window.docks["metrics"].close()
+    window.workspaces.show("attend")
+    window.docks["metrics"].toggleViewAction().trigger()
+    window.workspaces.show("generate")
+    assert not window.docks["metrics"].isVisible()
+    window.workspaces.show("attend")
+    assert window.docks["metrics"].isVisible()
+
+
+def test_resetting_a_workspace_leaves_the_others_as_they_are(window: MainWindow) -> None:
+    window.docks["metrics"].close()
+    window.workspaces.show("attend")
+    window.docks["tokens"].close()
+    window.commands[Command.RESET_WORKSPACE].trigger()
+    assert shown(window) == {"tokens", "attention"}
+    window.workspaces.show("generate")
+    assert not window.docks["metrics"].isVisible()
+
+
+def test_all_workspaces_are_reset_at_once(window: MainWindow) -> None:
+    window.docks["metrics"].close()
+    window.workspaces.show("attend")
+    window.docks["tokens"].close()
+    window.commands[Command.RESET_WORKSPACES].trigger()
+    assert shown(window) == {"tokens", "attention"}
+    window.workspaces.show("generate")
+    assert window.docks["metrics"].isVisible()
+
+
+@pytest.mark.parametrize("workspace", NAMES)
+def test_the_shares_of_a_workspace_hold_after_it_was_opened(window: MainWindow, workspace: str, qtbot: QtBot) -> None:
+    """Each dock is as wide and as high as its share, within what a separator and a strip take."""
+    window.resize(1920, 1080)
+    window.workspaces.show(workspace)
+    window.workspaces.reset()
+    body = workspace_named(workspace).body
+    assert isinstance(body, Split)
+    whole = sum(share for _, share in body.parts)
+    for part, share in body.parts:
+        dock = window.docks[next(leaves(part))]
+        expected = 1920 * share / whole
+        qtbot.waitUntil(lambda dock=dock, expected=expected: abs(dock.width() - expected) < 40, timeout=PATIENCE_MS)
+
+
+def test_a_floating_dock_whose_screen_is_gone_comes_back(make_window: MakeWindow, kept: list[Preferences]) -> None:
+    window = make_window()
+    dock = window.docks["attention"]
+    dock.setFloating(True)
+    dock.setGeometry(9000, 9000, 500, 400)
+    window.close()
+    again = make_window(kept[0]).docks["attention"]
+    assert again.isFloating()
+    assert again.screen().availableGeometry().contains(again.geometry())
+
+
+def test_docks_come_back_when_their_screen_is_taken_away(window: MainWindow, qtbot: QtBot) -> None:
+    dock = window.docks["attention"]
+    dock.setFloating(True)
+    dock.setGeometry(9000, 9000, 500, 400)
+    QGuiApplication.instance().screenRemoved.emit(dock.screen())
+    qtbot.waitUntil(lambda: dock.screen().availableGeometry().contains(dock.geometry()), timeout=PATIENCE_MS)
+
+
+def test_the_layout_of_the_version_without_workspaces_is_that_of_generate(make_window: MakeWindow) -> None:
+    window = make_window(replace(PREFERENCES, docks=OLD_DOCKS))
+    assert window.workspaces.workspace.name == "generate"
+    assert shown(window) == {"prompt", "tokens", "probabilities", "attention"}
+    assert abs(window.docks["prompt"].width() - 364) < 10
+
+
 def test_run_generates_and_the_title_counts(window: MainWindow, qtbot: QtBot) -> None:
     window.commands[Command.RUN].trigger()
     title_becomes(qtbot, window, "Canopy – 3 + 4 tokens")
@@ -109,7 +213,7 @@ def test_a_first_start_begins_with_typing(window: MainWindow, qtbot: QtBot) -> N
     focused = window.focusWidget()
     assert focused is not None
     qtbot.keyClicks(focused, "!")
-    assert "!" in window.prompt.request().text
+    assert "!" in window.panel(PromptPanel).request().text
 
 
 def test_run_becomes_pause_while_the_model_is_at_work(
@@ -124,21 +228,21 @@ def test_run_becomes_pause_while_the_model_is_at_work(
 
 
 def test_typing_counts_the_tokens_at_once(window: MainWindow) -> None:
-    window.prompt.set_prompt(PromptRequest(text="hello"))
+    window.panel(PromptPanel).set_prompt(PromptRequest(text="hello"))
     assert window.docks["prompt"].subtitle() == "5 tokens"
 
 
 def test_a_prompt_that_is_too_long_is_told_in_the_window(window: MainWindow, qtbot: QtBot) -> None:
     window.report(PromptTooLongError(400, 300))
-    assert any("400" in label.text() for label in window.tokens.findChildren(QLabel))
+    assert any("400" in label.text() for label in window.panel(TokenPanel).findChildren(QLabel))
 
 
 def test_a_smaller_window_counts_the_prompt_against_its_own_size(window: MainWindow) -> None:
-    window.prompt._window._size.setValue(16)
-    window.prompt.set_prompt(PromptRequest(text="x" * 17))
-    assert window.prompt._count.text() == "17 tokens: 1 more than the context holds"
-    window.prompt._window._size.setValue(17)
-    assert window.prompt._count.text() == "17 of 17 positions"
+    window.panel(PromptPanel)._window._size.setValue(16)
+    window.panel(PromptPanel).set_prompt(PromptRequest(text="x" * 17))
+    assert window.panel(PromptPanel)._count.text() == "17 tokens: 1 more than the context holds"
+    window.panel(PromptPanel)._window._size.setValue(17)
+    assert window.panel(PromptPanel)._count.text() == "17 of 17 positions"
 
 
 def test_running_on_the_cpu_although_cuda_was_asked_for_is_told(session: ScriptedSession, qtbot: QtBot) -> None:
@@ -148,25 +252,28 @@ def test_running_on_the_cpu_although_cuda_was_asked_for_is_told(session: Scripte
     window = MainWindow(controller, PREFERENCES, lambda preferences: None, provider="cuda")
     with qtbot.waitSignal(controller.model_opened, timeout=PATIENCE_MS):
         controller.open()
-    assert any(label.text() == session.provider.reason for label in window.tokens.findChildren(QLabel))
+    assert any(label.text() == session.provider.reason for label in window.panel(TokenPanel).findChildren(QLabel))
     window.close()
     controller.shutdown()
 
 
 def test_closing_remembers_what_was_set(make_window: MakeWindow, kept: list[Preferences], qtbot: QtBot) -> None:
     window = make_window()
-    window.prompt.set_prompt(PromptRequest(text="another"))
+    window.panel(PromptPanel).set_prompt(PromptRequest(text="another"))
     window.commands[Command.ZOOM_IN].trigger()
     window.docks["metrics"].close()
-    window.prompt._window._size.setValue(64)
+    window.panel(PromptPanel)._window._size.setValue(64)
+    window.workspaces.show("choose")
     window.close()
     assert kept[0].prompt.text == "another"
     assert kept[0].window == ContextWindow(size=64)
     assert kept[0].zoom == 110
     again = make_window(kept[0])
+    assert again.workspaces.workspace.name == "choose"
+    again.workspaces.show("generate")
     assert not again.docks["metrics"].isVisible()
     assert again.docks["tokens"].isVisible()
-    again.commands[Command.RESET_LAYOUT].trigger()
+    again.commands[Command.RESET_WORKSPACE].trigger()
     assert again.docks["metrics"].isVisible()
 
 
@@ -226,9 +333,10 @@ def test_every_button_has_a_name_for_a_screen_reader(window: MainWindow) -> None
         assert button.accessibleName() or button.text(), button
 
 
-def test_no_two_commands_share_a_key() -> None:
-    keys = [key for spec in SPECS for key in spec.keys]
+def test_no_two_actions_share_a_key(window: MainWindow) -> None:
+    keys = [key.toString() for action in window.actions() for key in action.shortcuts()]
     assert len(keys) == len(set(keys))
+    assert {"F10", "Ctrl+1"} <= set(keys)
 
 
 def test_the_real_model_generates_in_the_real_window(built_model: Path, qtbot: QtBot, kept: list[Preferences]) -> None:

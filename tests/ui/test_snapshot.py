@@ -1,6 +1,7 @@
 """Pictures of the window, taken by the command."""
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PySide6.QtGui import QImage
 
 from canopy_desktop.errors import UsageError
 from canopy_ui.snapshot import pictures_of, snapshot, snapshot_parser
+from canopy_ui.workspaces import NAMES
 from tests.ui.test_app import run
 
 
@@ -16,11 +18,17 @@ def names(*arguments: str) -> list[str]:
 
 
 def test_without_a_size_there_are_two_pictures() -> None:
-    assert names() == ["generate-1280x720-light.png", "generate-1920x1080-light.png"]
+    assert names("--workspace", "generate") == ["generate-1280x720-light.png", "generate-1920x1080-light.png"]
+
+
+def test_without_a_name_there_are_pictures_of_every_workspace() -> None:
+    assert names("--size", "1280x720") == [f"{name}-1280x720-light.png" for name in NAMES]
+    assert names("--size", "1280x720", "--workspace", "all") == names("--size", "1280x720")
 
 
 def test_a_picture_is_named_after_workspace_size_and_theme() -> None:
-    assert names("--size", "1024x768", "--theme", "dark", "--scale", "2") == ["generate-1024x768-dark.png"]
+    wanted = ("--size", "1024x768", "--theme", "dark", "--scale", "2", "--workspace", "attend")
+    assert names(*wanted) == ["attend-1024x768-dark.png"]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +40,7 @@ def test_a_picture_is_named_after_workspace_size_and_theme() -> None:
         ["--out", "x", "--size", "99999x99999"],
         ["--out", "x", "--scale", "3"],
         ["--out", "x", "--theme", "pink"],
-        ["--out", "x", "--workspace", "inside"],
+        ["--out", "x", "--workspace", "kitchen"],
     ],
 )
 def test_wrong_use_is_refused_before_anything_runs(arguments: list[str]) -> None:
@@ -48,9 +56,10 @@ def test_pictures_are_of_the_size_asked_for_and_of_a_finished_run(built_model: P
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     paths = json.loads(done.stdout)["pictures"]
-    assert paths == [str(out / "generate-1600x1000-light.png")]
-    image = QImage(paths[0])
-    assert (image.width(), image.height()) == (1600, 1000)
+    assert paths == [str(out / f"{name}-1600x1000-light.png") for name in NAMES]
+    images = [QImage(path) for path in paths]
+    assert all((image.width(), image.height()) == (1600, 1000) for image in images)
+    assert all(one != other for one, other in combinations(images, 2))
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_sentence_and_status_1(tmp_path: Path) -> None:
@@ -73,6 +82,8 @@ def test_a_display_that_cannot_be_reached_does_not_matter(
 ) -> None:
     monkeypatch.delenv("QT_QPA_PLATFORM")
     monkeypatch.setenv("DISPLAY", ":987")
-    done = run("snapshot", "--out", str(tmp_path), "--size", "1280x720", "--model", str(built_model))
+    done = run(
+        "snapshot", "--out", str(tmp_path), "--size", "1280x720", "--workspace", "generate", "--model", str(built_model)
+    )
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["generate-1280x720-light.png"]

@@ -24,7 +24,8 @@ class Command(Enum):
     ZOOM_IN = "zoom_in"
     ZOOM_OUT = "zoom_out"
     ZOOM_RESET = "zoom_reset"
-    RESET_LAYOUT = "reset_layout"
+    RESET_WORKSPACE = "reset_workspace"
+    RESET_WORKSPACES = "reset_workspaces"
     SHORTCUTS = "shortcuts"
     QUIT = "quit"
 
@@ -49,7 +50,8 @@ SPECS = (
     ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),
     ActionSpec(Command.ZOOM_OUT, "Smaller text", "Smaller text", ("Ctrl+-",)),
     ActionSpec(Command.ZOOM_RESET, "Normal text", "Text at 100 %", ("Ctrl+0",)),
-    ActionSpec(Command.RESET_LAYOUT, "Reset layout", "All panels back in their places"),
+    ActionSpec(Command.RESET_WORKSPACE, "Reset workspace", "The panels of this workspace back in their places"),
+    ActionSpec(Command.RESET_WORKSPACES, "Reset all workspaces", "The panels of every workspace back in their places"),
     ActionSpec(Command.SHORTCUTS, "Keyboard shortcuts", "The keyboard shortcuts", ("F1",)),
     ActionSpec(Command.QUIT, "Quit", "Close the window", ("Ctrl+Q",)),
 )

@@ -16,8 +16,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from canopy_ui.docks import DockSpec, translated
 from canopy_ui.icons import Sign, icon
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.panel import Panel
 
 SMALLEST = QSize(300, 130)  # a panel that needs more than this can be scrolled
 
@@ -25,9 +27,10 @@ SMALLEST = QSize(300, 130)  # a panel that needs more than this can be scrolled
 class Dock(QDockWidget):
     """Closable, movable, floating; named in `objectName` so that its place is remembered."""
 
-    def __init__(self, key: str, name: str, panel: QWidget, theme: Theme) -> None:
+    def __init__(self, spec: DockSpec, panel: Panel, theme: Theme) -> None:
+        name = translated(spec.title)
         super().__init__(name)
-        self.setObjectName(key)
+        self.setObjectName(spec.key)
         self.setAccessibleName(name)
         self._title = TitleBar(name, theme)
         self._title.close_button.clicked.connect(self.close)
@@ -39,11 +42,8 @@ class Dock(QDockWidget):
         layout.setContentsMargins(1, 0, 1, 1)
         layout.addWidget(PanelArea(panel))
         self.setWidget(body)
-
-    @Slot(str)
-    def set_subtitle(self, text: str) -> None:
-        """What the panel shows just now."""
-        self._title.set_subtitle(text)
+        self._title.set_subtitle(panel.title())
+        panel.title_changed.connect(self._title.set_subtitle)
 
     def subtitle(self) -> str:
         """What stands beside the name."""
@@ -116,6 +116,7 @@ class TitleBar(QFrame):
         self._layout.addWidget(self.close_button)
         self.set_theme(theme)
 
+    @Slot(str)
     def set_subtitle(self, text: str) -> None:
         """Show a text, cut at the end where there is no room."""
         if text != self._text:

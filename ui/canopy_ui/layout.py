@@ -1,65 +1,65 @@
-"""Where the docks stand: the way a first start shows them, and what a person made of it."""
+"""Where the docks stand: as a workspace has it, and on screens that are there."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from itertools import pairwise
 
 from PySide6.QtCore import QByteArray, QRect, QSize, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDockWidget, QMainWindow
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from canopy_ui.workspaces import Direction, Place, Split, Workspace, leaves
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of the set of docks; another version's layout is not restored
+VERSION = 1  # of the docks' names; another version's layout is not restored
 DEFAULT_SIZE = QSize(1280, 720)
-PROMPT, TOKENS, PROBABILITIES, ATTENTION, METRICS = "prompt", "tokens", "probabilities", "attention", "metrics"
 
-_SHARES = {PROMPT: 272, TOKENS: 604, PROBABILITIES: 380}  # of the width
-_RIGHT_SHARES = {PROBABILITIES: 46, ATTENTION: 54}  # of the height
-_METRICS_SHARES = (84, 16)
+_ORIENTATIONS = {Direction.ROW: Qt.Orientation.Horizontal, Direction.COLUMN: Qt.Orientation.Vertical}
 
 
-def arrange(window: QMainWindow, docks: Mapping[str, QDockWidget]) -> None:
-    """Put every dock in its place: prompt, text, and probabilities over attention; the metrics below all."""
+def arrange(
+    window: QMainWindow,
+    docks: Mapping[str, QDockWidget],
+    areas: Mapping[str, Qt.DockWidgetArea],
+    workspace: Workspace,
+) -> None:
+    """Put every dock of the workspace in its place, and the others, hidden, in their `areas`."""
     for dock in docks.values():
         window.removeDockWidget(dock)
         dock.setFloating(False)
-    left, bottom = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
+    bottom = Qt.DockWidgetArea.BottomDockWidgetArea
     window.setCorner(Qt.Corner.BottomLeftCorner, bottom)
     window.setCorner(Qt.Corner.BottomRightCorner, bottom)
-    window.addDockWidget(left, docks[PROMPT])
-    window.splitDockWidget(docks[PROMPT], docks[TOKENS], Qt.Orientation.Horizontal)
-    window.splitDockWidget(docks[TOKENS], docks[PROBABILITIES], Qt.Orientation.Horizontal)
-    window.splitDockWidget(docks[PROBABILITIES], docks[ATTENTION], Qt.Orientation.Vertical)
-    window.addDockWidget(bottom, docks[METRICS])
-    for dock in docks.values():
-        dock.show()
-    resize(window, docks)
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks[_first(workspace.body)])
+    _split(window, docks, workspace.body)
+    if workspace.strip is not None:
+        window.addDockWidget(bottom, docks[workspace.strip])
+    for key, dock in docks.items():
+        if key not in workspace.docks:
+            window.addDockWidget(areas[key], dock)
+        dock.setVisible(key in workspace.docks)
+    share(window, docks, workspace)
 
 
-def resize(window: QMainWindow, docks: Mapping[str, QDockWidget]) -> None:
-    """Share out the window's room as in `arrange`."""
-    width, height = window.width(), window.height()
-    total = sum(_SHARES.values())
-    window.resizeDocks(
-        [docks[key] for key in _SHARES],
-        [width * share // total for share in _SHARES.values()],
-        Qt.Orientation.Horizontal,
-    )
-    upper = height * _METRICS_SHARES[0] // sum(_METRICS_SHARES)
-    window.resizeDocks(
-        [docks[key] for key in _RIGHT_SHARES],
-        [upper * share // sum(_RIGHT_SHARES.values()) for share in _RIGHT_SHARES.values()],
-        Qt.Orientation.Vertical,
-    )
-    window.resizeDocks([docks[METRICS]], [1], Qt.Orientation.Vertical)  # as low as it can be
+def share(window: QMainWindow, docks: Mapping[str, QDockWidget], workspace: Workspace) -> None:
+    """Share out the window's room as the workspace has it."""
+    strip = docks.get(workspace.strip or "")
+    height = window.height() - (strip.minimumSizeHint().height() if strip is not None else 0)
+    _share(window, docks, workspace.body, QSize(window.width(), height))
+    if strip is not None:
+        window.resizeDocks([strip], [1], Qt.Orientation.Vertical)  # as low as it can be
 
 
-def lower_metrics(window: QMainWindow, docks: Mapping[str, QDockWidget]) -> None:
-    """Take from the strip of figures what it does not need: Qt gives room to a dock, and never takes it back."""
-    dock, main_layout = docks[METRICS], window.layout()
-    if dock.isFloating() or main_layout is None:
+def lower_strip(window: QMainWindow, docks: Mapping[str, QDockWidget], workspace: Workspace) -> None:
+    """Take from the strip what it does not need: Qt gives room to a dock, and never takes it back."""
+    main_layout = window.layout()
+    if workspace.strip is None or main_layout is None:
+        return
+    dock = docks[workspace.strip]
+    if dock.isFloating() or dock.isHidden():
         return
     largest = dock.maximumHeight()
     dock.setMaximumHeight(dock.minimumSizeHint().height())
@@ -67,30 +67,43 @@ def lower_metrics(window: QMainWindow, docks: Mapping[str, QDockWidget]) -> None
     dock.setMaximumHeight(largest)
 
 
-def restore(window: QMainWindow, geometry: bytes, state: bytes) -> bool:
+def restore_docks(window: QMainWindow, state: bytes) -> bool:
     """Bring back a remembered layout, on screens that are there. False where it cannot be used."""
-    if geometry and not window.restoreGeometry(QByteArray(geometry)):
-        logger.warning("The remembered size of the window cannot be used")
-    restored = bool(state) and window.restoreState(QByteArray(state), VERSION)
-    if state and not restored:
+    restored = window.restoreState(QByteArray(state), VERSION)
+    if not restored:
         logger.warning("The remembered layout cannot be used")
     bring_on_screen(window)
     return restored
 
 
-def remembered(window: QMainWindow) -> tuple[bytes, bytes]:
-    """The window's geometry and its docks' layout, for `restore`."""
-    return bytes(window.saveGeometry().data()), bytes(window.saveState(VERSION).data())
+def restore_geometry(window: QMainWindow, geometry: bytes) -> None:
+    """Bring the window back to where it was, on screens that are there."""
+    if geometry and not window.restoreGeometry(QByteArray(geometry)):
+        logger.warning("The remembered size of the window cannot be used")
+    bring_on_screen(window)
+
+
+def remembered_docks(window: QMainWindow) -> bytes:
+    """The docks' layout, for `restore_docks`."""
+    return bytes(window.saveState(VERSION).data())
+
+
+def remembered_geometry(window: QMainWindow) -> bytes:
+    """The window's place and size, for `restore_geometry`."""
+    return bytes(window.saveGeometry().data())
 
 
 def bring_on_screen(window: QMainWindow) -> None:
-    """Move the window to where its title can be reached, and make it no larger than the screen."""
+    """Move the window and its floating docks to where their titles can be reached, no larger than the screen."""
     screens = [screen.availableGeometry() for screen in QGuiApplication.screens()]
     if not screens:
         return
-    place = on_screen(window.geometry(), screens)
-    if place != window.geometry():
-        window.setGeometry(place)
+    floating = [dock for dock in window.findChildren(QDockWidget) if dock.isFloating()]
+    part: QWidget
+    for part in (window, *floating):
+        place = on_screen(part.geometry(), screens)
+        if place != part.geometry():
+            part.setGeometry(place)
 
 
 def on_screen(place: QRect, screens: list[QRect]) -> QRect:
@@ -104,3 +117,40 @@ def on_screen(place: QRect, screens: list[QRect]) -> QRect:
     placed.setSize(place.size().boundedTo(screens[0].size()))
     placed.moveCenter(screens[0].center())
     return placed
+
+
+def _split(window: QMainWindow, docks: Mapping[str, QDockWidget], place: Place) -> None:
+    """Put the parts of a place beside its first dock, which stands already."""
+    if isinstance(place, str):
+        return
+    parts = [part for part, _ in place.parts]
+    for part, following in pairwise(parts):
+        window.splitDockWidget(docks[_first(part)], docks[_first(following)], _ORIENTATIONS[place.direction])
+    for part in parts:
+        _split(window, docks, part)
+
+
+def _share(window: QMainWindow, docks: Mapping[str, QDockWidget], place: Place, room: QSize) -> None:
+    if isinstance(place, str):
+        return
+    in_row = place.direction is Direction.ROW
+    whole = sum(share for _, share in place.parts)
+    length = room.width() if in_row else room.height()
+    standing = [(_standing_for(part, place.direction), length * share // whole) for part, share in place.parts]
+    known = [(docks[key], size) for key, size in standing if key is not None]
+    window.resizeDocks([dock for dock, _ in known], [size for _, size in known], _ORIENTATIONS[place.direction])
+    for (part, _), (_, size) in zip(place.parts, standing, strict=True):
+        _share(window, docks, part, QSize(size, room.height()) if in_row else QSize(room.width(), size))
+
+
+def _standing_for(place: Place, direction: Direction) -> str | None:
+    """A dock that is as long in this direction as its whole place; None where there is none."""
+    if isinstance(place, Split):
+        if place.direction is direction:
+            return None
+        return next((key for part, _ in place.parts if (key := _standing_for(part, direction))), None)
+    return place
+
+
+def _first(place: Place) -> str:
+    return next(leaves(place))

@@ -1,44 +1,37 @@
-"""The window: five docks and the transport around one controller."""
+"""The window: the docks, the workspaces and the transport around one controller."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from PySide6.QtCore import QTimer, Slot
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMainWindow
 
-from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.prompt import PromptRequest
-from canopy_desktop.exploration.view import MetricsView, WindowView
-from canopy_desktop.exploration.window import ContextWindow
-from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.settings import Preferences
 from canopy_ui import layout
 from canopy_ui.actions import Command, make_actions
 from canopy_ui.controller import Controller
 from canopy_ui.dock import Dock
+from canopy_ui.docks import DOCKS
 from canopy_ui.messages import Wording
-from canopy_ui.panels.attention_panel import AttentionPanel
-from canopy_ui.panels.metrics_panel import MetricsPanel
-from canopy_ui.panels.probability_panel import ProbabilityPanel
-from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.shell_style import shell_style
 from canopy_ui.shortcuts import ShortcutsDialog
 from canopy_ui.state import RunPhase, RunState
+from canopy_ui.switcher import Switcher
 from canopy_ui.theme import apply_theme, theme_named
 from canopy_ui.transport import Transport
 from canopy_ui.view_menu import ViewMenu, zoomed
+from canopy_ui.widgets.panel import Panel
+from canopy_ui.workspaces import TOKENS
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
 
-SETTLE_MS = 100  # layouts follow fonts, and docks follow layouts, each in a turn of the event loop
-logger = logging.getLogger(__name__)
+_Kind = TypeVar("_Kind", bound=Panel)
 
 
 class MainWindow(QMainWindow):
@@ -62,47 +55,32 @@ class MainWindow(QMainWindow):
         self._shortcuts: ShortcutsDialog | None = None
         self.setWindowTitle("Canopy")
         self.setDockNestingEnabled(True)
-        self.prompt = PromptPanel(self._theme)
-        self.tokens = TokenPanel(self._theme)
-        self.probabilities = ProbabilityPanel(self._theme)
-        self.attention = AttentionPanel(self._theme)
-        self.metrics = MetricsPanel(self._theme)
-        self.docks = self._make_docks()
+        self._panels = tuple(spec.panel(self._theme) for spec in DOCKS)
+        self.docks = {spec.key: Dock(spec, panel, self._theme) for spec, panel in zip(DOCKS, self._panels, strict=True)}
+        self.workspaces = Switcher(self, self.docks)
         self.commands = make_actions(self)
-        self._view_menu = ViewMenu(self.docks.values(), self.commands, self)
-        self.transport = Transport(self.commands, self._view_menu, self._theme)
+        self._view_menu = ViewMenu(self.docks.values(), self.workspaces.actions, self.commands, self)
+        self.transport = Transport(self.commands, self.workspaces.actions, self._view_menu, self._theme)
         self.addToolBar(self.transport)
+        for spec, panel in zip(DOCKS, self._panels, strict=True):
+            spec.link(panel, controller)
         self._connect_commands()
         self._connect_controller()
-        self._connect_panels()
         self._apply_look()
         self.resize(layout.DEFAULT_SIZE)
-        layout.arrange(self, self.docks)
-        layout.restore(self, preferences.geometry, preferences.docks)
-        self._show_preferences()
+        layout.restore_geometry(self, preferences.geometry)
+        self.workspaces.restore(preferences.docks)
+        self.transport.set_speed(controller.interval_ms)
+        self._view_menu.show_theme(preferences.theme)
         self._on_state_changed(controller.state)
-        self.prompt.setFocus()  # a first start begins with typing
+        self._panels[0].setFocus()  # a first start begins with typing
 
-    def _make_docks(self) -> dict[str, Dock]:
-        docks = {
-            layout.PROMPT: Dock(layout.PROMPT, self.tr("Prompt"), self.prompt, self._theme),
-            layout.TOKENS: Dock(layout.TOKENS, self.tr("Text"), self.tokens, self._theme),
-            layout.PROBABILITIES: Dock(
-                layout.PROBABILITIES, self.tr("Next-token probabilities"), self.probabilities, self._theme
-            ),
-            layout.ATTENTION: Dock(layout.ATTENTION, self.tr("Attention"), self.attention, self._theme),
-            layout.METRICS: Dock(layout.METRICS, self.tr("Metrics"), self.metrics, self._theme),
-        }
-        for panel, key in (
-            (self.prompt, layout.PROMPT),
-            (self.tokens, layout.TOKENS),
-            (self.probabilities, layout.PROBABILITIES),
-            (self.attention, layout.ATTENTION),
-            (self.metrics, layout.METRICS),
-        ):
-            docks[key].set_subtitle(panel.title())
-            panel.title_changed.connect(docks[key].set_subtitle)
-        return docks
+    def panel(self, kind: type[_Kind]) -> _Kind:
+        """The panel of this kind. Raises `LookupError` where the window has none."""
+        for panel in self._panels:
+            if isinstance(panel, kind):
+                return panel
+        raise LookupError(kind.__name__)
 
     def _connect_commands(self) -> None:
         controller, commands = self._controller, self.commands
@@ -115,60 +93,31 @@ class MainWindow(QMainWindow):
             (Command.ZOOM_IN, self._on_zoom_in),
             (Command.ZOOM_OUT, self._on_zoom_out),
             (Command.ZOOM_RESET, self._on_zoom_reset),
-            (Command.RESET_LAYOUT, self.reset_layout),
+            (Command.RESET_WORKSPACE, self.workspaces.reset),
+            (Command.RESET_WORKSPACES, self.workspaces.reset_all),
             (Command.SHORTCUTS, self._on_shortcuts_requested),
             (Command.QUIT, self.close),
         ):
             commands[command].triggered.connect(slot)
         self._view_menu.theme_chosen.connect(self._on_theme_chosen)
+        app = QGuiApplication.instance()
+        if isinstance(app, QGuiApplication):
+            app.screenRemoved.connect(self._on_screen_removed)
         self.transport.speed_changed.connect(controller.set_interval)
 
     def _connect_controller(self) -> None:
         controller = self._controller
-        controller.load_progressed.connect(self._on_load_progressed)
         controller.model_opened.connect(self._on_model_opened)
-        controller.draft.encoded.connect(self._on_draft_encoded)
-        controller.draft.refused.connect(self._on_draft_refused)
-        controller.view_changed.connect(self._on_view_changed)
-        controller.metrics_changed.connect(self._on_metrics_changed)
         controller.state_changed.connect(self._on_state_changed)
         controller.failed.connect(self.report)
-        controller.begun.connect(self._on_run_begun)
-
-    def _connect_panels(self) -> None:
-        controller = self._controller
-        self.prompt.changed.connect(self._on_prompt_changed)
-        self.prompt.settings_changed.connect(controller.set_decoding)
-        self.prompt.window_changed.connect(self._on_window_changed)
-        self.prompt.run_clicked.connect(controller.run)
-        self.prompt.step_clicked.connect(controller.step)
-        self.prompt.submitted.connect(self._on_prompt_submitted)
-        self.tokens.position_selected.connect(controller.select)
-        self.probabilities.branch_requested.connect(self._on_branch_requested)
-        self.probabilities.shown_changed.connect(controller.show_bars)
-        self.attention.head_selected.connect(controller.select_head)
-        self.attention.hide_first_toggled.connect(controller.hide_first)
-        self.attention.position_selected.connect(controller.select)
-        self.attention.compute_again_requested.connect(controller.compute_again)
-
-    def _show_preferences(self) -> None:
-        selection = self._controller.selection
-        self.prompt.set_prompt(self._controller.draft.request)
-        self.prompt.set_settings(self._controller.decoding)
-        self.prompt.set_window(self._controller.window, 0)
-        self.probabilities.set_shown(selection.shown)
-        self.attention.set_selected(selection.layer, selection.head, selection.hide_first)
-        self.transport.set_speed(self._controller.interval_ms)
-        self._view_menu.show_theme(self._preferences.theme)
 
     @Slot(object)
     def report(self, error: Exception) -> None:
         """Say in the window what went wrong and what to do."""
-        self.tokens.set_message(self._words.of_error(error).text)
-        self.docks[layout.TOKENS].show()
+        self.panel(TokenPanel).set_message(self._words.of_error(error).text)
+        self.docks[TOKENS].show()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        geometry, docks = layout.remembered(self)
         selection = self._controller.selection
         self._remember(
             replace(
@@ -181,72 +130,19 @@ class MainWindow(QMainWindow):
                 hide_first=selection.hide_first,
                 shown=selection.shown,
                 speed_ms=self._controller.interval_ms,
-                geometry=geometry,
-                docks=docks,
+                geometry=layout.remembered_geometry(self),
+                docks=self.workspaces.remembered(),
             )
         )
         self.hide()  # a thread that is slow to end is nothing to look at
         self._controller.shutdown()
         event.accept()
 
-    @Slot(float)
-    def _on_load_progressed(self, share: float) -> None:
-        self.tokens.set_message(self.tr("The model is loading: {percent} %").format(percent=round(100 * share)))
-
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
-        size = session.card.architecture
-        selection = self._controller.selection
-        missed = self._asked_provider == "cuda" and session.provider.name != "cuda"
-        self.tokens.set_message(session.provider.reason if missed else "")
         self.transport.set_model(session)
-        self.prompt.set_chat_available(session.template is not None)
-        self.prompt.set_default_system(session.template.default_system if session.template else None)
-        self.prompt.set_window(self._controller.window, size.context)
-        self.attention.set_model(size.layers, size.heads)
-        self.attention.set_selected(selection.layer, selection.head, selection.hide_first)
-
-    @Slot(object)
-    def _on_draft_encoded(self, prompt: TemplatedPrompt) -> None:
-        session = self._controller.session
-        if session is not None:
-            size = self._controller.window.tokens(session.card.architecture.context)
-            self.prompt.set_counted(prompt, size, session.tokenizer.tokens(prompt.ids))
-
-    @Slot(object)
-    def _on_draft_refused(self, error: Exception) -> None:
-        self.prompt.set_counted(None, 0, ())
-
-    @Slot(object)
-    def _on_window_changed(self, window: ContextWindow) -> None:
-        self._controller.set_window(window)
-        self._controller.draft.encode()  # what fits has changed
-
-    @Slot()
-    def _on_prompt_changed(self) -> None:
-        self._controller.draft.edit(self.prompt.request())
-
-    @Slot(object)
-    def _on_prompt_submitted(self, wish: tuple[PromptRequest, DecodingSettings, bool]) -> None:
-        request, settings, play = wish
-        self._controller.draft.edit(request)
-        self._controller.set_decoding(settings)
-        if play:
-            self._controller.run()
-        else:
-            self._controller.step()
-
-    @Slot(object)
-    def _on_view_changed(self, view: WindowView) -> None:
-        self.tokens.set_view(view)
-        self.probabilities.set_distribution(view.distribution, first=view.selected == 0)
-        self.attention.set_attention(
-            view.attention, pending=bool(view.chips) and view.attention is None, gone=view.attention_gone
-        )
-
-    @Slot(object)
-    def _on_metrics_changed(self, metrics: MetricsView) -> None:
-        self.metrics.set_metrics(metrics)
+        if self._asked_provider == "cuda" and session.provider.name != "cuda":
+            self.panel(TokenPanel).set_message(session.provider.reason)
 
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:
@@ -259,12 +155,6 @@ class MainWindow(QMainWindow):
         ):
             self.commands[command].setEnabled(possible)
         self.transport.set_state(state, self._words.of_state(state))
-        prefilling = state.phase is RunPhase.PREFILLING
-        if state.to_slide:
-            self.tokens.set_busy(state.slid, state.to_slide, sliding=True)
-        else:
-            self.tokens.set_busy(state.processed, state.prompt_tokens if prefilling else 0)
-        self.prompt.set_running(state.busy)
         self.setWindowTitle(self._titled(state))
 
     def _titled(self, state: RunState) -> str:
@@ -275,14 +165,6 @@ class MainWindow(QMainWindow):
         return self.tr("Canopy – {prompt} + {generated} tokens").format(
             prompt=state.prompt_tokens, generated=state.generated
         )
-
-    @Slot()
-    def _on_run_begun(self) -> None:
-        self.tokens.set_message("")
-
-    @Slot(object)
-    def _on_branch_requested(self, choice: tuple[int, int]) -> None:
-        self._controller.choose(*choice)
 
     @Slot(str)
     def _on_theme_chosen(self, name: str) -> None:
@@ -304,11 +186,7 @@ class MainWindow(QMainWindow):
     def _zoom(self, percent: int) -> None:
         self._preferences = replace(self._preferences, zoom=percent)
         self._apply_look()
-        QTimer.singleShot(SETTLE_MS, self._on_zoomed)
-
-    @Slot()
-    def _on_zoomed(self) -> None:
-        layout.lower_metrics(self, self.docks)  # it has grown with larger text, and would stay so with smaller
+        self.workspaces.settle_later()
 
     def _apply_look(self) -> None:
         theme = self._theme = theme_named(self._preferences.theme, self._preferences.zoom / 100)
@@ -316,16 +194,15 @@ class MainWindow(QMainWindow):
         if isinstance(app, QApplication):
             apply_theme(app, theme)
         self.setStyleSheet(shell_style(theme))
-        for panel in (self.prompt, self.tokens, self.probabilities, self.attention, self.metrics):
+        for panel in self._panels:
             panel.set_theme(theme)
         for dock in self.docks.values():
             dock.set_theme(theme)
         self.transport.set_theme(theme)
 
     @Slot()
-    def reset_layout(self) -> None:
-        """Put all docks back in their places."""
-        layout.arrange(self, self.docks)
+    def _on_screen_removed(self) -> None:
+        layout.bring_on_screen(self)
 
     @Slot()
     def _on_shortcuts_requested(self) -> None:

@@ -97,14 +97,15 @@ def _forget(preferences: Preferences) -> None:
 
 def _fit(window: MainWindow, picture: Picture) -> None:
     window.resize(picture.size[0] // picture.scale, picture.size[1] // picture.scale)
-    window.reset_layout()
+    window.workspaces.show(picture.workspace)
+    window.workspaces.reset()
 
 
 def _grab(window: MainWindow, picture: Picture, folder: Path) -> Path:
     _fit(window, picture)
     for _ in range(3):  # layouts follow sizes, and panels follow layouts
         QApplication.processEvents()
-    window.reset_layout()
+    window.workspaces.reset()
     QApplication.processEvents()
     image = window.grab().toImage()
     width, height = picture.size

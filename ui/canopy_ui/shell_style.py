@@ -19,6 +19,11 @@ QToolBar#transport QLabel[look="brand"] {{ color: {theme.accent}; font-size: {ma
     font-weight: 600; padding-right: {theme.px(6)}px; }}
 QToolBar#transport QLabel[look="chip"] {{ border: 1px solid {theme.border}; border-radius: {radius}px;
     padding: {theme.px(4)}px {theme.px(8)}px; font-size: {small}px; }}
+QTabBar#workspaces::tab {{ background: transparent; border: 1px solid transparent; border-radius: {radius}px;
+    padding: {theme.px(5)}px {theme.px(10)}px; margin: 0; }}
+QTabBar#workspaces::tab:hover {{ border-color: {theme.border}; }}
+QTabBar#workspaces::tab:selected {{ background: {theme.accent_soft}; color: {theme.accent}; font-weight: 600; }}
+QTabBar#workspaces:focus::tab:selected {{ border-color: {theme.accent}; }}
 QFrame[look="dock-title"] {{ background: {theme.panel}; border: 1px solid {theme.border};
     border-top-left-radius: {radius}px; border-top-right-radius: {radius}px; }}
 QFrame[look="dock-body"] {{ background: {theme.panel}; border: 1px solid {theme.border}; border-top: none;

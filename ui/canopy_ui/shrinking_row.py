@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QResizeEvent
@@ -10,19 +10,32 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 
 class ShrinkingRow(QWidget):
-    """Widgets side by side, the last one at the end; `expendable` ones are hidden, in their order, until all fits."""
+    """Widgets side by side, some of them at the end.
 
-    def __init__(self, widgets: Sequence[QWidget], expendable: Sequence[QWidget]) -> None:
+    Until all fits, `expendable` ones are hidden in their order; one that has a substitute is replaced by it. One whose
+    size policy is Ignored asks for its least width, and takes what room is left.
+    """
+
+    def __init__(
+        self,
+        first: Sequence[QWidget],
+        last: Sequence[QWidget],
+        *,
+        expendable: Sequence[QWidget],
+        substitutes: Mapping[QWidget, QWidget],
+    ) -> None:
         super().__init__()
-        self._widgets = tuple(widgets)
+        self._widgets = (*first, *last)
         self._expendable = tuple(expendable)
+        self._substitutes = dict(substitutes)
         self._unwanted: set[QWidget] = set()
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        for widget in self._widgets[:-1]:
+        for widget in first:
+            self._layout.addWidget(widget, int(_is_elastic(widget)))
+        self._layout.addStretch(0)
+        for widget in last:
             self._layout.addWidget(widget)
-        self._layout.addStretch(1)
-        self._layout.addWidget(self._widgets[-1])
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def set_spacing(self, spacing: int) -> None:
@@ -39,7 +52,7 @@ class ShrinkingRow(QWidget):
         self.fit()
 
     def minimumSizeHint(self) -> QSize:
-        kept = [widget for widget in self._widgets if widget not in self._expendable]
+        kept = [widget for widget in self._whole_row() if widget not in self._expendable]
         return QSize(self._width(kept), max(widget.sizeHint().height() for widget in self._widgets))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -47,15 +60,26 @@ class ShrinkingRow(QWidget):
 
     def fit(self) -> None:
         """Show what fits; to be called when a widget's text has changed."""
-        shown = [widget for widget in self._widgets if widget not in self._unwanted]
+        shown = [widget for widget in self._whole_row() if widget not in self._unwanted]
         for widget in self._expendable:
             if self._width(shown) <= self.width():
                 break
             if widget in shown:
-                shown.remove(widget)
+                place = shown.index(widget)
+                shown[place : place + 1] = [self._substitutes[widget]] if widget in self._substitutes else []
         for widget in self._widgets:
             widget.setVisible(widget in shown)
 
+    def _whole_row(self) -> list[QWidget]:
+        return [widget for widget in self._widgets if widget not in self._substitutes.values()]
+
     def _width(self, widgets: Sequence[QWidget]) -> int:
-        widths = [max(widget.sizeHint().width(), widget.minimumWidth()) for widget in widgets]
-        return sum(widths) + self._layout.spacing() * max(0, len(widths) - 1)
+        return sum(_width(widget) for widget in widgets) + self._layout.spacing() * max(0, len(widgets) - 1)
+
+
+def _is_elastic(widget: QWidget) -> bool:
+    return widget.sizePolicy().horizontalPolicy() is QSizePolicy.Policy.Ignored
+
+
+def _width(widget: QWidget) -> int:
+    return widget.minimumWidth() if _is_elastic(widget) else max(widget.sizeHint().width(), widget.minimumWidth())

@@ -16,10 +16,10 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import StorageError
 from canopy_desktop.settings import THEMES, Preferences
 from canopy_ui.app import PROVIDERS, Parser
+from canopy_ui.workspaces import NAMES
 
 DEFAULT_SIZES = ((1280, 720), (1920, 1080))
 SMALLEST, LARGEST = (640, 400), (7680, 4320)
-WORKSPACES = ("generate",)
 MAX_TOKENS = 24
 PATIENCE_MS = 120_000
 PROBE_S = 20
@@ -76,7 +76,7 @@ def snapshot_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the pictures")
     parser.add_argument("--size", type=_size, metavar="WxH", help="in device pixels; default: 1280x720 and 1920x1080")
     parser.add_argument("--scale", type=int, choices=(1, 2), default=1, help="device pixels in one of the window's")
-    parser.add_argument("--workspace", choices=(*WORKSPACES, "all"), default="all")
+    parser.add_argument("--workspace", choices=(*NAMES, "all"), default="all")
     parser.add_argument("--theme", choices=THEMES, default=THEMES[0])
     parser.add_argument("--model", metavar="ID|DIR")
     parser.add_argument("--provider", choices=PROVIDERS, default=PROVIDERS[0])
@@ -86,7 +86,7 @@ def snapshot_parser() -> argparse.ArgumentParser:
 
 def pictures_of(wanted: argparse.Namespace) -> tuple[Picture, ...]:
     """What the arguments ask for."""
-    names = WORKSPACES if wanted.workspace == "all" else (wanted.workspace,)
+    names = NAMES if wanted.workspace == "all" else (wanted.workspace,)
     sizes = DEFAULT_SIZES if wanted.size is None else (wanted.size,)
     return tuple(
         Picture(workspace=name, size=size, scale=wanted.scale, theme=wanted.theme) for name in names for size in sizes

@@ -1,4 +1,4 @@
-"""The tool bar: which model runs, and how it is driven."""
+"""The tool bar: which model runs, how it is driven, and the workspaces."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QComboBox, QLabel, QMenu, QPushButton, QSizePolicy, QToolBar
+from PySide6.QtGui import QAction, QActionGroup
+from PySide6.QtWidgets import QComboBox, QLabel, QMenu, QPushButton, QToolBar
 
 from canopy_desktop.settings import SPEEDS_MS
 from canopy_ui.actions import Command
@@ -15,10 +15,13 @@ from canopy_ui.icons import Sign, icon
 from canopy_ui.shrinking_row import ShrinkingRow
 from canopy_ui.state import RunState
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.elided_label import ElidedLabel
+from canopy_ui.workspace_tabs import WorkspaceButton, WorkspaceTabs
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
 
+LEAST_STATUS = 120  # pixels at 100 %, of the words for where the run stands
 _SIGNS = {Command.RESET: Sign.RESET, Command.BACK: Sign.BACK, Command.STEP: Sign.STEP, Command.STOP: Sign.STOP}
 
 
@@ -46,7 +49,9 @@ class Transport(QToolBar):
 
     speed_changed = Signal(int)  # least milliseconds from one token to the next
 
-    def __init__(self, actions: Mapping[Command, QAction], view_menu: QMenu, theme: Theme) -> None:
+    def __init__(
+        self, actions: Mapping[Command, QAction], workspaces: QActionGroup, view_menu: QMenu, theme: Theme
+    ) -> None:
         super().__init__()
         self.setObjectName("transport")
         self.setWindowTitle(self.tr("Transport"))
@@ -63,17 +68,19 @@ class Transport(QToolBar):
         }
         self._buttons[Command.RUN].setProperty("look", "primary")
         self._speed = self._speed_box()
-        self._status = QLabel()
+        self._status = ElidedLabel()
         self._status.setProperty("look", "secondary")
-        self._status.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._status.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._status.setAccessibleName(self.tr("Where the run stands"))
         self._view = QPushButton(self.tr("View"))
         self._view.setShortcut("Alt+V")
         self._view.setToolTip(self.tr("Panels, colours, size of text and help (Alt+V)"))
         self._view.setMenu(view_menu)
+        tabs, button = WorkspaceTabs(workspaces), WorkspaceButton(workspaces)
         self._row = ShrinkingRow(
-            (self._brand, self._model, self._provider, *self._buttons.values(), self._speed, self._status, self._view),
-            expendable=(self._brand, self._status, self._model, self._provider, self._speed),
+            (self._brand, self._model, self._provider, *self._buttons.values(), self._speed, self._status),
+            (tabs, button, self._view),
+            expendable=(self._brand, self._status, self._model, self._provider, self._speed, tabs, button),
+            substitutes={tabs: button},
         )
         self._row.set_wanted(self._provider, False)
         self.addWidget(self._row)
@@ -89,7 +96,7 @@ class Transport(QToolBar):
                 button.setIcon(icon(_SIGNS[command], theme.text))
         self._speed.setFont(theme.font(14))
         self._speed.setMinimumHeight(theme.px(30))
-        self._status.setContentsMargins(theme.px(8), 0, theme.px(10), 0)
+        self._status.setMinimumWidth(theme.px(LEAST_STATUS))
         self._show_run_sign()
         self._row.set_spacing(theme.px(6))
 
@@ -112,9 +119,7 @@ class Transport(QToolBar):
 
     def set_state(self, state: RunState, words: str) -> None:
         """Run turns into Pause while the model is at work."""
-        if words != self._status.text():
-            self._status.setText(words)
-            self._row.fit()
+        self._status.set_text(words)
         if state.busy != self._busy:
             self._busy = state.busy
             self._show_run_sign()
@@ -125,7 +130,7 @@ class Transport(QToolBar):
 
     def status(self) -> str:
         """Where the run stands, in words."""
-        return self._status.text()
+        return self._status.whole_text()
 
     def _show_run_sign(self) -> None:
         self._run_action.setText(self.tr("Pause") if self._busy else self.tr("Run"))

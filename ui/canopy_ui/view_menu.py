@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup
@@ -15,15 +15,22 @@ ZOOM_STEPS = (80, 90, 100, 110, 125, 150, 175, 200, 225, 250)  # percent
 
 
 class ViewMenu(QMenu):
-    """Every dock with a tick, the layout, the theme, the size of text, and help."""
+    """The workspaces, every dock with a tick, the theme, the size of text, and help."""
 
     theme_chosen = Signal(str)
 
-    def __init__(self, docks: Iterable[QDockWidget], actions: Mapping[Command, QAction], parent: QWidget) -> None:
+    def __init__(
+        self,
+        docks: Iterable[QDockWidget],
+        workspaces: QActionGroup,
+        actions: Mapping[Command, QAction],
+        parent: QWidget,
+    ) -> None:
         super().__init__(parent)
-        for dock in docks:
-            self.addAction(dock.toggleViewAction())
-        self.addAction(actions[Command.RESET_LAYOUT])
+        self.addMenu(self._menu(self.tr("Workspace"), workspaces.actions()))
+        self.addMenu(self._menu(self.tr("Panels"), [dock.toggleViewAction() for dock in docks]))
+        for command in (Command.RESET_WORKSPACE, Command.RESET_WORKSPACES):
+            self.addAction(actions[command])
         self.addSeparator()
         self._themes = QActionGroup(self)
         for name, text in zip(THEMES, self._theme_texts(), strict=True):
@@ -43,6 +50,11 @@ class ViewMenu(QMenu):
         """Tick the theme that holds."""
         for choice in self._themes.actions():
             choice.setChecked(choice.data() == name)
+
+    def _menu(self, title: str, actions: Sequence[QAction]) -> QMenu:
+        menu = QMenu(title, self)
+        menu.addActions(actions)
+        return menu
 
     def _theme_texts(self) -> tuple[str, ...]:
         return self.tr("Light theme"), self.tr("Dark theme"), self.tr("High contrast")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
+from canopy_ui.theme import Theme
+
 
 class Shrinkable(QWidget):
     """Asks for its least height only: a scroll area around it scrolls no sooner than it must."""
@@ -26,6 +28,10 @@ class Panel(Shrinkable):
     def title(self) -> str:
         """What the dock says beside its name."""
         return self._title
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change colours and zoom."""
+        raise NotImplementedError
 
     def _set_title(self, title: str) -> None:
         if title != self._title:

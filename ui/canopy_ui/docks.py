@@ -1,0 +1,108 @@
+"""Every dock of the window, as data: to add a panel, write its link and a record here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QObject, Qt
+
+from canopy_ui.controller import Controller
+from canopy_ui.links.attention_link import AttentionLink
+from canopy_ui.links.metrics_link import MetricsLink
+from canopy_ui.links.probability_link import ProbabilityLink
+from canopy_ui.links.prompt_link import PromptLink
+from canopy_ui.links.token_link import TokenLink
+from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.panels.metrics_panel import MetricsPanel
+from canopy_ui.panels.probability_panel import ProbabilityPanel
+from canopy_ui.panels.prompt_panel import PromptPanel
+from canopy_ui.panels.token_panel import TokenPanel
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.panel import Panel
+from canopy_ui.workspaces import ATTENTION, METRICS, PROBABILITIES, PROMPT, TOKENS
+
+Area = Qt.DockWidgetArea
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockSpec:
+    """A panel, what it is called, and how it is told what the controller knows."""
+
+    key: str  # the dock's object name, under which its place is remembered
+    title: str
+    panel: Callable[[Theme], Panel]
+    link: Callable[[Any, Controller], QObject]  # takes what `panel` makes, and belongs to it
+    area: Area  # where it comes in a workspace that has no place for it
+    help: tuple[str, str, str]  # a sentence each
+
+
+# The texts are translated in the context "Docks".
+DOCKS = (
+    DockSpec(
+        key=PROMPT,
+        title="Prompt",
+        panel=PromptPanel,
+        link=PromptLink,
+        area=Area.LeftDockWidgetArea,
+        help=(
+            "What you type is cut into tokens, the pieces that the model reads, each shown with its number.",
+            "Run passes them all through the model, and then generates one token after another.",
+            "Below the text you see how full the context is, and how the next token is chosen.",
+        ),
+    ),
+    DockSpec(
+        key=TOKENS,
+        title="Text",
+        panel=TokenPanel,
+        link=TokenLink,
+        area=Area.TopDockWidgetArea,
+        help=(
+            "Each box is one token; those with a line below were generated.",
+            "The stronger the colour, the lower the probability that the model had assigned to the token.",
+            "Click a token, and the other panels show what belongs to it.",
+        ),
+    ),
+    DockSpec(
+        key=PROBABILITIES,
+        title="Next-token probabilities",
+        panel=ProbabilityPanel,
+        link=ProbabilityLink,
+        area=Area.RightDockWidgetArea,
+        help=(
+            "A bar is the probability that the model assigned to a token; all others share the hatched bar.",
+            "13 % is not “13 % correct”: the model shares out 100 % among all tokens that could come next.",
+            "Click a bar to take that token instead, and to go on from there.",
+        ),
+    ),
+    DockSpec(
+        key=ATTENTION,
+        title="Attention",
+        panel=AttentionPanel,
+        link=AttentionLink,
+        area=Area.RightDockWidgetArea,
+        help=(
+            "A row is a token, and shows how one head shares out 100 % among this token and those before it.",
+            "It is where the head looks, not why the model answers as it does.",
+            "Many heads rest on the first token, the sink: hidden, it leaves the rest rescaled to 100 %.",
+        ),
+    ),
+    DockSpec(
+        key=METRICS,
+        title="Metrics",
+        panel=MetricsPanel,
+        link=MetricsLink,
+        area=Area.BottomDockWidgetArea,
+        help=(
+            "All times and sizes were measured on this machine, with this text.",
+            "TTFT is the time from Run to the first token, TPOT the time for each one after it.",
+            "The cache holds the keys and values of the tokens that were read, and grows evenly with them.",
+        ),
+    ),
+)
+
+
+def translated(text: str) -> str:
+    """A text of `DOCKS` in the person's language."""
+    return QCoreApplication.translate("Docks", text)

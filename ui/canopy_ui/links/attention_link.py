@@ -1,0 +1,47 @@
+"""Where the chosen head looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+
+from canopy_desktop.exploration.view import WindowView
+from canopy_ui.controller import Controller
+from canopy_ui.panels.attention_panel import AttentionPanel
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.session import ModelSession
+
+
+class AttentionLink(QObject):
+    """Belongs to the panel."""
+
+    def __init__(self, panel: AttentionPanel, controller: Controller) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._controller = controller
+        controller.model_opened.connect(self._on_model_opened)
+        controller.view_changed.connect(self._on_view_changed)
+        panel.head_selected.connect(controller.select_head)
+        panel.hide_first_toggled.connect(controller.hide_first)
+        panel.position_selected.connect(controller.select)
+        panel.compute_again_requested.connect(controller.compute_again)
+        self._show_selection()
+
+    @Slot(object)
+    def _on_model_opened(self, session: ModelSession) -> None:
+        self._panel.set_model(session.card.architecture.layers, session.card.architecture.heads)
+        self._show_selection()
+
+    @Slot(object)
+    def _on_view_changed(self, view: WindowView) -> None:
+        self._panel.set_attention(
+            view.attention,
+            pending=bool(view.chips) and view.attention is None,
+            gone=view.attention_gone,
+        )
+
+    def _show_selection(self) -> None:
+        selection = self._controller.selection
+        self._panel.set_selected(selection.layer, selection.head, selection.hide_first)

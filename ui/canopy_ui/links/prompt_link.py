@@ -1,0 +1,81 @@
+"""What is typed goes to the controller, and what is known about it comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.window import ContextWindow
+from canopy_desktop.model.chat import TemplatedPrompt
+from canopy_ui.controller import Controller
+from canopy_ui.panels.prompt_panel import PromptPanel
+from canopy_ui.state import RunState
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.session import ModelSession
+
+
+class PromptLink(QObject):
+    """Belongs to the panel."""
+
+    def __init__(self, panel: PromptPanel, controller: Controller) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._controller = controller
+        controller.model_opened.connect(self._on_model_opened)
+        controller.draft.encoded.connect(self._on_draft_encoded)
+        controller.draft.refused.connect(self._on_draft_refused)
+        controller.state_changed.connect(self._on_state_changed)
+        panel.changed.connect(self._on_prompt_changed)
+        panel.settings_changed.connect(controller.set_decoding)
+        panel.window_changed.connect(self._on_window_changed)
+        panel.run_clicked.connect(controller.run)
+        panel.step_clicked.connect(controller.step)
+        panel.submitted.connect(self._on_prompt_submitted)
+        panel.set_prompt(controller.draft.request)
+        panel.set_settings(controller.decoding)
+        panel.set_window(controller.window, 0)
+        panel.set_running(controller.state.busy)
+
+    @Slot(object)
+    def _on_model_opened(self, session: ModelSession) -> None:
+        self._panel.set_chat_available(session.template is not None)
+        self._panel.set_default_system(session.template.default_system if session.template else None)
+        self._panel.set_window(self._controller.window, session.card.architecture.context)
+
+    @Slot(object)
+    def _on_draft_encoded(self, prompt: TemplatedPrompt) -> None:
+        session = self._controller.session
+        if session is not None:
+            size = self._controller.window.tokens(session.card.architecture.context)
+            self._panel.set_counted(prompt, size, session.tokenizer.tokens(prompt.ids))
+
+    @Slot(object)
+    def _on_draft_refused(self, error: Exception) -> None:
+        self._panel.set_counted(None, 0, ())
+
+    @Slot(object)
+    def _on_state_changed(self, state: RunState) -> None:
+        self._panel.set_running(state.busy)
+
+    @Slot()
+    def _on_prompt_changed(self) -> None:
+        self._controller.draft.edit(self._panel.request())
+
+    @Slot(object)
+    def _on_window_changed(self, window: ContextWindow) -> None:
+        self._controller.set_window(window)
+        self._controller.draft.encode()  # what fits has changed
+
+    @Slot(object)
+    def _on_prompt_submitted(self, wish: tuple[PromptRequest, DecodingSettings, bool]) -> None:
+        request, settings, play = wish
+        self._controller.draft.edit(request)
+        self._controller.set_decoding(settings)
+        if play:
+            self._controller.run()
+        else:
+            self._controller.step()

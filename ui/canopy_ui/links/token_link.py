@@ -1,0 +1,47 @@
+"""The text as it grows, and which token is selected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+
+from canopy_ui.controller import Controller
+from canopy_ui.panels.token_panel import TokenPanel
+from canopy_ui.state import RunPhase, RunState
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.session import ModelSession
+
+
+class TokenLink(QObject):
+    """Belongs to the panel."""
+
+    def __init__(self, panel: TokenPanel, controller: Controller) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        controller.load_progressed.connect(self._on_load_progressed)
+        controller.model_opened.connect(self._on_model_opened)
+        controller.begun.connect(self._on_run_begun)
+        controller.state_changed.connect(self._on_state_changed)
+        controller.view_changed.connect(panel.set_view)
+        panel.position_selected.connect(controller.select)
+
+    @Slot(float)
+    def _on_load_progressed(self, share: float) -> None:
+        self._panel.set_message(self.tr("The model is loading: {percent} %").format(percent=round(100 * share)))
+
+    @Slot(object)
+    def _on_model_opened(self, session: ModelSession) -> None:
+        self._panel.set_message("")
+
+    @Slot()
+    def _on_run_begun(self) -> None:
+        self._panel.set_message("")
+
+    @Slot(object)
+    def _on_state_changed(self, state: RunState) -> None:
+        if state.to_slide:
+            self._panel.set_busy(state.slid, state.to_slide, sliding=True)
+        else:
+            self._panel.set_busy(state.processed, state.prompt_tokens if state.phase is RunPhase.PREFILLING else 0)
