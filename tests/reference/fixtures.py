@@ -16,6 +16,9 @@ DATA = Path(__file__).resolve().parent / "data"
 SHORT_PROMPTS = ("france", "student", "digits", "single", "chat")
 PROMPTS = (*SHORT_PROMPTS, "prose")
 
+PIPELINE_STAGES = ("raw", "penalties", "bias", "min_tokens", "temperature", "top_k", "top_p", "min_p", "typical_p")
+PIPELINE_TOP = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizedText:
@@ -164,6 +167,22 @@ class ChiSquareValue:
     p_value: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PipelineCase:
+    """What transformers' processors made of logits, in double precision."""
+
+    logits: NDArray[np.float32]  # (vocabulary,)
+    prompt: tuple[int, ...]
+    generated: tuple[int, ...]
+    end_ids: tuple[int, ...]
+    settings: dict[str, Any]  # as JSON
+    counts: tuple[int, ...]  # tokens left after each of PIPELINE_STAGES
+    kept: NDArray[np.bool_]  # (vocabulary,) after all of them
+    ids: NDArray[np.uint16]  # the PIPELINE_TOP likeliest of those, likeliest first
+    probabilities: NDArray[np.float64]  # of `ids`
+    sum_of_squares: float  # of all probabilities
+
+
 def tokenized_texts() -> tuple[TokenizedText, ...]:
     """The hand-picked texts."""
     return tuple(
@@ -283,6 +302,48 @@ def scores(name: str) -> Scores:
 def chi_square_values() -> tuple[ChiSquareValue, ...]:
     """mpmath's, computed with 50 digits."""
     return tuple(ChiSquareValue(**row) for row in _json("chi_square.json")["values"])
+
+
+def seeded_logits(*, seed: int, size: int, scale: int, impossible: bool) -> NDArray[np.float32]:
+    """(size,) logits, near to normally distributed with about this deviation; some minus infinity, if asked for.
+
+    Made of PCG64's raw numbers with exact arithmetic alone, so that every numpy makes the same bits.
+    """
+    raw = np.random.PCG64(seed).random_raw((5, size)) >> np.uint64(40)  # 24 bits each
+    total = raw[:4].astype(np.int64).sum(axis=0) - 2 * 2**24  # Irwin and Hall: its deviation is 2**24 / sqrt(3)
+    logits = (total * (scale * 1.75 / 2**24)).astype(np.float32)
+    if impossible:
+        logits[1:][raw[4, 1:] < 2**24 // 8] = -np.inf
+    return logits
+
+
+def pipeline_cases() -> tuple[PipelineCase, ...]:
+    """264 cases: 240 of random logits, 24 of the model's own."""
+    arrays = _arrays("pipeline.npz")
+    cases, bits, values = [], 0, 0
+    for row in _json("pipeline.json")["cases"]:
+        if "real" in row:
+            logits = arrays[f"logits_{row['real']}"]
+        else:
+            logits = seeded_logits(**{name: row[name] for name in ("seed", "size", "scale", "impossible")})
+        bytes_kept, count = (logits.size + 7) // 8, min(PIPELINE_TOP, row["kept"][-1])
+        kept = np.unpackbits(arrays["kept"][bits : bits + bytes_kept], count=logits.size).astype(np.bool_)
+        cases.append(
+            PipelineCase(
+                logits=logits,
+                prompt=tuple(row["prompt"]),
+                generated=tuple(row["generated"]),
+                end_ids=tuple(row["end_ids"]),
+                settings=row["settings"],
+                counts=tuple(row["kept"]),
+                kept=kept,
+                ids=arrays["ids"][values : values + count],
+                probabilities=arrays["probabilities"][values : values + count],
+                sum_of_squares=row["sum_of_squares"],
+            )
+        )
+        bits, values = bits + bytes_kept, values + count
+    return tuple(cases)
 
 
 def _stepwise(name: str) -> StepwiseLogits:
