@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.decoding.pipeline import NATS_TO_BITS, distribution, top_ids
+from canopy_desktop.decoding.pipeline import NATS_TO_BITS, pipeline, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.attention import attention_cells, attention_rows
-from canopy_desktop.exploration.generation import LISTED
+from canopy_desktop.exploration.attention_view import AttentionReading, RowReading
+from canopy_desktop.exploration.deciding import LISTED
 from canopy_desktop.exploration.heads import layer_weights, rollout_step
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.exploration.sequence import TokenSequence
-from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+from canopy_desktop.exploration.view import DistributionReading
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.rope import rotate
 
@@ -62,6 +63,11 @@ class ColumnReader:
         )
         self._last = (slots, reading)
         return reading
+
+    def row(self, slots: IntArray, query: int) -> RowReading | None:
+        """Where the token at a place looks, in every head."""
+        weights = self.all_heads(slots, query)
+        return None if weights is None else RowReading(query=query, weights=weights)
 
     def attention_row(self, slots: IntArray, layer: int, head: int, query: int) -> FloatArray | None:
         """Where one token looks: probabilities over the positions 0 … query."""
@@ -167,7 +173,7 @@ class ColumnReader:
         except LookupError:
             return None
         logits = self._head.logits(residual)[0]
-        found = distribution(logits, DecodingSettings())
+        found = pipeline(logits, DecodingSettings())
         ids = top_ids(logits, LISTED)
         return DistributionReading(
             slot=slot,

@@ -9,11 +9,30 @@ from enum import Enum
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.exploration.records import ChosenBy, Kept, Slot, StepRecord, WindowSlid
+from canopy_desktop.exploration.attention_view import (
+    AttentionReading,
+    AttentionView,
+    GoneColumns,
+    Look,
+    Looking,
+    MissingToken,
+    RowReading,
+    RowView,
+    look_of,
+    row_view,
+)
+from canopy_desktop.exploration.records import ChosenBy, Slot, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token, Tokenizer
 
 NATS_TO_BITS = 1.0 / float(np.log(2.0))
+
+
+class Colouring(Enum):
+    """What the colours of the text tell."""
+
+    SURPRISAL = "surprisal"
+    ATTENTION = "attention"  # from the selected token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +43,20 @@ class Selection:
     layer: int = 0
     head: int = 0
     hide_first: bool = False
+    looking: Looking = Looking.HEAD
+    row: bool = False  # a panel shows where the selected token looks
+    colouring: Colouring = Colouring.SURPRISAL
     shown: int = 10  # bars in the probability chart
+
+    @property
+    def look(self) -> Look:
+        """The attention that is meant."""
+        return look_of(self.looking, self.layer, self.head, self.hide_first)
+
+    @property
+    def row_wanted(self) -> bool:
+        """Whether anything on the screen needs the selected token's row."""
+        return self.row or self.colouring is Colouring.ATTENTION
 
 
 class TokenRole(Enum):
@@ -92,21 +124,6 @@ class DistributionView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttentionReading:
-    """One head's attention over a square of positions, reduced so that bright cells survive."""
-
-    layer: int
-    head: int
-    hide_first: bool
-    length: int  # places 0 … length-1 in the window, on both axes
-    cell: int  # positions in a cell of `values`, per side
-    values: FloatArray = field(repr=False)  # (query cells, key cells), the maximum in each; NaN: later, or hidden
-
-    def __post_init__(self) -> None:
-        self.values.setflags(write=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DistributionReading:
     """The model's distribution after a column, computed again from its last residual."""
 
@@ -121,42 +138,16 @@ class DistributionReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GoneColumns:
-    """What a reading lacks, because it has made room for newer columns."""
-
-    kind: Kept
-    tokens: int  # of how many tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """What the reader has computed so far; each part may be of an older selection."""
 
     attention: AttentionReading | None = None
     attention_gone: GoneColumns | None = None  # why there is no attention
     attention_positions: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # in the text, (length,)
+    row: RowReading | None = None
+    row_positions: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # in the text, of its window
     distribution: DistributionReading | None = None
     prompt_surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))  # (tokens,) bits, NaN unknown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingToken:
-    """The selected token, where an attention matrix has no row for it."""
-
-    text: str
-    position: int
-    dropped: bool  # it has left the window; else the model has not read it yet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AttentionView:
-    """The attention panel's state. Rows and columns are the tokens of the window."""
-
-    reading: AttentionReading
-    tokens: tuple[str, ...]  # one per row, for the axes
-    positions: IntArray  # where in the text each row's token stands, (rows,)
-    selected: int | None  # the row of the selected token
-    missing: MissingToken | None = None  # the selected token, if it has no row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +183,8 @@ class WindowView:
     distribution: DistributionView | None = None
     attention: AttentionView | None = None
     attention_gone: GoneColumns | None = None  # why there is no attention
+    row: RowView | None = None
+    colouring: Colouring = Colouring.SURPRISAL
 
 
 class ViewResolver:
@@ -204,6 +197,7 @@ class ViewResolver:
         self._lost = _lost_before(exploration, [len(token.data) for token in tokens])
         self._prompt_chips = _prompt_chips(exploration, tokens, self._lost)
         self._step_chips: dict[int, Chip] = {}
+        self._row: tuple[RowReading, Look, int, RowView | None] | None = None  # the last, and what it follows from
 
     def resolve(self, selection: Selection, readings: Readings) -> WindowView:
         """Combine what happened with what is selected. Changes neither."""
@@ -223,7 +217,22 @@ class ViewResolver:
             distribution=self._distribution(position, steps, selection, readings),
             attention=_attention(chips, position, readings),
             attention_gone=readings.attention_gone,
+            row=self._row_view(chips, position, selection, readings),
+            colouring=selection.colouring,
         )
+
+    def _row_view(
+        self, chips: Sequence[Chip], position: int, selection: Selection, readings: Readings
+    ) -> RowView | None:
+        """The same object as long as nothing in it changes."""
+        reading = readings.row
+        if reading is None or not selection.row_wanted:
+            return None
+        if self._row is None or self._row[0] is not reading or self._row[1:3] != (selection.look, position):
+            texts = [chip.token.text for chip in chips]
+            made = row_view(reading, selection.look, readings.row_positions, texts, position)
+            self._row = reading, selection.look, position, made
+        return self._row[3]
 
     def _chip_of(self, step: StepRecord) -> Chip:
         chip = self._step_chips.get(step.node)

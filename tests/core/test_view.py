@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.attention_view import AttentionReading
 from canopy_desktop.exploration.records import RunFinished, StepRecord
-from canopy_desktop.exploration.view import AttentionReading, Readings, Selection, TokenRole, ViewResolver, wanted_slot
+from canopy_desktop.exploration.view import Readings, Selection, TokenRole, ViewResolver, wanted_slot
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.chat import encode_completion
 from tests.core.engine import session_of

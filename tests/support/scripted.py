@@ -10,9 +10,10 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError
+from canopy_desktop.exploration.attention_view import AttentionReading, RowReading
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.records import Kept, Slot
-from canopy_desktop.exploration.view import AttentionReading, DistributionReading
+from canopy_desktop.exploration.view import DistributionReading
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture, Card, WeightForm
 from canopy_desktop.model.provider import ProviderReport
@@ -125,6 +126,11 @@ class ScriptedReader:
         rows = np.tril(np.ones((len(slots), len(slots)), np.float32))
         values = np.where(rows > 0, rows / rows.sum(axis=1, keepdims=True), np.nan).astype(np.float32)
         return AttentionReading(layer=layer, head=head, hide_first=hide_first, length=len(slots), cell=1, values=values)
+
+    def row(self, slots: IntArray, query: int) -> RowReading | None:
+        self._session.asked.append(("row", query))
+        shape = (ARCHITECTURE.layers, ARCHITECTURE.heads, query + 1)
+        return RowReading(query=query, weights=np.full(shape, 1 / (query + 1), np.float32))
 
     def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
         self._session.asked.append(("distribution", slot, token_id))

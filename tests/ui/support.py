@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy
-from canopy_desktop.exploration.view import (
+from canopy_desktop.exploration.attention_view import (
     AttentionReading,
     AttentionView,
-    Bar,
-    Chip,
-    DistributionView,
-    MetricsView,
-    TokenFacts,
-    TokenRole,
-    WindowView,
+    Looking,
+    RowReading,
+    RowView,
+    look_of,
+    row_view,
 )
+from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy
+from canopy_desktop.exploration.view import Bar, Chip, DistributionView, MetricsView, TokenFacts, TokenRole, WindowView
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
 from canopy_desktop.model.tokenizer import LostByte, Token
 
@@ -132,6 +131,18 @@ def attention(length: int = 14, *, cell: int = 1, hide_first: bool = True, selec
         positions=np.arange(length),
         selected=selected,
     )
+
+
+def row_of(query: int = 7, *, hide_first: bool = True, looking: Looking = Looking.HEAD) -> RowView:
+    """Where a token of the student's text looks in 30 layers of 9 heads; from "they" mostly at "student"."""
+    weights = np.random.default_rng(5).random((30, 9, query + 1)).astype(np.float32)
+    weights[13, 8, 2] = 9.0
+    weights /= weights.sum(axis=-1, keepdims=True)
+    reading = RowReading(query=query, weights=weights)
+    texts = [*STUDENT, *ANSWER]
+    made = row_view(reading, look_of(looking, 13, 8, hide_first), np.arange(len(texts)), texts, query)
+    assert made is not None
+    return made
 
 
 def metrics(steps: int = 40) -> MetricsView:

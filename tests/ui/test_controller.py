@@ -8,10 +8,12 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, PromptTooLongError
+from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.prompt import PromptRequest
-from canopy_desktop.exploration.records import PROMPT_NODE, Kept, RunPaused, SlideProgress, StopReason
-from canopy_desktop.exploration.view import GoneColumns
+from canopy_desktop.exploration.records import PROMPT_NODE, Kept, RunPaused, SlideProgress
+from canopy_desktop.exploration.view import Colouring
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_ui.controller import Controller
 from canopy_ui.draft import LONG_PROMPT
@@ -365,6 +367,21 @@ def test_a_selected_prompt_token_gets_its_distribution(driver: Driver) -> None:
     assert driver.view.selected == 1
     assert driver.view.distribution is not None
     assert driver.view.distribution.step is None
+
+
+def test_colouring_by_attention_reads_the_row_of_the_last_token_that_was_read(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.view.row is None
+    driver.controller.colour_by(Colouring.ATTENTION)
+    driver.wait_for(RunPhase.FINISHED)
+    row = driver.view.row
+    assert row is not None
+    assert (row.position, row.selected, row.look.layer, row.look.head) == (5, False, 1, 2)
+    driver.controller.select(3)
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.view.row is not None
+    assert (driver.view.row.position, driver.view.row.selected) == (3, True)
 
 
 def test_the_attention_after_going_back_is_that_of_the_shorter_text(driver: Driver) -> None:

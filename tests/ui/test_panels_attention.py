@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QPushButton
+from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
+from canopy_desktop.exploration.attention_view import GoneColumns, MissingToken
 from canopy_desktop.exploration.records import Kept
-from canopy_desktop.exploration.view import GoneColumns, MissingToken
 from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.qt_models.links_table import LinksTable
 from canopy_ui.theme import apply_theme, theme_named
-from tests.ui.support import attention
+from tests.ui.support import attention, row_of
 
 
 @pytest.fixture
@@ -156,3 +158,46 @@ def test_queries_that_made_room_are_told_and_can_be_asked_for(panel: AttentionPa
     panel.set_attention(None, pending=True)
     assert panel._page.text().startswith("Computing")
     assert not offer.isVisible()
+
+
+def test_the_strongest_links_are_a_table_that_can_be_copied(panel: AttentionPanel) -> None:
+    row = row_of()
+    panel.set_attention(attention(), pending=False, row=row)
+    lines = panel._table.copied_text().splitlines()
+    assert lines[0] == "looks at\tposition\tof the rest"
+    assert lines[1] == f"·student\t2\t{100 * row.largest:.1f} %"
+    assert len(lines) == 1 + 7  # "they" sees seven tokens beside the hidden first
+
+
+def test_the_table_of_links_keeps_the_rules_of_item_models(qtmodeltester: ModelTester) -> None:
+    model = LinksTable()
+    qtmodeltester.check(model)
+    model.set_row(row_of())
+    qtmodeltester.check(model)
+
+
+def test_a_link_that_is_activated_selects_the_token_that_is_looked_at(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel.set_attention(attention(), pending=False, row=row_of())
+    with qtbot.waitSignal(panel.position_selected) as selected:
+        panel._table.activated.emit(panel._links.index(0, 0))
+    assert selected.args == [2]
+
+
+def test_a_row_is_wished_for_while_the_table_is_shown(panel: AttentionPanel, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(panel.row_shown) as shown:
+        panel._shown.setCurrentIndex(panel._shown.findText("strongest links"))
+    assert shown.args == [True]
+    with qtbot.waitSignal(panel.row_shown) as shown:
+        panel._shown.setCurrentIndex(0)
+    assert shown.args == [False]
+
+
+def test_a_wide_panel_shows_matrix_and_links_side_by_side(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel.set_attention(attention(), pending=False)
+    assert not panel._table.isVisible()
+    with qtbot.waitSignal(panel.row_shown) as shown:
+        panel.resize(900, 400)
+    assert shown.args == [True]
+    assert panel._table.isVisible()
+    assert panel._matrix.isVisible()
+    assert not panel._shown.isVisible()

@@ -11,11 +11,11 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.exploration.records import WindowSlid
-from canopy_desktop.exploration.view import WindowView
+from canopy_desktop.exploration.view import Colouring, WindowView
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.chip_layout import ChipLayout
-from tests.ui.support import ANSWER, STUDENT, chips_of, surprisal_of, window_view
+from tests.ui.support import ANSWER, STUDENT, chips_of, row_of, surprisal_of, window_view
 
 
 @pytest.fixture
@@ -205,3 +205,63 @@ def test_prefill_progress_shows_while_tokens_are_left(panel: TokenPanel) -> None
     assert panel._progress.isVisible()
     panel.set_busy(4_000, 4_000)
     assert not panel._progress.isVisible()
+
+
+def by_attention(selected: int = 7, *, hide_first: bool = True) -> WindowView:
+    row = row_of(selected, hide_first=hide_first)
+    return replace(window_view(selected=selected), colouring=Colouring.ATTENTION, row=row)
+
+
+def test_colours_of_attention_are_shares_of_the_strongest_link(panel: TokenPanel) -> None:
+    view = by_attention()
+    panel.set_view(view)
+    row = view.row
+    assert row is not None
+    grounds = [panel._text._ground_of(index) for index in range(len(view.chips))]
+    assert grounds[2] == panel._theme.link_colour(1.0)  # from "they" to "student"
+    assert grounds[5] == panel._theme.link_colour(float(row.weights[5]) / row.largest)
+    assert grounds[0] is None  # hidden
+    assert grounds[8:] == [None] * (len(view.chips) - 8)  # later
+
+
+def test_the_title_and_the_legend_name_who_looks_and_the_head_that_is_meant(panel: TokenPanel) -> None:
+    view = by_attention()
+    panel.set_view(view)
+    assert panel.title() == "where “they” looks · layer 13 · head 8 · first token hidden"
+    assert view.row is not None
+    assert panel._legend.accessibleDescription().startswith(f"layer 13 · head 8: 0 – {100 * view.row.largest:.1f} %")
+    panel.set_view(window_view())
+    assert panel.title() == "coloured by surprisal"
+    assert panel._legend.accessibleDescription().startswith("0 – 9 bits")
+
+
+def test_the_tool_tip_of_a_token_that_is_looked_at_has_its_share(panel: TokenPanel) -> None:
+    view = by_attention(hide_first=False)
+    panel.set_view(view)
+    assert view.row is not None
+    assert f"“they” looks at it: {100 * view.row.largest:.1f} %" in panel._text.description_of(2).splitlines()
+    assert "looks at it" not in panel._text.description_of(12)
+
+
+def test_the_way_back_to_surprisal_paints_what_it_painted_before(panel: TokenPanel) -> None:
+    panel.set_view(window_view(selected=7))
+    before = panel._text.grab().toImage()
+    panel.set_view(by_attention())
+    assert panel._text.grab().toImage() != before
+    panel.set_view(window_view(selected=7))
+    assert panel._text.grab().toImage() == before
+
+
+def test_a_row_that_is_not_there_yet_colours_nothing_and_says_so(panel: TokenPanel) -> None:
+    panel.set_view(replace(window_view(selected=7), colouring=Colouring.ATTENTION))
+    assert {panel._text._ground_of(index) for index in range(10)} == {None}
+    assert panel._legend.accessibleDescription().startswith("computing")
+
+
+def test_the_colouring_is_chosen_by_its_name(panel: TokenPanel, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(panel.colouring_chosen) as chosen:
+        panel._colouring.activated.emit(panel._colouring.findText("attention"))
+    assert chosen.args == [Colouring.ATTENTION]
+    with qtbot.assertNotEmitted(panel.colouring_chosen):
+        panel.set_view(by_attention())
+    assert panel._colouring.currentText() == "attention"

@@ -6,15 +6,23 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy, Kept, StepRecord, WindowSlid
+from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, RowReading
+from canopy_desktop.exploration.records import PROMPT_NODE, Kept, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
-from canopy_desktop.exploration.view import AttentionReading, GoneColumns, Selection
+from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
-from canopy_ui.reader import AttentionRequest, DistributionRequest, ReadingRequest, ReadingResult, SurprisalRequest
-from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan
+from canopy_ui.reader import (
+    AttentionRequest,
+    DistributionRequest,
+    ReadingRequest,
+    ReadingResult,
+    RowRequest,
+    SurprisalRequest,
+)
+from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan, place_of
+from tests.support.records import step_record
 
-T = TypeVar("T", AttentionRequest, SurprisalRequest)
+T = TypeVar("T", AttentionRequest, RowRequest, SurprisalRequest)
 LOOK = Selection(layer=1, head=2)
 
 
@@ -26,25 +34,7 @@ def exploration(length: int) -> Exploration:
 
 
 def step(node: int, parent: int, source: int) -> StepRecord:
-    chosen = Candidate(1, 0.0, 0.0, 1.0)
-    return StepRecord(
-        run_id=1,
-        node=node,
-        parent=parent,
-        position=3 + node,
-        chosen=chosen,
-        rank=1,
-        chosen_by=ChosenBy.GREEDY,
-        candidates=(chosen,),
-        vocabulary=9,
-        kept=9,
-        entropy_bits=0.0,
-        end_probability=0.0,
-        uniform=None,
-        settings=DecodingSettings(),
-        source=source,
-        ms=1.0,
-    )
+    return step_record(node=node, parent=parent, position=3 + node, source=source)
 
 
 def one(plan: Sequence[ReadingRequest], kind: type[T]) -> T | None:
@@ -203,3 +193,67 @@ def test_what_is_gone_is_said_and_asked_for_again_only_when_it_may_be_there() ->
     assert plan.take(answer(wish), 0.4)
     assert plan.readings.attention is not None
     assert plan.readings.attention_gone is None
+
+
+ROW = Selection(layer=1, head=2, row=True)
+
+
+def row_answer(request: RowRequest) -> ReadingResult:
+    query = request.slots.size - 1
+    return ReadingResult(request=request, value=RowReading(query=query, weights=np.ones((3, 4, query + 1), np.float32)))
+
+
+def test_a_row_is_asked_for_only_where_something_shows_it() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    assert one(plan.wishes(made, LOOK, 0.0, busy=False), RowRequest) is None
+    assert one(plan.wishes(made, ROW, 0.0, busy=False), RowRequest) is not None
+    coloured = ReadingPlan().wishes(made, Selection(colouring=Colouring.ATTENTION), 0.0, busy=False)
+    assert one(coloured, RowRequest) is not None
+
+
+def test_one_row_is_enough_for_all_heads() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, ROW, 0.0, busy=False), RowRequest)
+    assert wish is not None
+    plan.take(row_answer(wish), 0.0)
+    assert plan.readings.row is not None
+    assert one(plan.wishes(made, Selection(layer=0, head=0, row=True), 0.1, busy=False), RowRequest) is None
+
+
+@pytest.mark.parametrize(("position", "place"), [(None, 3), (0, 0), (4, 2), (9, 3), (2, None)])
+def test_a_token_that_is_not_read_yet_gives_way_to_the_last_that_is_and_a_dropped_one_to_none(
+    position: int | None, place: int | None
+) -> None:
+    assert place_of(np.array([0, 3, 4, 5]), position) == place
+
+
+def test_another_token_has_another_row() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, ROW, 0.0, busy=False), RowRequest)
+    assert wish is not None
+    plan.take(row_answer(wish), 0.0)
+    other = one(plan.wishes(made, Selection(position=1, row=True), 0.1, busy=False), RowRequest)
+    assert other is not None
+    assert other.slots.tolist() == [0, 1]
+
+
+def test_going_back_asks_again_for_a_row_that_was_under_way_and_forgets_one_of_a_longer_text() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    assert one(plan.wishes(made, ROW, 0.0, busy=False), RowRequest) is not None
+    plan.rewind(np.arange(3))
+    wish = one(plan.wishes(made, ROW, 0.1, busy=False), RowRequest)
+    assert wish is not None
+    plan.take(row_answer(wish), 0.1)
+    plan.rewind(np.arange(3))
+    assert plan.readings.row is not None
+    plan.rewind(np.arange(2))
+    assert plan.readings.row is None
+
+
+def test_a_row_whose_columns_are_gone_is_asked_for_again_only_when_they_may_be_there() -> None:
+    plan, made, gone = ReadingPlan(), exploration(3), GoneColumns(kind=Kept.QUERIES, tokens=2)
+    for wish in plan.wishes(made, ROW, 0.0, busy=False):
+        plan.take(ReadingResult(request=wish, value=None, gone=gone), 0.0)
+    assert one(plan.wishes(made, ROW, 0.1, busy=False), RowRequest) is None
+    plan.ask_again()
+    assert one(plan.wishes(made, ROW, 0.2, busy=False), RowRequest) is not None

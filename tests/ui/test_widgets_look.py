@@ -55,6 +55,13 @@ def test_text_and_marks_are_readable_at_every_surprisal(name: str, bits: int) ->
 
 
 @pytest.mark.parametrize("name", THEMES)
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 1.0, 7.0])
+def test_text_is_readable_however_strong_a_link_is(name: str, share: float) -> None:
+    theme = theme_named(name)
+    assert contrast(theme.text, theme.link_colour(share)) >= READABLE
+
+
+@pytest.mark.parametrize("name", THEMES)
 def test_the_prompt_preview_is_readable(name: str) -> None:
     theme = theme_named(name)
     for share in (0.16, 0.30):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
 from canopy_desktop.exploration.records import PROMPT_NODE, PrefillProgress, PromptAccepted, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
-from canopy_desktop.exploration.view import GoneColumns, MetricsView, Selection, ViewResolver, WindowView
+from canopy_desktop.exploration.view import MetricsView, Selection, ViewResolver, WindowView
 from canopy_desktop.model.tokenizer import Tokenizer
 from canopy_ui.reader import ReadingRequest, ReadingResult
 from canopy_ui.reading_plan import ReadingPlan

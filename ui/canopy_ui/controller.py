@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
@@ -23,10 +24,9 @@ from canopy_desktop.exploration.records import (
     RunPaused,
     SlideProgress,
     StepRecord,
-    StopReason,
     WindowSlid,
 )
-from canopy_desktop.exploration.view import Selection
+from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
 from canopy_ui.chronicle import Chronicle
@@ -229,6 +229,16 @@ class Controller(QObject):
     def hide_first(self, hidden: bool) -> None:
         """Leave the first token out of the attention that is shown."""
         self._look(replace(self.selection, hide_first=hidden))
+
+    @Slot(object)
+    def colour_by(self, colouring: Colouring) -> None:
+        """What the colours of the text tell."""
+        self._look(replace(self.selection, colouring=colouring))
+
+    @Slot(bool)
+    def look_at_row(self, shown: bool) -> None:
+        """Whether a panel shows where the selected token looks."""
+        self._look(replace(self.selection, row=shown))
 
     @Slot(int)
     def show_bars(self, shown: int) -> None:

@@ -10,9 +10,10 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import ColumnsGoneError
+from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, RowReading
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.records import Slot as ColumnSlot
-from canopy_desktop.exploration.view import AttentionReading, DistributionReading, GoneColumns
+from canopy_desktop.exploration.view import DistributionReading
 from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ class AttentionRequest:
     layer: int
     head: int
     hide_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRequest:
+    """Where the last of the columns `slots` looks, in every head."""
+
+    generation: int
+    slots: IntArray = field(repr=False)  # (query + 1,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +62,8 @@ class SurprisalRequest:
     last: int
 
 
-ReadingRequest: TypeAlias = AttentionRequest | DistributionRequest | SurprisalRequest
+ReadingRequest: TypeAlias = AttentionRequest | RowRequest | DistributionRequest | SurprisalRequest
+Reading: TypeAlias = AttentionReading | RowReading | DistributionReading | FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,7 @@ class ReadingResult:
     """The answer to a request; None where the columns changed meanwhile, are gone, or the reader failed."""
 
     request: ReadingRequest
-    value: AttentionReading | DistributionReading | FloatArray | None
+    value: Reading | None
     gone: GoneColumns | None = None
     failed: bool = False
 
@@ -102,11 +112,13 @@ class Reader(QObject):
         else:
             self.result_ready.emit(ReadingResult(request=request, value=value))
 
-    def _value(self, request: ReadingRequest) -> AttentionReading | DistributionReading | FloatArray | None:
+    def _value(self, request: ReadingRequest) -> Reading | None:
         columns = self._opened()
         match request:
             case AttentionRequest():
                 return columns.attention(request.slots, request.layer, request.head, hide_first=request.hide_first)
+            case RowRequest():
+                return columns.row(request.slots, request.slots.size - 1)
             case DistributionRequest():
                 return columns.distribution(request.slot, request.token_id)
             case SurprisalRequest():

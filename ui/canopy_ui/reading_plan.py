@@ -8,10 +8,18 @@ from typing import assert_never
 import numpy as np
 
 from canopy_desktop.arrays import IntArray
+from canopy_desktop.exploration.attention_view import AttentionReading, RowReading
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.tree import Exploration
-from canopy_desktop.exploration.view import AttentionReading, DistributionReading, Readings, Selection, wanted_slot
-from canopy_ui.reader import AttentionRequest, DistributionRequest, ReadingRequest, ReadingResult, SurprisalRequest
+from canopy_desktop.exploration.view import DistributionReading, Readings, Selection, wanted_slot
+from canopy_ui.reader import (
+    AttentionRequest,
+    DistributionRequest,
+    ReadingRequest,
+    ReadingResult,
+    RowRequest,
+    SurprisalRequest,
+)
 
 SURPRISAL_CHUNK = 64  # positions; newer wishes for attention come in between
 REST_FACTOR = 2.0  # while the model generates, the reader rests this many times what an attention took
@@ -31,6 +39,11 @@ class ReadingPlan:
         self._read_slots: IntArray = np.empty(0, np.int64)  # the columns of the attention that is known
         self._attention_due = 0.0
         self._attention_began = 0.0
+        self._row: RowRequest | None = None  # answered, or under way
+        self._row_positions: IntArray = np.empty(0, np.int64)  # in the text, of that request's columns
+        self._row_slots: IntArray = np.empty(0, np.int64)  # the columns of the row that is known
+        self._row_due = 0.0
+        self._row_began = 0.0
         self._under_way: dict[type[ReadingRequest], ReadingRequest] = {}
         self._unreadable: set[type[ReadingRequest]] = set()
 
@@ -48,7 +61,7 @@ class ReadingPlan:
     def ask_again(self) -> None:
         """What was gone may be there again."""
         if self.readings.attention_gone is not None:
-            self._attention = None
+            self._attention = self._row = None
 
     def rewind(self, slots: IntArray) -> None:
         """Keep what stays true when these are the columns at the cursor: what both begin with."""
@@ -63,13 +76,17 @@ class ReadingPlan:
         )
         self._read_slots = self._read_slots[:length]
         self._attention = None
+        if not np.array_equal(slots[: self._row_slots.size], self._row_slots):
+            self.readings = replace(self.readings, row=None)
+        self._row = None
         self._generation += 1
         self._under_way.pop(AttentionRequest, None)
+        self._under_way.pop(RowRequest, None)
 
     def _forget(self) -> None:
         self._generation += 1
-        self._attention = None
-        self._attention_due = 0.0
+        self._attention = self._row = None
+        self._attention_due = self._row_due = 0.0
         self._under_way.clear()
         self._unreadable.clear()
 
@@ -79,6 +96,7 @@ class ReadingPlan:
             wish
             for wish in (
                 self._wanted_attention(exploration, selection, now, busy=busy),
+                self._wanted_row(exploration, selection, now, busy=busy),
                 self._wanted_distribution(exploration, selection, busy=busy),
                 self._wanted_surprisal(exploration),
             )
@@ -89,6 +107,9 @@ class ReadingPlan:
             if isinstance(wish, AttentionRequest):
                 self._attention, self._attention_began = wish, now
                 self._asked_positions = exploration.positions(exploration.cursor)
+            elif isinstance(wish, RowRequest):
+                self._row, self._row_began = wish, now
+                self._row_positions = exploration.positions(exploration.cursor)[: wish.slots.size]
         return wishes
 
     def take(self, result: ReadingResult, now: float) -> bool:
@@ -103,6 +124,8 @@ class ReadingPlan:
         match request:
             case AttentionRequest():
                 return self._take_attention(request, result, now)
+            case RowRequest():
+                return self._take_row(request, result, now)
             case DistributionRequest():
                 if isinstance(result.value, DistributionReading):
                     self.readings = replace(self.readings, distribution=result.value)
@@ -131,6 +154,34 @@ class ReadingPlan:
         )
         self._read_slots = request.slots
         return True
+
+    def _take_row(self, request: RowRequest, result: ReadingResult, now: float) -> bool:
+        self._row_due = now + REST_FACTOR * (now - self._row_began)
+        if isinstance(result.value, RowReading):
+            self.readings = replace(self.readings, row=result.value, row_positions=self._row_positions)
+            self._row_slots = request.slots
+            return True
+        self.readings = replace(self.readings, row=None)
+        if result.gone is None:
+            self._row = None  # the columns changed: ask again
+        return True
+
+    def _wanted_row(
+        self, exploration: Exploration, selection: Selection, now: float, *, busy: bool
+    ) -> RowRequest | None:
+        """The row of the selected token, or of the last that was read where the model has not read it yet."""
+        if not selection.row_wanted or RowRequest in self._under_way:
+            return None
+        slots = exploration.slots(exploration.cursor)
+        place = place_of(exploration.positions(exploration.cursor), selection.position)
+        if place is None:
+            return None
+        wanted = slots[: place + 1]
+        if self._row is not None and np.array_equal(self._row.slots, wanted):
+            return None
+        if busy and now < self._row_due:
+            return None
+        return RowRequest(generation=self._generation, slots=wanted)
 
     def _wanted_attention(
         self, exploration: Exploration, selection: Selection, now: float, *, busy: bool
@@ -183,6 +234,19 @@ class ReadingPlan:
             first=first,
             last=min(first + SURPRISAL_CHUNK, len(ids)),
         )
+
+
+def place_of(positions: IntArray, position: int | None) -> int | None:
+    """The place in the window of a token of the text; of the last one where it is newer, None where it has left.
+
+    `positions` in the text of the window's tokens that were read, (length,); `position` None is the newest.
+    """
+    if not positions.size:
+        return None
+    if position is None or position > positions[-1]:
+        return int(positions.size) - 1
+    place = int(np.searchsorted(positions, position))
+    return place if positions[place] == position else None
 
 
 def _cropped(reading: AttentionReading | None, length: int) -> AttentionReading | None:

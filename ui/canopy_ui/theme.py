@@ -15,6 +15,7 @@ MIN_ZOOM = 0.8
 MAX_ZOOM = 2.5
 DROPPED_OPACITY = 0.55  # of a token that is no longer in the window
 SURPRISAL_BITS = 9.0  # the surprisal at which the colour is full
+_TEXT_GROUND = 0.4  # of the way to the full colour of attention: text stays readable on it
 
 _TEXT_FAMILIES = ["Inter", "Noto Sans", "DejaVu Sans"]
 _TOKEN_FAMILIES = ["JetBrains Mono", "Noto Sans Mono", "DejaVu Sans Mono"]
@@ -64,6 +65,10 @@ class Theme:
     def surprisal_colour(self, bits: float) -> QColor:
         """The ground of a token with this surprisal."""
         return mixed(self.surprisal_low, self.surprisal_high, bits / SURPRISAL_BITS)
+
+    def link_colour(self, share: float) -> QColor:
+        """The ground of a token's text that gets this share, 0 to 1, of the largest attention."""
+        return mixed(self.attention_low, self.attention_high, _TEXT_GROUND * min(max(share, 0.0), 1.0))
 
     def _type_px(self, size: float) -> int:
         return max(_MIN_PX, self.px(size))

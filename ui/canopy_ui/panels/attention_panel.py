@@ -1,29 +1,36 @@
-"""Where one head looks."""
+"""Where the model looks: a matrix, and the strongest links of one token."""
 
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QModelIndex, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
-from canopy_desktop.exploration.view import AttentionView, GoneColumns, MissingToken
+from canopy_desktop.exploration.attention_view import AttentionView, GoneColumns, LinkView, MissingToken, RowView
+from canopy_ui.qt_models.links_table import LinkRole, LinksTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
+from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
-from canopy_ui.widgets.matrix_axes import axis_text, position_text, short_text
+from canopy_ui.widgets.look_words import short_text
+from canopy_ui.widgets.matrix_axes import axis_text, position_text
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import grouped, percent
 from canopy_ui.widgets.panel import Panel
+from canopy_ui.widgets.tiles import Tiles
+
+_SPREAD_PX = 680  # from this width on everything is shown side by side
 
 
 class AttentionPanel(Panel):
-    """Layer and head, the matrix, and the value under the mouse."""
+    """What is looked at, the pictures and tables of it, and the value under the mouse."""
 
     head_selected = Signal(int, int)  # layer, head
     hide_first_toggled = Signal(bool)
     position_selected = Signal(object)  # int
     compute_again_requested = Signal()
+    row_shown = Signal(bool)  # whether anything shows where the selected token looks
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,12 +49,24 @@ class AttentionPanel(Panel):
         self._page.accepted.connect(self.compute_again_requested)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._page)
-        self._pages.addWidget(self._matrix)
+        self._links = LinksTable(self)
+        self._table = CopyableTable(theme)
+        self._table.setModel(self._links)
+        self._table.setAccessibleName(self.tr("Strongest links as a table"))
+        self._table.activated.connect(self._on_link_activated)
+        self._tiles = Tiles([(self._matrix, 3), (self._table, 2)])
+        self._tiles.spread_changed.connect(self._on_spread_changed)
+        self._shown = QComboBox()
+        self._shown.setAccessibleName(self.tr("What is shown"))
+        self._shown.addItem(self.tr("matrix"), self._matrix)
+        self._shown.addItem(self.tr("strongest links"), self._table)
+        self._shown.currentIndexChanged.connect(self._on_shown_changed)
+        self._pages.addWidget(self._tiles)
         self._value = ElidedLabel()
         self._value.setProperty("look", "secondary")
         self._value.setAccessibleName(self.tr("Value under the mouse"))
         self._controls = FlowLayout()
-        for control in (self._layer, self._head, self._hide):
+        for control in (self._layer, self._head, self._hide, self._shown):
             self._controls.addWidget(control)
         self._layout = QVBoxLayout(self)
         self._layout.addLayout(self._controls)
@@ -64,7 +83,9 @@ class AttentionPanel(Panel):
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._matrix.set_theme(theme)
-        for control in (self._layer, self._head, self._hide):
+        self._table.set_theme(theme)
+        self._tiles.set_measures(theme.px(_SPREAD_PX), theme.px(16))
+        for control in (self._layer, self._head, self._hide, self._shown):
             control.setFont(theme.font(13))
         for spin in (self._layer, self._head):
             spin.lineEdit().setFont(theme.font(13))  # under a style sheet it follows one change late
@@ -93,9 +114,20 @@ class AttentionPanel(Panel):
             control.blockSignals(False)
         self._show()
 
-    def set_attention(self, view: AttentionView | None, *, pending: bool, gone: GoneColumns | None = None) -> None:
-        """Show this reading; `pending`: a newer one is being computed; `gone`: what it would take."""
+    def set_attention(
+        self,
+        view: AttentionView | None,
+        *,
+        pending: bool,
+        gone: GoneColumns | None = None,
+        row: RowView | None = None,
+    ) -> None:
+        """Show this reading; `pending`: a newer one is being computed; `gone`: what it would take.
+
+        `row`: where the selected token looks, if that was asked for.
+        """
         self._view, self._pending, self._gone = view, pending, gone
+        self._links.set_row(row)
         self._show()
 
     def _spin(self, prefix: str, name: str) -> QSpinBox:
@@ -113,7 +145,7 @@ class AttentionPanel(Panel):
             self._pages.setCurrentWidget(self._page)
         else:
             self._matrix.set_view(view, dimmed=not self._is_wanted(view))
-            self._pages.setCurrentWidget(self._matrix)
+            self._pages.setCurrentWidget(self._tiles)
         self._show_value()
         self._set_title(self._subtitle())
 
@@ -188,6 +220,22 @@ class AttentionPanel(Panel):
             return axis_text(view, cell)
         first, last = cell * reading.cell, min((cell + 1) * reading.cell, reading.length) - 1
         return f"{position_text(view, first)}–{position_text(view, last)}"
+
+    @Slot(int)
+    def _on_shown_changed(self, index: int) -> None:
+        self._tiles.choose(self._shown.itemData(index))
+        self.row_shown.emit(self._tiles.shows(self._table))
+
+    @Slot(bool)
+    def _on_spread_changed(self, spread: bool) -> None:
+        self._shown.setVisible(not spread)
+        self.row_shown.emit(self._tiles.shows(self._table))
+
+    @Slot(QModelIndex)
+    def _on_link_activated(self, index: QModelIndex) -> None:
+        link = index.data(LinkRole)
+        if isinstance(link, LinkView):
+            self.position_selected.emit(link.position)
 
     def _on_head_changed(self) -> None:
         self._show()

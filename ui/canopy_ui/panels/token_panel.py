@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
 
-from canopy_desktop.exploration.view import Chip, TokenRole, WindowView
+from canopy_desktop.exploration.view import Chip, Colouring, TokenRole, WindowView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.facts_card import FactsCard
 from canopy_ui.widgets.legend import Legend
+from canopy_ui.widgets.look_words import look_name, look_title, short_text
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
-from canopy_ui.widgets.numbers import grouped
+from canopy_ui.widgets.numbers import grouped, percent
 from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.progress_line import ProgressLine
 from canopy_ui.widgets.token_text import TokenText
@@ -23,6 +24,7 @@ class TokenPanel(Panel):
     """The centre of the window."""
 
     position_selected = Signal(object)  # int, or None: follow the newest
+    colouring_chosen = Signal(object)  # Colouring
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,6 +34,17 @@ class TokenPanel(Panel):
         self._text.position_selected.connect(self.position_selected)
         self._card = FactsCard(theme)
         self._legend = Legend(theme)
+        self._colouring = QComboBox()
+        for colouring, name in (
+            (Colouring.SURPRISAL, self.tr("surprisal")),
+            (Colouring.ATTENTION, self.tr("attention")),
+        ):
+            self._colouring.addItem(name, colouring)
+        self._colouring.setAccessibleName(self.tr("What the colours tell"))
+        self._colouring.setToolTip(
+            self.tr("Surprisal: how unexpected each token was. Attention: where the selected token looks.")
+        )
+        self._colouring.activated.connect(self._on_colouring_activated)
         self._progress = ProgressLine(theme)
         self._counts = QLabel()
         self._counts.setProperty("look", "secondary")
@@ -47,6 +60,8 @@ class TokenPanel(Panel):
         self._theme = theme
         for widget in (self._text, self._card, self._legend, self._progress):
             widget.set_theme(theme)
+        self._colouring.setFont(theme.font(13))
+        self._explained.setSpacing(theme.px(10))
         self._head.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), 0)
         layout = self._foot.layout()
         if layout is not None:
@@ -62,6 +77,7 @@ class TokenPanel(Panel):
         self._text.set_view(view)
         self._card.set_facts(view.facts)
         self._legend.set_dropped(len(view.dropped))
+        self._show_colouring()
         if counts_changed:
             self._counts.setText(self._counted())
         self._show_page()
@@ -77,14 +93,15 @@ class TokenPanel(Panel):
 
     def _with_text(self) -> QWidget:
         page, self._foot = QWidget(), QWidget()
-        legend = QHBoxLayout()
-        legend.addWidget(self._counts)
-        legend.addWidget(self._legend, 1)
+        self._explained = QHBoxLayout()
+        self._explained.addWidget(self._counts)
+        self._explained.addWidget(self._colouring)
+        self._explained.addWidget(self._legend, 1)
         foot = QVBoxLayout(self._foot)
         foot.setSpacing(4)
         foot.addWidget(self._progress)
         foot.addWidget(self._card)
-        foot.addLayout(legend)
+        foot.addLayout(self._explained)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -100,7 +117,32 @@ class TokenPanel(Panel):
         self._page.set_text(self._message or self._invitation())
         self._notice.set_text("" if empty else self._message)
         self._pages.setCurrentIndex(0 if empty else 1)
-        self._set_title("" if empty else self.tr("coloured by surprisal"))
+        self._set_title("" if empty else self._coloured())
+
+    def _show_colouring(self) -> None:
+        view = self._view
+        self._colouring.setCurrentIndex(self._colouring.findData(view.colouring))
+        if view.colouring is Colouring.SURPRISAL:
+            self._legend.set_attention("")
+        elif view.row is None:
+            self._legend.set_attention(self.tr("computing …"))
+        else:
+            scale = self.tr("{look}: 0 – {largest}")
+            self._legend.set_attention(scale.format(look=look_name(view.row.look), largest=percent(view.row.largest)))
+
+    def _coloured(self) -> str:
+        row = self._view.row
+        if self._view.colouring is Colouring.SURPRISAL:
+            return self.tr("coloured by surprisal")
+        if row is None:
+            return self.tr("coloured by attention")
+        return self.tr("where “{token}” looks · {look}").format(
+            token=short_text(row.text, row.position), look=look_title(row.look)
+        )
+
+    @Slot(int)
+    def _on_colouring_activated(self, index: int) -> None:
+        self.colouring_chosen.emit(self._colouring.itemData(index))
 
     def _counted(self) -> str:
         chips = self._view.chips

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from canopy_desktop.exploration.view import AttentionView
+from canopy_desktop.exploration.attention_view import AttentionView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.matrix_axes import MatrixAxes
 from canopy_ui.widgets.matrix_geometry import MatrixGeometry, fitted

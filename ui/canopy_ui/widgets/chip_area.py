@@ -121,22 +121,24 @@ class ChipArea(QAbstractScrollArea):
         painter.drawText(mini, Qt.AlignmentFlag.AlignCenter, text)
         return rect.adjusted(width, 0, 0, 0)
 
-    def _paint_label(self, painter: QPainter, label: ChipLabel, rect: QRectF) -> None:
+    def _paint_label(self, painter: QPainter, label: ChipLabel, rect: QRectF, mark: str = "") -> None:
+        """Write a token; `mark`: the colour of its whitespace marks, where the theme's cannot be read."""
         theme = self._theme
+        mark = mark or theme.mark
         if label.kind is not LabelKind.TEXT:
             painter.setPen(QPen(QColor(theme.control_border), 1.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             inset = rect.adjusted(0.5, rect.height() * 0.12, -0.5, -rect.height() * 0.12)
             painter.drawRoundedRect(inset, theme.px(4), theme.px(4))
             painter.setFont(self._code_font)
-            painter.setPen(QColor(theme.mark))
+            painter.setPen(QColor(mark))
             text = self._code_metrics.elidedText(label.text, Qt.TextElideMode.ElideRight, rect.width() - 2)
             painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
             return
         painter.setFont(self._text_font)
         x, right = rect.left() + self._padding, rect.right()
         for piece in label.pieces:
-            painter.setPen(QColor(theme.mark if piece.mark else theme.text))
+            painter.setPen(QColor(mark if piece.mark else theme.text))
             width = self._text_width(piece.text)
             text = piece.text
             if x + width > right + 0.5:

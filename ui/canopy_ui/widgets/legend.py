@@ -11,13 +11,14 @@ from canopy_ui.widgets.numbers import grouped
 
 
 class Legend(QWidget):
-    """The scale of surprisal, the line under generated tokens, and the one through those that left the window."""
+    """The scale of the colours, the line under generated tokens, and the one through those that left the window."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._generated = self.tr("generated")
         self._dropped = ""
-        self._scale = self.tr("surprisal 0 – {bits} bits").format(bits=round(SURPRISAL_BITS))
+        self._surprisal = self.tr("0 – {bits} bits").format(bits=round(SURPRISAL_BITS))
+        self._attention = ""
         self.setAccessibleName(self.tr("Legend"))
         self._describe()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -32,6 +33,14 @@ class Legend(QWidget):
             self.updateGeometry()
             self.update()
 
+    def set_attention(self, scale: str) -> None:
+        """Explain the colours of attention by these words; none: those of surprisal."""
+        if scale != self._attention:
+            self._attention = scale
+            self._describe()
+            self.updateGeometry()
+            self.update()
+
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._theme = theme
@@ -42,7 +51,7 @@ class Legend(QWidget):
 
     def sizeHint(self) -> QSize:
         px = self._theme.px
-        width = self._metrics.horizontalAdvance(self._scale) + px(78)
+        width = self._metrics.horizontalAdvance(self._scale) + px(80)
         width += sum(self._metrics.horizontalAdvance(text) + px(20 + 30) for text in self._lines())
         return QSize(round(width), max(px(20), round(self._metrics.height())))
 
@@ -58,8 +67,8 @@ class Legend(QWidget):
         painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, self._scale)
         ramp = QRectF(text.left() - theme.px(78), middle - theme.px(5), theme.px(72), theme.px(10))
         gradient = QLinearGradient(ramp.topLeft(), ramp.topRight())
-        gradient.setColorAt(0, QColor(theme.surprisal_low))
-        gradient.setColorAt(1, QColor(theme.surprisal_high))
+        gradient.setColorAt(0, theme.link_colour(0) if self._attention else QColor(theme.surprisal_low))
+        gradient.setColorAt(1, theme.link_colour(1) if self._attention else QColor(theme.surprisal_high))
         painter.setBrush(gradient)
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawRoundedRect(ramp, 2, 2)
@@ -94,6 +103,10 @@ class Legend(QWidget):
 
     def _lines(self) -> tuple[str, ...]:
         return (self._dropped, self._generated) if self._dropped else (self._generated,)
+
+    @property
+    def _scale(self) -> str:
+        return self._attention or self._surprisal
 
     def _describe(self) -> None:
         self.setAccessibleDescription("; ".join((self._scale, *self._lines())))

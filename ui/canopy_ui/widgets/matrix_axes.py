@@ -7,9 +7,9 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
 from canopy_desktop.arrays import IntArray
-from canopy_desktop.exploration.view import AttentionView
+from canopy_desktop.exploration.attention_view import AttentionView
 from canopy_ui.theme import Theme
-from canopy_ui.widgets.chip_label import marked_text
+from canopy_ui.widgets.look_words import short_text
 from canopy_ui.widgets.matrix_geometry import MatrixGeometry
 
 _TURN = -52.0  # degrees, of the labels at the top
@@ -102,14 +102,6 @@ class MatrixAxes:
 def axis_text(view: AttentionView, row: int) -> str:
     """A token at an axis: without its leading space, which would only take room; its position if it has no text."""
     return short_text(view.tokens[row], int(view.positions[row]))
-
-
-def short_text(text: str, position: int) -> str:
-    """A token's text without its leading space; its position in the text if it has none."""
-    if not text or "\ufffd" in text:
-        return f"[{position:,}]"
-    bare = text.removeprefix(" ")
-    return marked_text(bare if bare.strip() else text)
 
 
 def position_text(view: AttentionView, row: int) -> str:

@@ -1,4 +1,4 @@
-"""The text as chips, coloured by surprisal: the heart of the token view."""
+"""The text as chips, coloured by surprisal or attention: the heart of the token view."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEv
 from PySide6.QtWidgets import QPushButton, QToolTip, QWidget
 
 from canopy_desktop.arrays import FloatArray
+from canopy_desktop.exploration.attention_view import RowView
 from canopy_desktop.exploration.records import WindowSlid
-from canopy_desktop.exploration.view import Chip, TokenFacts, TokenRole, WindowView
+from canopy_desktop.exploration.view import Chip, Colouring, TokenFacts, TokenRole, WindowView
 from canopy_ui.theme import DROPPED_OPACITY, Theme
 from canopy_ui.widgets.chip_area import ChipArea
 from canopy_ui.widgets.chip_label import label_of, marked
+from canopy_ui.widgets.look_words import share_text, short_text
 from canopy_ui.widgets.numbers import grouped, hexadecimal, milliseconds, percent
 
 
@@ -24,6 +26,8 @@ class TokenText(ChipArea):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         self._surprisal: FloatArray = np.empty(0, np.float32)  # (chips,) bits, NaN unknown
+        self._gaze: RowView | None = None
+        self._shares: FloatArray | None = None  # (chips,) of what the row's token looks at, NaN unknown
         self._selected: int | None = None
         self._facts: TokenFacts | None = None
         self._hovered: int | None = None
@@ -43,7 +47,8 @@ class TokenText(ChipArea):
         self._surprisal, self._selected, self._facts = view.surprisal, view.selected, view.facts
         self._dropped = view.dropped
         same = self.set_chips(view.chips)
-        if old_dropped != view.dropped or not _equal(old_surprisal[:same], view.surprisal[:same]):
+        recoloured = self._take_row(view)
+        if recoloured or old_dropped != view.dropped or not _equal(old_surprisal[:same], view.surprisal[:same]):
             self.viewport().update()
         elif old_selected != view.selected:
             self._update_chip(old_selected)
@@ -51,6 +56,20 @@ class TokenText(ChipArea):
         if self._hovered is not None and self._hovered >= len(view.chips):
             self._set_hovered(None)
         self._show_newest_button()
+
+    def _take_row(self, view: WindowView) -> bool:
+        """Note what the colours tell. Returns whether they changed."""
+        by_attention = view.colouring is Colouring.ATTENTION
+        row = view.row if by_attention else None
+        was, count = self._shares, len(view.chips)
+        if row is None:
+            self._shares = np.full(count, np.nan, np.float32) if by_attention else None
+        elif row is not self._gaze or was is None or was.size != count:
+            self._shares = np.full(count, np.nan, np.float32)
+            self._shares[row.positions] = row.weights
+        changed = row is not self._gaze or (was is None) != (self._shares is None)
+        self._gaze = row
+        return changed
 
     def minimumSizeHint(self) -> QSize:
         return QSize(self._theme.px(200), self._theme.px(self.row_px * 2))
@@ -108,6 +127,10 @@ class TokenText(ChipArea):
         bits = float(self._surprisal[index]) if index < self._surprisal.size else float("nan")
         if not np.isnan(bits):
             lines.append(self.tr("assigned {probability}").format(probability=percent(2.0**-bits)))
+        if self._gaze is not None and self._shares is not None and not np.isnan(self._shares[index]):
+            share = share_text(float(self._shares[index]), self._gaze.look)
+            name = short_text(self._gaze.text, self._gaze.position)
+            lines.append(self.tr("“{token}” looks at it: {share}").format(token=name, share=share))
         if self._facts is not None and self._facts.chip == chip and self._facts.rank is not None:
             lines.append(self.tr("rank {rank}").format(rank=grouped(self._facts.rank)))
         if index in self._dropped:
@@ -198,13 +221,12 @@ class TokenText(ChipArea):
             painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), theme.px(4), theme.px(4))
 
     def _paint_seen(self, painter: QPainter, index: int, rect: QRectF) -> None:
-        """A token in the window: on the colour of its surprisal, underlined if it was generated."""
+        """A token in the window: on the ground of what the colours tell, underlined if it was generated."""
         theme, chip = self._theme, self._chips[index]
         radius = theme.px(4)
-        bits = float(self._surprisal[index]) if index < self._surprisal.size else float("nan")
         painter.setPen(Qt.PenStyle.NoPen)
-        if not np.isnan(bits):
-            painter.setBrush(theme.surprisal_colour(bits))
+        if (ground := self._ground_of(index)) is not None:
+            painter.setBrush(ground)
             painter.drawRoundedRect(rect, radius, radius)
         if chip.role is TokenRole.GENERATED:
             painter.setBrush(QColor(theme.accent))
@@ -212,7 +234,17 @@ class TokenText(ChipArea):
             painter.drawRoundedRect(
                 QRectF(rect.left(), rect.bottom() - thickness, rect.width(), thickness), thickness / 2, thickness / 2
             )
-        self._paint_label(painter, label_of(chip.token), rect)
+        self._paint_label(painter, label_of(chip.token), rect, mark="" if self._shares is None else theme.text)
+
+    def _ground_of(self, index: int) -> QColor | None:
+        """The colour behind a token; None where nothing is known."""
+        if self._shares is None:
+            bits = float(self._surprisal[index]) if index < self._surprisal.size else float("nan")
+            return None if np.isnan(bits) else self._theme.surprisal_colour(bits)
+        share = float(self._shares[index])
+        if np.isnan(share) or self._gaze is None or self._gaze.largest <= 0:
+            return None
+        return self._theme.link_colour(share / self._gaze.largest)
 
     def _paint_dropped(self, painter: QPainter, chip: Chip, rect: QRectF) -> None:
         """A token that has left the window: pale, without a ground, and struck through."""
