@@ -19,7 +19,7 @@ CanopyError
 │   ├── ColumnsGoneError    what is looked at has made room for newer columns
 │   └── ProviderError       the execution provider failed in the middle
 ├── SettingsError           settings contradict one another or are out of range (exit status 2)
-│   └── NothingLeftError    settings leave no token to choose from
+├── NothingLeftError        settings leave no token to choose from (exit status 2)
 └── StorageError            a file could not be written or read
 
 `str(error)` is one plain English sentence with a remedy, for the command line and the log; the window
@@ -191,12 +191,15 @@ class SettingsError(CanopyError):
         self.reason = reason
 
 
-class NothingLeftError(SettingsError):
+class NothingLeftError(CanopyError):
     """Settings leave no token to choose from."""
 
-    def __init__(self, name: str) -> None:
-        """`name`: the setting that removed the last one."""
-        super().__init__(name, "leave no token to choose from: allow at least one")
+    exit_status = 2
+
+    def __init__(self, what: str) -> None:
+        """`what` removed the last one: "the bans", "the minimum of tokens", "the output filter"."""
+        super().__init__(f"No token is left to choose from, because of {what}: allow at least one.")
+        self.what = what
 
 
 class StorageError(CanopyError):

@@ -12,7 +12,7 @@ import psutil
 
 from canopy_desktop.commands.inside import feed_prompt
 from canopy_desktop.commands.loading import open_bundle, open_session
-from canopy_desktop.decoding.pipeline import choose, distribution
+from canopy_desktop.decoding.pipeline import choose, pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EngineError, UsageError
 from canopy_desktop.exploration.session import ModelSession
@@ -83,13 +83,13 @@ def _whole_numbers(flag: str, text: str, example: str) -> list[int]:
 def _measure(session: ModelSession, ids: tuple[int, ...]) -> dict[str, Any]:
     began = time.perf_counter()
     logits = feed_prompt(session, ids)
-    token = choose(distribution(logits, GREEDY), GREEDY, len(ids)).token_id
+    token = choose(pipeline(logits, GREEDY), GREEDY, len(ids)).token_id
     ttft_ms = _ms_since(began)
     times = []
     for step in range(STEPS):
         began = time.perf_counter()
         _, logits = session.sequence.feed([token])
-        token = choose(distribution(logits, GREEDY), GREEDY, len(ids) + step + 1).token_id
+        token = choose(pipeline(logits, GREEDY), GREEDY, len(ids) + step + 1).token_id
         times.append(_ms_since(began))
     return {"context": len(ids), "ttft_ms": ttft_ms, "tpot_ms": float(np.median(times))}
 

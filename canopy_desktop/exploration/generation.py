@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.decoding.pipeline import Choice, Distribution, choose, distribution
+from canopy_desktop.decoding.pipeline import History, choose, chosen, pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.decoding.stopping import StopWatch
-from canopy_desktop.errors import ContextFullError, EmptyPromptError, PromptTooLongError
+from canopy_desktop.decoding.stopping import ContinuationCheck, RunWatch, StopReason
+from canopy_desktop.errors import ContextFullError, EmptyPromptError
+from canopy_desktop.exploration.deciding import Place, step_record
+from canopy_desktop.exploration.prompt import fit
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
-    Candidate,
     ChosenBy,
     Kept,
     PrefillProgress,
@@ -22,7 +23,6 @@ from canopy_desktop.exploration.records import (
     SlideProgress,
     Slot,
     StepRecord,
-    StopReason,
     WindowSlid,
 )
 from canopy_desktop.exploration.sequence import TokenSequence
@@ -34,7 +34,6 @@ from canopy_desktop.model.decoder import chunks_of
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.tokenizer import Tokenizer
 
-LISTED = 50  # candidates that a record keeps
 MODELS_OWN = ContextWindow()
 
 
@@ -47,12 +46,12 @@ class Generation:
         self._end_ids = tuple(end_ids)
         self._tokenizer = tokenizer
         self._settings = DecodingSettings()
-        self._stop = StopWatch(self._settings)
+        self._watch = RunWatch(self._settings, self._end_ids)
+        self._check: ContinuationCheck | None = None  # of this run's last token
         self._window = MODELS_OWN
         self._kept = 0  # tokens at the prompt's beginning that no slide drops
         self._slide: SlideUnderWay | None = None
         self._run_id = 0
-        self._steps_in_run = 0
         self._prefill_ms = 0.0
         self._chunks: list[int] = []
         self._logits: FloatArray | None = None  # after `_logits_node`'s own token
@@ -94,10 +93,7 @@ class Generation:
         cannot have, `EmptyPromptError` or `PromptTooLongError`; then nothing has changed.
         """
         size = window.tokens(self._sequence.decoder.context)
-        if not prompt.ids:
-            raise EmptyPromptError
-        if len(prompt.ids) > size:
-            raise PromptTooLongError(len(prompt.ids), size)
+        fit(prompt, size)
         self._window, self._kept, self._slide = window, kept, None
         self._sequence.forget()
         self.exploration = Exploration(prompt)
@@ -111,8 +107,9 @@ class Generation:
         """Go on from the cursor as a new run: its own settings, and its tokens counted from here."""
         self._run_id = run_id
         self._settings = settings
-        self._steps_in_run = 0
-        self._stop = StopWatch(settings)
+        exploration = self._exploring()
+        self._watch = RunWatch(settings, self._end_ids, self._generated_bytes(exploration, exploration.cursor))
+        self._check = None
 
     def advance(self) -> PrefillProgress | SlideProgress | WindowSlid | StepRecord | RunFinished:
         """One chunk of the prompt or of a slide of the window, one token, or the end of the run.
@@ -125,14 +122,15 @@ class Generation:
         if self._chunks:
             return self._prefill(exploration)
         if (reason := self._reason_to_stop(exploration)) is not None:
-            return RunFinished(run_id=self._run_id, reason=reason)
+            return RunFinished(run_id=self._run_id, reason=reason, check=self._check)
         known = exploration.known_step(exploration.cursor, self._settings)
         if known is not None:
             exploration.go_to(known.node)
-            return self._count(known)
+            self._check = self._checked(exploration, known.parent, known.chosen.token_id)
+            return known
         if self._full(exploration, exploration.cursor):
             return self._slide_on(exploration)
-        return self._count(self._decide(exploration, exploration.cursor, None))
+        return self._decide(exploration, exploration.cursor, None)
 
     def choose(self, run_id: int, parent: int, token_id: int) -> StepRecord:
         """A person's choice of the token after `parent`: walks to it if it is there, else adds a branch.
@@ -197,25 +195,32 @@ class Generation:
         )
 
     def _reason_to_stop(self, exploration: Exploration) -> StopReason | None:
-        if self._steps_in_run:
-            last = exploration.record(exploration.cursor).chosen.token_id
-            if last in self._end_ids:
-                return StopReason.END_TOKEN
-            if self._stop.found:
-                return StopReason.STOP_SEQUENCE
-        if self._steps_in_run >= self._settings.max_tokens:
-            return StopReason.MAX_TOKENS
-        if not self._full(exploration, exploration.cursor) or self._can_slide(exploration):
-            return None
-        return StopReason.CONTEXT_FULL
+        if self._check is not None and self._check.reason is not None:
+            return self._check.reason
+        length = exploration.window_length(exploration.cursor)
+        return StopReason.CONTEXT_FULL if length >= self.context and not self._can_slide(length) else None
 
     def _full(self, exploration: Exploration, node: int) -> bool:
         return exploration.window_length(node) >= self.context
 
-    def _can_slide(self, exploration: Exploration) -> bool:
-        length = exploration.window_length(exploration.cursor)
-        slides = self._window.when_full is WhenFull.SLIDE
-        return slides and dropped_by_slide(length, self.context, self._kept) > 0
+    def _can_slide(self, length: int) -> bool:
+        return self._window.when_full is WhenFull.SLIDE and dropped_by_slide(length, self.context, self._kept) > 0
+
+    def _checked(self, exploration: Exploration, parent: int, token_id: int) -> ContinuationCheck:
+        """What is checked after a token that follows `parent`."""
+        length = exploration.window_length(parent) + 1
+        data = self._tokenizer.token(token_id).data
+        full = length >= self.context
+        return self._watch.after(
+            token_id,
+            data,
+            window_used=length,
+            window=self.context,
+            slides=full and self._can_slide(length),
+        )
+
+    def _generated_bytes(self, exploration: Exploration, node: int) -> bytes:
+        return b"".join(self._tokenizer.token(step.chosen.token_id).data for step in exploration.path(node))
 
     def _slide_on(self, exploration: Exploration) -> SlideProgress | WindowSlid:
         """One chunk of the slide at the cursor; one that was begun and left is taken up where it was."""
@@ -229,21 +234,43 @@ class Generation:
             self._logits, self._logits_node = logits, node
         return event
 
-    def _count(self, record: StepRecord) -> StepRecord:
-        self._steps_in_run += 1
-        self._stop.add(self._tokenizer.token(record.chosen.token_id).data)
-        return record
-
     def _decide(self, exploration: Exploration, node: int, token_id: int | None) -> StepRecord:
         began = time.perf_counter()
         logits, source = self._logits_after(exploration, node)
-        found = distribution(logits, self._settings)
+        settings = self._settings
+        found = pipeline(logits, settings, self._history(exploration, node))
         position = len(exploration.prompt.ids) + exploration.depth(node)
-        choice = choose(found, self._settings, position) if token_id is None else Choice(token_id, None)
-        by_person = token_id is not None
-        record = self._record(exploration, node, position, source, found, choice, began, by_person=by_person)
+        choice = choose(found, settings, position) if token_id is None else chosen(found, token_id)
+        check = self._checked(exploration, node, choice.token_id)
+        decided = ChosenBy.GREEDY if settings.greedy else ChosenBy.SAMPLED
+        record = step_record(
+            Place(
+                run_id=self._run_id,
+                node=exploration.next_node(),
+                parent=node,
+                position=position,
+                index=exploration.depth(node) + 1,
+                source=source,
+                logprob_before=0.0 if node == PROMPT_NODE else exploration.record(node).total_logprob,
+            ),
+            found,
+            choice,
+            settings,
+            check,
+            chosen_by=decided if token_id is None else ChosenBy.PERSON,
+            end_ids=self._end_ids,
+            ms=1000 * (time.perf_counter() - began),
+        )
         exploration.add(record)
+        if token_id is None:
+            self._check = check
         return record
+
+    def _history(self, exploration: Exploration, node: int) -> History:
+        """What stands before the next token, where the settings ask for it."""
+        if not self._settings.looks_back:
+            return History(end_ids=self._end_ids)
+        return exploration.history(node, self._end_ids)
 
     def _logits_after(self, exploration: Exploration, node: int) -> tuple[FloatArray, Slot]:
         """Logits after a node's own token, and its column: remembered, computed again, or by a pass."""
@@ -257,42 +284,3 @@ class Generation:
             residual = self._sequence.columns.residuals(slots[-1:], -1)
             self._logits, self._logits_node = self._head.logits(residual)[0], node
         return self._logits, int(slots[-1])
-
-    def _record(
-        self,
-        exploration: Exploration,
-        parent: int,
-        position: int,
-        source: Slot,
-        found: Distribution,
-        choice: Choice,
-        began: float,
-        *,
-        by_person: bool,
-    ) -> StepRecord:
-        decided = ChosenBy.GREEDY if self._settings.greedy else ChosenBy.SAMPLED
-        return StepRecord(
-            run_id=self._run_id,
-            node=exploration.next_node(),
-            parent=parent,
-            position=position,
-            chosen=candidate(found, choice.token_id),
-            rank=found.rank(choice.token_id),
-            chosen_by=ChosenBy.PERSON if by_person else decided,
-            candidates=tuple(candidate(found, int(token_id)) for token_id in found.top(LISTED)),
-            vocabulary=found.logits.size,
-            kept=found.kept,
-            entropy_bits=found.entropy_bits(),
-            end_probability=found.raw_probability(self._end_ids),
-            uniform=choice.uniform,
-            settings=self._settings,
-            source=source,
-            ms=1000 * (time.perf_counter() - began),
-        )
-
-
-def candidate(found: Distribution, token_id: int) -> Candidate:
-    """One token's figures in a distribution."""
-    return Candidate(
-        token_id, float(found.logits[token_id]), found.raw_logprob(token_id), float(found.probabilities[token_id])
-    )

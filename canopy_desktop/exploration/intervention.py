@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from canopy_desktop.arrays import AnyArray, DoubleArray, FloatArray
-from canopy_desktop.decoding.pipeline import NATS_TO_BITS, Distribution, distribution, top_ids
+from canopy_desktop.decoding.pipeline import NATS_TO_BITS, Distribution, pipeline, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.attention import softmax
@@ -130,7 +130,7 @@ def blocked_step(trial: Trial, ids: Sequence[int], blocks: Sequence[Block]) -> B
     plain = trial.logits(ids)
     single = trial.last_alone(ids)
     blocked = trial.logits(ids, bias=bias, first=bias.first)
-    before, after, alone = (distribution(logits, DecodingSettings()) for logits in (plain, blocked, single))
+    before, after, alone = (pipeline(logits, DecodingSettings()) for logits in (plain, blocked, single))
     return BlockedStep(
         before=before,
         after=after,

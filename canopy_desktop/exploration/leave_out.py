@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from canopy_desktop.decoding.pipeline import NATS_TO_BITS, distribution
+from canopy_desktop.decoding.pipeline import NATS_TO_BITS, pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.trial import Trial
@@ -58,12 +58,12 @@ def leave_out(
     wanted = range(len(ids)) if positions is None else positions
     check(ids, wanted, replacement)
     found: dict[int, LeftOut] = {}
-    whole = distribution(trial.logits(ids), DecodingSettings())
+    whole = pipeline(trial.logits(ids), DecodingSettings())
     token_id = int(whole.logits.argmax()) if chosen is None else chosen
     logprob = whole.raw_logprob(token_id)
     for position in sorted(set(wanted), reverse=True):
         without = _without(ids, position, replacement)
-        now = distribution(trial.logits(without), DecodingSettings())
+        now = pipeline(trial.logits(without), DecodingSettings())
         top_id = int(now.logits.argmax())
         found[position] = LeftOut(
             position=position,

@@ -18,9 +18,9 @@ from typing import TypeAlias
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import EmptyPromptError, PromptTooLongError
 from canopy_desktop.exploration.cache_size import CacheSize, cache_size
-from canopy_desktop.exploration.records import StopReason
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.decoder import DecoderSession, chunks_of
 

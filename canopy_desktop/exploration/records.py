@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from canopy_desktop.decoding.pipeline import StageName
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.decoding.stopping import ContinuationCheck, StopReason
 from canopy_desktop.model.chat import TemplatedPrompt
 
 Slot: TypeAlias = int
@@ -31,16 +34,6 @@ class ChosenBy(Enum):
     PERSON = "person"
 
 
-class StopReason(Enum):
-    """Why a run ended."""
-
-    MAX_TOKENS = "max_tokens"
-    END_TOKEN = "end_token"
-    STOP_SEQUENCE = "stop_sequence"
-    CONTEXT_FULL = "context_full"
-    CANCELLED = "cancelled"
-
-
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One token that could come next."""
@@ -49,6 +42,27 @@ class Candidate:
     logit: float
     raw_logprob: float  # natural logarithm, before any stage
     probability: float  # after all stages; 0 where a stage removed it
+
+
+@dataclass(frozen=True, slots=True)
+class StageSummary:
+    """What one stage did, in numbers of tokens."""
+
+    name: StageName
+    kept: int
+    removed: int
+    changed: int  # tokens whose score it moved
+    active: bool  # whether the settings asked for it
+
+
+@dataclass(frozen=True, slots=True)
+class EndFigures:
+    """The end tokens at one step: together, and the likeliest of them."""
+
+    probability: float  # raw, summed
+    rank: int  # of the likeliest, among the raw logits, from 1
+    probability_after: float  # after all stages, summed
+    rank_after: int | None  # None where it was removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,17 +74,30 @@ class StepRecord:
     parent: int  # the node before it, or PROMPT_NODE
     position: int  # where the chosen token stands in the text, from 0; slides of the window do not change it
     chosen: Candidate
+    index: int  # its number among the generated tokens, from 1
     rank: int  # of the chosen token among the raw logits, from 1
+    rank_after: int | None  # among those that are left; None where it was removed, and a person chose it
     chosen_by: ChosenBy
     candidates: tuple[Candidate, ...] = field(repr=False)  # the 50 highest raw logits, highest first
     vocabulary: int  # number of tokens that the distribution is over
-    kept: int  # tokens that no stage removed
+    kept: int  # tokens that no stage removed: the size of the nucleus
+    stages: tuple[StageSummary, ...] = field(repr=False)
     entropy_bits: float  # of the raw distribution
-    end_probability: float  # raw, summed over the end tokens
+    end: EndFigures | None  # None: the model has no end token
     uniform: float | None  # the number that was drawn; None when nothing was
+    low: float  # where the chosen token's stretch of the cumulative strip begins,
+    high: float  # and where it ends
+    total_logprob: float  # natural logarithm of what the model assigned to the generated text, with this token
+    check: ContinuationCheck = field(repr=False)  # in the run that made it
     settings: DecodingSettings = field(repr=False)
     source: Slot  # the column whose last residual gave the logits
     ms: float  # from the token before to this one
+
+    @property
+    def perplexity(self) -> float:
+        """Of the generated text up to and with this token: exp(-mean log p)."""
+        nats = -self.total_logprob / self.index
+        return math.exp(nats) if nats < 700.0 else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +174,7 @@ class RunFinished:
 
     run_id: int
     reason: StopReason
+    check: ContinuationCheck | None = None  # what ended it; None: a person, or the window was full from the beginning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from canopy_desktop.arrays import IntArray
+from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy, Slot, StepRecord, WindowSlid
 from canopy_desktop.model.chat import TemplatedPrompt
@@ -102,6 +103,11 @@ class Exploration:
     def token_ids(self, node: int) -> list[int]:
         """The ids of prompt and steps up to and with `node`."""
         return [*self.prompt.ids, *(step.chosen.token_id for step in self.path(node))]
+
+    def history(self, node: int, end_ids: tuple[int, ...]) -> History:
+        """What stands before the token that follows `node`: the whole text, also what has left the window."""
+        generated = tuple(step.chosen.token_id for step in self.path(node))
+        return History(self.prompt.ids, generated, end_ids)
 
     def slots(self, node: int) -> IntArray:
         """The columns of the window at `node`, those of its tokens that have passed through the model, (length,).

@@ -24,7 +24,7 @@ from canopy_desktop.model.chat import encode_completion
 from tests.core.engine import plain_prompt, session_of
 
 FRANCE = "The capital of France is"
-HOT = DecodingSettings(temperature=0.9, top_k=50, top_p=0.95, seed=5, max_tokens=12)
+HOT = DecodingSettings(temperature=0.9, top_k=50, top_p=0.95, seed=6, max_tokens=12)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_stepping_after_going_back_walks_the_known_way_and_runs_nothing(generati
 
 
 def test_going_on_after_coming_back_gives_what_never_leaving_gives(generation, session) -> None:
-    long = DecodingSettings(temperature=0.9, top_k=50, top_p=0.95, seed=5, max_tokens=20)
+    long = DecodingSettings(temperature=0.9, top_k=50, top_p=0.95, seed=6, max_tokens=20)
     begin(generation, session, FRANCE, long)
     straight, _ = run(generation)
     begin(generation, session, FRANCE, HOT)
@@ -207,7 +207,7 @@ def test_a_refused_prompt_leaves_the_exploration_as_it_was(generation, session) 
     steps, _ = run(generation)
     with pytest.raises(EmptyPromptError):
         begin(generation, session, "", HOT)
-    generation.resume(2, DecodingSettings(temperature=0.9, top_k=50, top_p=0.95, seed=5, max_tokens=1))
+    generation.resume(2, DecodingSettings(temperature=0.9, top_k=50, top_p=0.95, seed=6, max_tokens=1))
     assert generation.advance().parent == steps[-1].node
 
 

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
 from canopy_desktop.exploration.records import (
-    Candidate,
     ChosenBy,
     PrefillProgress,
     PromptAccepted,
@@ -14,6 +12,7 @@ from canopy_desktop.exploration.records import (
     WindowSlid,
 )
 from canopy_desktop.model.chat import TemplatedPrompt
+from tests.support.records import step_record
 
 
 def accepted() -> PromptAccepted:
@@ -25,25 +24,7 @@ def prefill(done: int, ms: float) -> PrefillProgress:
 
 
 def step(ms: float, chosen_by: ChosenBy = ChosenBy.GREEDY) -> StepRecord:
-    chosen = Candidate(1, 0.0, 0.0, 1.0)
-    return StepRecord(
-        run_id=1,
-        node=0,
-        parent=-1,
-        position=2,
-        chosen=chosen,
-        rank=1,
-        chosen_by=chosen_by,
-        candidates=(chosen,),
-        vocabulary=1,
-        kept=1,
-        entropy_bits=0.0,
-        end_probability=0.0,
-        uniform=None,
-        settings=DecodingSettings(),
-        source=0,
-        ms=ms,
-    )
+    return step_record(chosen_by=chosen_by, ms=ms)
 
 
 def slide(ms: float) -> WindowSlid:

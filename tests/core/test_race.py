@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import EmptyPromptError, InterruptedStepError, PromptTooLongError
 from canopy_desktop.exploration.cache_size import cache_size
 from canopy_desktop.exploration.race import Race, RaceEvent, RaceFinished, RaceProgress, RaceStep
-from canopy_desktop.exploration.records import StopReason
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.throughput import branch_costs, throughput
 from canopy_desktop.model.bundle import Bundle

@@ -9,6 +9,7 @@ from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, ChosenBy,
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.card import Architecture
 from tests.core.engine import left_by, plain_prompt
+from tests.support.records import step_record
 
 GREEDY = DecodingSettings()
 
@@ -22,23 +23,14 @@ def exploration(prompt: int = 3) -> Exploration:
 def step(
     tree: Exploration, parent: int, token: int, source: int, by: ChosenBy = ChosenBy.GREEDY, settings=GREEDY
 ) -> StepRecord:
-    record = StepRecord(
-        run_id=1,
+    record = step_record(
         node=tree.next_node(),
         parent=parent,
         position=len(tree.prompt.ids) + tree.depth(parent),
         chosen=Candidate(token, 1.0, -0.1, 0.9),
-        rank=1,
         chosen_by=by,
-        candidates=(),
-        vocabulary=10,
-        kept=10,
-        entropy_bits=1.0,
-        end_probability=0.0,
-        uniform=None,
         settings=settings,
         source=source,
-        ms=1.0,
     )
     tree.add(record)
     return record

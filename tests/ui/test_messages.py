@@ -7,8 +7,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop import errors
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
-from canopy_desktop.exploration.records import StopReason
 from canopy_ui.messages import Tone, Wording
 from canopy_ui.photographer import NoPictureError
 from canopy_ui.state import RunPhase, RunState
@@ -29,8 +29,14 @@ SAMPLES: dict[type[CanopyError], tuple[CanopyError, str]] = {
     errors.ColumnsGoneError: (errors.ColumnsGoneError("queries", 1412), "queries of 1,412"),
     errors.ProviderError: (errors.ProviderError("cuda", "out of memory"), "CUDA"),
     errors.SettingsError: (errors.SettingsError("Top-p", "must be above 0"), "Top-p"),
+    errors.NothingLeftError: (errors.NothingLeftError("the bans"), "the bans"),
     errors.StorageError: (errors.StorageError(Path("d/settings.json"), "the disk is full"), "the disk is full"),
 }
+
+
+def test_a_prompt_that_is_too_long_says_what_of_it_is_history_and_facts(qtbot: QtBot) -> None:
+    text = Wording().of_error(errors.PromptTooLongError(9000, 8192, history=7000, facts=300)).text
+    assert "7,000 of them are the chat's history, 300 are facts." in text
 
 
 def kinds(of: type[CanopyError] = CanopyError) -> Iterator[type[CanopyError]]:

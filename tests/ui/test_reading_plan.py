@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, RowReading
+from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, RowReading
 from canopy_desktop.exploration.records import PROMPT_NODE, Kept, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import Colouring, Selection
@@ -48,7 +48,13 @@ def answer(request: AttentionRequest) -> ReadingResult:
     return ReadingResult(
         request=request,
         value=AttentionReading(
-            layer=request.layer, head=request.head, hide_first=False, length=length, cell=1, values=values
+            layer=request.look.layer,
+            head=request.look.head,
+            hide_first=False,
+            length=length,
+            cell=1,
+            values=values,
+            part=request.part,
         ),
     )
 
@@ -57,7 +63,7 @@ def test_the_same_attention_is_not_asked_for_twice() -> None:
     plan, made = ReadingPlan(), exploration(3)
     wish = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
     assert wish is not None
-    assert (wish.layer, wish.head, wish.slots.tolist()) == (1, 2, [0, 1, 2])
+    assert (wish.look, wish.slots.tolist()) == (Look(1, 2, False), [0, 1, 2])
     assert one(plan.wishes(made, LOOK, 0.1, busy=False), AttentionRequest) is None
     assert plan.take(answer(wish), 0.2)
     assert one(plan.wishes(made, LOOK, 0.3, busy=False), AttentionRequest) is None
@@ -72,7 +78,7 @@ def test_while_one_attention_is_read_only_the_newest_wish_waits() -> None:
     plan.take(answer(first), 0.1)
     second = one(plan.wishes(made, Selection(layer=1, head=3), 0.1, busy=False), AttentionRequest)
     assert second is not None
-    assert second.head == 3
+    assert second.look.head == 3
 
 
 def test_columns_that_changed_are_read_again() -> None:

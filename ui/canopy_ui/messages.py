@@ -8,7 +8,7 @@ from enum import Enum
 from PySide6.QtCore import QObject
 
 from canopy_desktop import errors
-from canopy_desktop.exploration.records import StopReason
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_ui.state import RunPhase, RunState
 
 
@@ -77,6 +77,8 @@ class Wording(QObject):
                 return self.tr("Finished: the model ended its text")
             case StopReason.STOP_SEQUENCE:
                 return self.tr("Finished: the stop text came")
+            case StopReason.FILTERED:
+                return self.tr("Finished: the output filter stopped it")
             case StopReason.CONTEXT_FULL:
                 return self.tr("Finished: the context window is full")
             case StopReason.CANCELLED | None:
@@ -103,16 +105,30 @@ class Wording(QObject):
         match error:
             case errors.EmptyPromptError():
                 return self.tr("The prompt is empty: type at least one character.")
-            case errors.PromptTooLongError(length=length, context=context):
-                return self.tr(
-                    "The prompt has {length:,} tokens, but the context holds {context:,}: shorten it by {over:,}."
-                ).format(length=length, context=context, over=length - context)
+            case errors.PromptTooLongError():
+                return self._too_long(error)
             case errors.TemplateError(reason=reason):
                 return self.tr("The chat template cannot be filled in: {reason}. Use plain completion.").format(
                     reason=reason
                 )
             case _:
                 return ""
+
+    def _too_long(self, error: errors.PromptTooLongError) -> str:
+        text = self.tr("The prompt has {length:,} tokens, but the context holds {context:,}: shorten it by {over:,}.")
+        if error.history and error.facts:
+            text += self.tr(" {history:,} of them are the chat's history, {facts:,} are facts.")
+        elif error.history:
+            text += self.tr(" {history:,} of them are the chat's history.")
+        elif error.facts:
+            text += self.tr(" {facts:,} of them are facts.")
+        return text.format(
+            length=error.length,
+            context=error.context,
+            over=error.length - error.context,
+            history=error.history,
+            facts=error.facts,
+        )
 
     def _of_engine(self, error: Exception) -> str:
         match error:
@@ -144,6 +160,10 @@ class Wording(QObject):
         match error:
             case errors.SettingsError(name=name, reason=reason):
                 return self.tr("{name} {reason}.").format(name=self.tr(name), reason=reason)
+            case errors.NothingLeftError(what=what):
+                return self.tr("No token is left to choose from, because of {what}: allow at least one.").format(
+                    what=self.tr(what)
+                )
             case errors.StorageError(path=path, reason=reason):
                 return self.tr("{name}: {reason}.").format(name=path.name, reason=reason)
             case errors.UsageError():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from canopy_desktop.exploration.records import StopReason
+from canopy_desktop.decoding.stopping import StopReason
 
 
 class RunPhase(Enum):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError, InterruptedStepError
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.records import (
@@ -23,7 +24,6 @@ from canopy_desktop.exploration.records import (
     RunPaused,
     SlideProgress,
     StepRecord,
-    StopReason,
     WindowSlid,
 )
 from canopy_ui.commands import ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
