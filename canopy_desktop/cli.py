@@ -63,10 +63,7 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument("prompt", metavar="PROMPT")
     _add_settings(trace)
     trace.add_argument("--top", type=int, default=5, metavar="N", help="likeliest tokens listed at each step (0 to 50)")
-    trace.add_argument(
-        "--chat", action="store_true", help="the prompt is a user's message in the model's chat template"
-    )
-    trace.add_argument("--system", metavar="TEXT", help="the system message; an empty TEXT means none (with --chat)")
+    _add_prompt(trace)
     trace.add_argument("--context", type=int, metavar="N", help="tokens that the model sees; default: its own context")
     trace.add_argument("--slide", action="store_true", help="when they are full, drop the oldest quarter and go on")
     trace.add_argument("--keep-system", action="store_true", help="never drop the system message (with --slide)")
@@ -79,9 +76,14 @@ def parser() -> argparse.ArgumentParser:
     lens.add_argument("--top", type=int, default=5, metavar="N", help="tokens listed for each layer")
     lens.add_argument("--grid", action="store_true", help="the likeliest token of every position, not the last alone")
     _add_cause(commands)
+    _add_compare(commands)
+    pipeline = _add(commands, "pipeline", "what settings make of given logits, stage by stage; needs no model")
+    pipeline.add_argument("--input", required=True, metavar="FILE", help="a JSON object; - is standard input")
     race = _add(commands, "race", "generate without the cache, beside the cache switched on")
     race.add_argument("prompt", metavar="PROMPT")
     race.add_argument("--max-tokens", type=int, metavar="N", help="default: 32, and fewer after a long prompt")
+    _add_beams(commands)
+    _add_draws(commands)
     bench = _add(commands, "bench", "measure this machine")
     bench.add_argument("--contexts", default="16,512,2048", metavar="N,N,…", help="prompt lengths in tokens")
     bench.add_argument("--concurrency", metavar="N,N,…", help="tokens per second of so many requests at once, too")
@@ -100,7 +102,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 SUBCOMMANDS = frozenset(
-    {"tokens", "trace", "attention", "lens", "block", "leave-out", "inside", "race", "bench", "doctor", "models"}
+    {
+        "tokens",
+        "trace",
+        "attention",
+        "lens",
+        "block",
+        "leave-out",
+        "inside",
+        "pipeline",
+        "compare",
+        "race",
+        "beams",
+        "draws",
+        "score",
+        "bench",
+        "doctor",
+        "models",
+    }
 )
 
 
@@ -130,6 +149,76 @@ def _add_cause(commands: Any) -> None:
     inside.add_argument("--layer", type=int, required=True, metavar="L")
     inside.add_argument("--head", type=int, required=True, metavar="H")
     inside.add_argument("--without", metavar="J[,J]", help="also the head without these keys, not renormalised")
+
+
+def _add_compare(commands: Any) -> None:
+    compare = _add(commands, "compare", "run two prompts, settings or models, and see where they part")
+    compare.add_argument("prompt", metavar="PROMPT")
+    compare.add_argument("--and", dest="prompt_b", metavar="PROMPT", help="B's prompt; default: the same as A's")
+    _add_prompt(compare)
+    compare.add_argument("--system-b", metavar="TEXT", help="B's system message; an empty TEXT means none")
+    compare.add_argument("--no-history-b", action="store_true", help="B does not see the history")
+    compare.add_argument("--no-facts-b", action="store_true", help="B does not see the facts")
+    _add_settings(compare)
+    compare.add_argument("--settings-b", metavar="JSON|FILE", help="settings of B that differ from A's")
+    compare.add_argument("--model-b", metavar="ID|DIR", help="B's model; default: the same as A's")
+    compare.add_argument("--top", type=int, default=5, metavar="N", help="likeliest tokens listed of each (0 to 50)")
+
+
+def _add_prompt(command: argparse.ArgumentParser) -> None:
+    """The flags that `commands.prompt` reads."""
+    command.add_argument(
+        "--chat", action="store_true", help="the prompt is a user's message in the model's chat template"
+    )
+    command.add_argument("--system", metavar="TEXT", help="the system message; an empty TEXT means none (with --chat)")
+    command.add_argument(
+        "--history", metavar="FILE", help='earlier turns, a JSON list of {"user", "assistant"}; - is standard input'
+    )
+    command.add_argument("--no-history", action="store_true", help="do not show them to the model")
+    command.add_argument("--facts", metavar="FILE", help="facts that are put before the prompt, one a line")
+    command.add_argument("--facts-count", type=int, metavar="N", help="the N that fit the prompt best; default: all")
+
+
+def _add_beams(commands: Any) -> None:
+    beams = _add(commands, "beams", "write several texts side by side, and keep the best")
+    beams.add_argument("prompt", metavar="PROMPT")
+    _add_settings(beams)
+    _add_prompt(beams)
+    beams.add_argument("--num-beams", type=int, default=4, metavar="N", help="1 to 10; default: 4")
+    beams.add_argument("--num-return", type=int, metavar="N", help="texts that are returned; default: one a beam")
+    beams.add_argument(
+        "--length-penalty", type=float, default=1.0, metavar="X", help="sums are divided by length^X; default: 1"
+    )
+    beams.add_argument(
+        "--early-stopping",
+        choices=("true", "false", "never"),
+        default="false",
+        help="end when enough texts have ended: at once, when a better one is unlikely (the default), or impossible",
+    )
+    beams.add_argument("--sample", action="store_true", help="draw the candidates, as sampling flags do")
+    beams.add_argument("--groups", type=int, default=1, metavar="N", help="groups of beams that differ; default: 1")
+    beams.add_argument(
+        "--diversity", type=float, default=0.0, metavar="X", help="taken for a token that an earlier group took"
+    )
+    beams.add_argument("--tree", action="store_true", help="report the candidates of every step")
+
+
+def _add_draws(commands: Any) -> None:
+    draws = _add(commands, "draws", "draw many continuations, and count first tokens against their probabilities")
+    draws.add_argument("prompt", metavar="PROMPT")
+    draws.add_argument("--count", type=int, default=100, metavar="N", help="1 to 200; default: 100")
+    draws.add_argument(
+        "--length", type=int, default=1, dest="max_tokens", metavar="L", help="tokens of each; the same as --max-tokens"
+    )
+    draws.add_argument("--top", type=int, default=10, metavar="N", help="most probable tokens listed")
+    _add_prompt(draws)
+    _add_settings(draws)
+    draws.set_defaults(max_tokens=1)
+    score = _add(commands, "score", "how likely the model finds a text, token by token")
+    score.add_argument("prompt", metavar="PROMPT", help="all of the text where no CONTINUATION is given")
+    score.add_argument("continuation", nargs="?", metavar="CONTINUATION")
+    score.add_argument("--together", action="store_true", help="encode both as one text, not each by itself")
+    _add_prompt(score)
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 Result = dict[str, Any]
+SHOWN_TOKENS = 20  # of a distribution over all of them
 
 
 def _tokens(result: Result) -> str:
@@ -91,6 +93,68 @@ def _inside(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _compare(result: Result) -> str:
+    lines = [_compared_side(name.upper(), result[name]) for name in ("a", "b")]
+    lines += [f"{differs['name']}: {differs['a']} in A, {differs['b']} in B" for differs in result["settings"]]
+    lines += [f"the prompts {_parted(result['prompt'])}", f"the texts {_parted(result['text'])}"]
+    if not result["same_vocabulary"]:
+        lines.append("the models have different vocabularies, so single steps cannot be compared")
+    lines += [line for step in result["steps"] for line in _compared_step(step)]
+    for name in ("a", "b"):
+        lines += [f"{name.upper()}, stopped: {result[name]['stop_reason']}", result[name]["text"]]
+    return "\n".join(lines)
+
+
+def _compared_side(name: str, run: Result) -> str:
+    return f"{name}: {run['model']} ({run['weights']}) on {run['provider']}, {len(run['prompt_ids'])} prompt tokens"
+
+
+def _parted(parting: Result) -> str:
+    shared = f"{parting['characters']} characters" if parting["tokens"] is None else f"{parting['tokens']} tokens"
+    return {
+        "equal": f"are equal ({shared})",
+        "a_begins_b": f"are equal for {shared}, where A ends and B goes on",
+        "b_begins_a": f"are equal for {shared}, where B ends and A goes on",
+        "parted": f"part after {shared}",
+    }[parting["relation"]]
+
+
+def _compared_step(step: Result) -> list[str]:
+    raw, final = step["raw"], step["final"]
+    bits = [f"{_bits(found['a_b_bits'])} / {_bits(found['b_a_bits'])}" for found in (raw, final)]
+    variation = f"total variation {final['total_variation']:.3f}"
+    lines = [f"{step['index']:>4}  raw KL {bits[0]} bits, after the settings {bits[1]}, {variation}"]
+    chosen = [("A", step["a_chosen"]), ("B", step["b_chosen"])]
+    if step["a_chosen"]["id"] == step["b_chosen"]["id"]:
+        chosen = [("both", step["a_chosen"])]
+    lines += [
+        f"{name:>8}: {token['text']!r} {100 * token['a']['probability']:.1f} % in A, "
+        f"{100 * token['b']['probability']:.1f} % in B"
+        for name, token in chosen
+    ]
+    return lines
+
+
+def _bits(value: float) -> str:
+    return "∞" if value == math.inf else f"{value:.4f}"
+
+
+def _pipeline(result: Result) -> str:
+    lines = [
+        f"{stage['name']:>11}  {stage['kept']:>7} kept, {stage['removed']:>7} removed, {stage['changed']:>7} changed"
+        for stage in result["stages"]
+        if stage["active"]
+    ]
+    likeliest = list(result["probabilities"].items())[:SHOWN_TOKENS]
+    lines += [f"{token_id:>11}  {100 * probability:6.2f} %" for token_id, probability in likeliest]
+    if (others := result["kept"] - len(likeliest)) > 0:
+        lines.append(f"{others:>11}  more")
+    draw = result["draw"]
+    number = "the likeliest" if draw["uniform"] is None else f"{draw['uniform']:.6f} was drawn"
+    lines.append(f"token {draw['token_id']} ({number}; its stretch is {draw['low']:.6f} to {draw['high']:.6f})")
+    return "\n".join(lines)
+
+
 def _race(result: Result) -> str:
     runners = ("without_cache", "refed", "cached")
     heads = "".join(f"{name:>15}" for name in ("without cache", "refed", "cached"))
@@ -107,6 +171,80 @@ def _race(result: Result) -> str:
         f"cache: {size['positions']} positions of {size['predicted_bytes_per_position']} bytes, predicted "
         f"{size['predicted_bytes']}, measured {size['used_bytes']}, allocated {size['allocated_bytes']}"
     )
+    return "\n".join(lines)
+
+
+def _beams(result: Result) -> str:
+    lines = []
+    for step in result.get("steps", ()):
+        lines.append(f"step {step['length']}")
+        lines += [
+            f"  {found['fate']:<8}  beam {found['parent']} → {_or_dash(found['beam'])}  {found['text']!r:>16}  "
+            f"{found['logprob']:8.3f}  sum {found['cumulative']:9.3f}"
+            for found in step["candidates"]
+        ]
+    lines += [
+        f"{sequence['score']:9.4f}  {'finished' if sequence['finished'] else 'cut     '}  {sequence['text']!r}"
+        for sequence in result["sequences"]
+    ]
+    return "\n".join([*lines, f"stopped: {result['stop_reason']}"])
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _draws(result: Result) -> str:
+    lines = [f"{result['count']} draws   predicted      drawn   95 % interval of the share"]
+    lines += [_frequency(repr(token["text"]), token) for token in result["tokens"]]
+    if other := result["other"]["tokens"]:
+        lines.append(_frequency(f"{other} others", result["other"]))
+    lines.append(_chi_square(result))
+    if "continuations" in result:
+        lines.append(f"{result['distinct']} different continuations")
+        lines += [
+            f"{one['draw']:>4}  {one['logprob']:9.3f}  {one['stop_reason']:<13} {one['text']!r}"
+            for one in result["continuations"]
+        ]
+    return "\n".join(lines)
+
+
+def _frequency(name: str, found: Result) -> str:
+    missed = "" if found["agrees"] else "   prediction outside"
+    return (
+        f"{name:>16}   {100 * found['predicted']:6.2f} %   {found['count']:>4}   "
+        f"{100 * found['low']:6.2f} … {100 * found['high']:6.2f} %{missed}"
+    )
+
+
+def _chi_square(result: Result) -> str:
+    if result["p_value"] is None:
+        return "χ²: no figure, for all draws are in one class; it takes two that expect 5 draws each"
+    degrees = result["degrees_of_freedom"]
+    return f"χ² {result['chi_square']:.2f}, degrees of freedom {degrees}, p = {result['p_value']:.3f}"
+
+
+def _score(result: Result) -> str:
+    lines = []
+    for token in result["tokens"]:
+        if token["logprob"] is None:
+            lines.append(f"{token['position']:>5} {token['text']!r:>16}  the first token: nothing stands before it")
+            continue
+        likeliest = "" if token["rank"] == 1 else f"  likeliest {token['likeliest']['text']!r}"
+        lines.append(
+            f"{token['position']:>5} {token['text']!r:>16} {100 * token['probability']:6.2f} %  "
+            f"{token['surprisal_bits']:6.2f} bits  rank {token['rank']:<5} "
+            f"entropy {token['entropy_bits']:5.2f}{likeliest}"
+        )
+    if sums := result["sums"]:
+        lines.append(
+            f"{sums['tokens']} tokens: {sums['bits']:.2f} bits, perplexity {sums['perplexity']:.2f}, "
+            f"mean rank {sums['mean_rank']:.1f}"
+        )
+    if border := result["border"]:
+        apart, together = (" ".join(repr(token["text"]) for token in border[way]) for way in ("apart", "together"))
+        lines.append(f"the tokens from position {border['position']} on are {apart} apart, {together} together")
+    lines += [f"no token for byte {lost['byte']:02X} at offset {lost['offset']}" for lost in result["lost"]]
     return "\n".join(lines)
 
 
@@ -145,7 +283,12 @@ SHOW: dict[str, Callable[[Result], str]] = {
     "block": _block,
     "leave-out": _leave_out,
     "inside": _inside,
+    "compare": _compare,
+    "pipeline": _pipeline,
     "race": _race,
+    "beams": _beams,
+    "draws": _draws,
+    "score": _score,
     "bench": _bench,
     "doctor": _json,
     "models": _models,

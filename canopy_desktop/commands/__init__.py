@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from canopy_desktop.commands.beams import beams
 from canopy_desktop.commands.cause import block, leave_out_tokens
+from canopy_desktop.commands.compare import compare_runs
 from canopy_desktop.commands.doctor import doctor
+from canopy_desktop.commands.draws import draws
 from canopy_desktop.commands.inside import attention, lens
 from canopy_desktop.commands.measure import bench
 from canopy_desktop.commands.models import models
+from canopy_desktop.commands.pipeline import decide
 from canopy_desktop.commands.race import race
+from canopy_desktop.commands.score import score_text
 from canopy_desktop.commands.step import inside
 from canopy_desktop.commands.text import tokens, trace
 
@@ -19,7 +24,12 @@ COMMANDS = {
     "block": block,
     "leave-out": leave_out_tokens,
     "inside": inside,
+    "compare": compare_runs,
+    "pipeline": decide,
     "race": race,
+    "beams": beams,
+    "draws": draws,
+    "score": score_text,
     "bench": bench,
     "doctor": doctor,
     "models": models,
