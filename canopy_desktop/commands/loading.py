@@ -15,9 +15,9 @@ from canopy_desktop.model.provider import ProviderChoice
 from canopy_desktop.model.tokenizer import Tokenizer
 
 
-def open_bundle(arguments: argparse.Namespace) -> Bundle:
-    """The verified bundle that `--model` names. Raises `ModelError`."""
-    return Bundle.open(find_bundle(arguments.model))
+def open_bundle(arguments: argparse.Namespace, name: str | None = None) -> Bundle:
+    """The verified bundle called `name`, else the one that `--model` names. Raises `ModelError`."""
+    return Bundle.open(find_bundle(arguments.model if name is None else name))
 
 
 def open_session(bundle: Bundle, arguments: argparse.Namespace, *, exact: bool = True) -> ModelSession:
@@ -82,6 +82,8 @@ def read_json(flag: str, path: Path, most_bytes: int) -> object:
     """The JSON value in a file, or on standard input where `path` is "-". Raises `StorageError` or `UsageError`."""
     try:
         if path == Path("-"):
+            if sys.stdin is None:
+                raise StorageError("Standard input", "it is closed, so nothing can be read")
             data = sys.stdin.buffer.read(most_bytes + 1)
         else:
             with path.open("rb") as file:
