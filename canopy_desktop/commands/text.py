@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from canopy_desktop.commands.loading import fitting_window, in_range, open_bundle, open_session, valid_text
+from canopy_desktop.commands.loading import in_range, open_bundle, open_session, valid_text
+from canopy_desktop.commands.prompt import prompt_parts, prompt_request, template_of
 from canopy_desktop.commands.settings import settings_of, with_tokens
-from canopy_desktop.errors import TemplateError, UsageError
+from canopy_desktop.decoding.stopping import StopReason
+from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.deciding import LISTED
 from canopy_desktop.exploration.generation import Generation
-from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.prompt import fit
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
     Candidate,
@@ -25,7 +27,6 @@ from canopy_desktop.exploration.records import (
     WindowSlid,
 )
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
-from canopy_desktop.model.chat import ChatTemplate, SystemChoice
 from canopy_desktop.model.tokenizer import Tokenizer
 
 
@@ -53,11 +54,9 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
     size = window.tokens(bundle.card.architecture.context)
     tokenizer = Tokenizer.open(bundle.tokenizer)
     settings = with_tokens(settings, arguments, tokenizer)
-    if request.chat and bundle.card.chat_template is None:
-        raise TemplateError("this model has none")
-    template = ChatTemplate(bundle.card.chat_template) if request.chat and bundle.card.chat_template else None
+    template = template_of(bundle, request)
     prompt = request.encoded(tokenizer, template)
-    fitting_window(size, prompt.ids)
+    fit(prompt, size)
     kept = request.system_tokens(tokenizer, template) if window.keeps_system else 0
     session = open_session(bundle, arguments)
     generation = session.new_generation()
@@ -71,8 +70,9 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
         "provider": session.provider.name,
         "weights": bundle.card.weights.value,
         "prompt_ids": list(prompt.ids),
+        "prompt_parts": prompt_parts(prompt, tokenizer),
         "context": size,
-        "steps": [_step(step, tokenizer, arguments.top) for step in run.steps],
+        "steps": [step_json(step, tokenizer, arguments.top) for step in run.steps],
         "slides": [_slide(slide) for slide in run.slides],
         "text": tokenizer.decode(written),
         "stop_reason": run.reason.value,
@@ -86,18 +86,6 @@ def window_of(arguments: argparse.Namespace) -> ContextWindow:
         raise UsageError("--keep-system needs --slide: a window that stops drops nothing.")
     when_full = WhenFull.SLIDE if arguments.slide else WhenFull.STOP
     return ContextWindow(size=arguments.context, when_full=when_full, keep_system=arguments.keep_system)
-
-
-def prompt_request(arguments: argparse.Namespace) -> PromptRequest:
-    """The prompt as a request. Raises `UsageError`."""
-    text = valid_text(arguments.prompt)
-    if arguments.system is None:
-        return PromptRequest(text=text, chat=arguments.chat)
-    if not arguments.chat:
-        raise UsageError("--system needs --chat: plain completion has no system message.")
-    system = valid_text(arguments.system)
-    choice = SystemChoice.CUSTOM if system else SystemChoice.NONE
-    return PromptRequest(text=text, chat=True, system=choice, system_text=system)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +133,8 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
     return float(np.percentile(values, percent)) if values else None
 
 
-def _step(step: StepRecord, tokenizer: Tokenizer, top: int) -> dict[str, Any]:
+def step_json(step: StepRecord, tokenizer: Tokenizer, top: int) -> dict[str, Any]:
+    """What is said about one step; `top`: likeliest tokens listed."""
     return {
         "position": step.position,
         "token_id": step.chosen.token_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 from canopy_desktop.exploration.content_words import statement
 from canopy_desktop.exploration.fact_check import CheckedClaim, Fact, check_answer
 from canopy_desktop.list_file import Entry, bad_line, parse_entries, read_entries
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells of every index that it builds
 
 K1, B = 1.5, 0.75  # how soon a repeated word counts no more, and how much a long fact is held back
 
