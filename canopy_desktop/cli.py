@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     race.add_argument("--max-tokens", type=int, metavar="N", help="default: 32, and fewer after a long prompt")
     _add_beams(commands)
     _add_draws(commands)
+    _add_facts(commands)
     bench = _add(commands, "bench", "measure this machine")
     bench.add_argument("--contexts", default="16,512,2048", metavar="N,N,…", help="prompt lengths in tokens")
     bench.add_argument("--concurrency", metavar="N,N,…", help="tokens per second of so many requests at once, too")
@@ -116,6 +117,7 @@ SUBCOMMANDS = frozenset(
         "beams",
         "draws",
         "score",
+        "facts",
         "bench",
         "doctor",
         "models",
@@ -149,6 +151,18 @@ def _add_cause(commands: Any) -> None:
     inside.add_argument("--layer", type=int, required=True, metavar="L")
     inside.add_argument("--head", type=int, required=True, metavar="H")
     inside.add_argument("--without", metavar="J[,J]", help="also the head without these keys, not renormalised")
+
+
+def _add_facts(commands: Any) -> None:
+    facts = commands.add_parser("facts", help="search a file of facts, or compare an answer with it; needs no model")
+    actions = facts.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    search = _add(actions, "search", "the facts that fit a query best (BM25)")
+    search.add_argument("query", metavar="QUERY", help="- is standard input")
+    search.add_argument("--count", type=int, default=3, metavar="N", help="facts listed, the best first")
+    check = _add(actions, "check", "what facts support, contradict or do not know of an answer")
+    check.add_argument("answer", metavar="ANSWER", help="- is standard input")
+    for action in (search, check):
+        action.add_argument("--facts", required=True, metavar="FILE", help="a text file with one fact a line")
 
 
 def _add_compare(commands: Any) -> None:

@@ -248,6 +248,33 @@ def _score(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _facts(result: Result) -> str:
+    if "query" in result:
+        return _found_facts(result)
+    lines = [*result["rule"], ""]
+    for claim in result["claims"]:
+        lines += [f"{claim['verdict']:<12}  {claim['text']}", f"{'':12}  {_compared(claim)}"]
+    return "\n".join([*lines, ", ".join(f"{count} {verdict}" for verdict, count in result["counts"].items())])
+
+
+def _compared(claim: Result) -> str:
+    if claim["fact"] is None:
+        return "no fact shares a word with it"
+    against = "".join(f"; {values['sentence']} against {values['fact']}" for values in claim["against"])
+    negated = "; only one of the two says not" if claim["only_one_negated"] else ""
+    shares = [f"{100 * claim[share]:.0f} %" for share in ("share_of_fact", "share_of_sentence")]
+    return (
+        f"line {claim['fact']['line']}: {claim['fact']['text']} "
+        f"({shares[0]} of the fact's words, {shares[1]} of the sentence's{against}{negated})"
+    )
+
+
+def _found_facts(result: Result) -> str:
+    if not result["results"]:
+        return "No fact shares a content word with the query."
+    return "\n".join(f"{hit['score']:6.3f}  line {hit['line']}: {hit['text']}" for hit in result["results"])
+
+
 def _bench(result: Result) -> str:
     lines = [
         f"{row['context']:>6} tokens: TTFT {row['ttft_ms']:.0f} ms, TPOT {row['tpot_ms']:.1f} ms"
@@ -289,6 +316,7 @@ SHOW: dict[str, Callable[[Result], str]] = {
     "beams": _beams,
     "draws": _draws,
     "score": _score,
+    "facts": _facts,
     "bench": _bench,
     "doctor": _json,
     "models": _models,

@@ -7,6 +7,7 @@ from canopy_desktop.commands.cause import block, leave_out_tokens
 from canopy_desktop.commands.compare import compare_runs
 from canopy_desktop.commands.doctor import doctor
 from canopy_desktop.commands.draws import draws
+from canopy_desktop.commands.facts import facts
 from canopy_desktop.commands.inside import attention, lens
 from canopy_desktop.commands.measure import bench
 from canopy_desktop.commands.models import models
@@ -30,6 +31,7 @@ COMMANDS = {
     "beams": beams,
     "draws": draws,
     "score": score_text,
+    "facts": facts,
     "bench": bench,
     "doctor": doctor,
     "models": models,

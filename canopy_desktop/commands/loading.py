@@ -80,6 +80,15 @@ def one_token(flag: str, tokenizer: Tokenizer, text: str) -> int:
 
 def read_json(flag: str, path: Path, most_bytes: int) -> object:
     """The JSON value in a file, or on standard input where `path` is "-". Raises `StorageError` or `UsageError`."""
+    text = read_text(flag, path, most_bytes)
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise UsageError(f"{flag} {path} cannot be read: {error}.") from error
+
+
+def read_text(flag: str, path: Path, most_bytes: int) -> str:
+    """The text of a file, or of standard input where `path` is "-". Raises `StorageError` or `UsageError`."""
     try:
         if path == Path("-"):
             if sys.stdin is None:
@@ -93,8 +102,6 @@ def read_json(flag: str, path: Path, most_bytes: int) -> object:
     if len(data) > most_bytes:
         raise UsageError(f"{flag} names a file of more than {most_bytes:,} bytes, which is more than it can need.")
     try:
-        return parsed(data.decode("utf-8-sig"))
+        return data.decode("utf-8-sig")
     except UnicodeError as error:
         raise UsageError(f"{flag} {path} is not UTF-8: save it as UTF-8.") from error
-    except ValueError as error:
-        raise UsageError(f"{flag} {path} cannot be read: {error}.") from error

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import bm25s
 import numpy as np
 
 from canopy_desktop.exploration.content_words import statement
 from canopy_desktop.exploration.fact_check import CheckedClaim, Fact, check_answer
 from canopy_desktop.list_file import Entry, bad_line, parse_entries, read_entries
+
+if TYPE_CHECKING:
+    import bm25s
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells of every index that it builds
 
@@ -50,6 +53,8 @@ class Facts:
         for fact in facts:
             if not fact.statement.words:
                 raise bad_line(name, fact.line, "says nothing that can be compared: write a whole sentence")
+        import bm25s  # loading it takes as long as loading numpy: only who has facts waits for it
+
         index = bm25s.BM25(method="lucene", k1=K1, b=B, dtype="float64")
         index.index([list(fact.statement.words) for fact in facts], show_progress=False)
         return cls(name, facts, index)
