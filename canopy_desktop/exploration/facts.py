@@ -16,8 +16,6 @@ from canopy_desktop.list_file import Entry, bad_line, parse_entries, read_entrie
 if TYPE_CHECKING:
     import bm25s
 
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells of every index that it builds
-
 K1, B = 1.5, 0.75  # how soon a repeated word counts no more, and how much a long fact is held back
 
 
@@ -55,6 +53,7 @@ class Facts:
                 raise bad_line(name, fact.line, "says nothing that can be compared: write a whole sentence")
         import bm25s  # loading it takes as long as loading numpy: only who has facts waits for it
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells of every index that it builds
         index = bm25s.BM25(method="lucene", k1=K1, b=B, dtype="float64")
         index.index([list(fact.statement.words) for fact in facts], show_progress=False)
         return cls(name, facts, index)
