@@ -16,7 +16,7 @@ from canopy_desktop.decoding.frequencies import Frequencies, frequencies
 from canopy_desktop.decoding.pipeline import Distribution, History, choose, pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import ContinuationCheck, RunWatch, StopReason, answer_bytes
-from canopy_desktop.model.batch import BatchDecoder, Past
+from canopy_desktop.model.batch import STEP, BatchDecoder, Past
 from canopy_desktop.model.decoder import DecoderSession
 from canopy_desktop.model.tokenizer import Tokenizer
 
@@ -141,7 +141,7 @@ class _Batches:
             if not going:
                 return
             if batch is None:
-                room = first.settings.max_tokens - 1
+                room = min(first.settings.max_tokens - 1, STEP)  # most end long before a large maximum
                 batch = BatchDecoder(self._decoder, [past] * len(going), fork=past.length, room=room)
             elif ended:
                 batch.reorder(going)
