@@ -67,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument("--context", type=int, metavar="N", help="tokens that the model sees; default: its own context")
     trace.add_argument("--slide", action="store_true", help="when they are full, drop the oldest quarter and go on")
     trace.add_argument("--keep-system", action="store_true", help="never drop the system message (with --slide)")
+    trace.add_argument("--filter", metavar="FILE", help="words and /patterns/ that the written text is searched for")
+    trace.add_argument(
+        "--filter-action", choices=("stop", "mask", "redraw"), help="what is done about them; default: stop"
+    )
     attention = _add(commands, "attention", "attention of a text, every layer and head or one")
     attention.add_argument("prompt", metavar="PROMPT")
     attention.add_argument("--layer", type=int, metavar="L")

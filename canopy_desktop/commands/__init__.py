@@ -15,7 +15,8 @@ from canopy_desktop.commands.pipeline import decide
 from canopy_desktop.commands.race import race
 from canopy_desktop.commands.score import score_text
 from canopy_desktop.commands.step import inside
-from canopy_desktop.commands.text import tokens, trace
+from canopy_desktop.commands.text import tokens
+from canopy_desktop.commands.trace import trace
 
 COMMANDS = {
     "tokens": tokens,

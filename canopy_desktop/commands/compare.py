@@ -11,7 +11,7 @@ from typing import Any
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session, read_json, valid_text
 from canopy_desktop.commands.prompt import prompt_parts, prompt_request, template_of, with_system
 from canopy_desktop.commands.settings import LARGEST_FILE, settings_of, with_tokens
-from canopy_desktop.commands.text import step_json
+from canopy_desktop.commands.step_json import step_json
 from canopy_desktop.decoding import settings_json
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import SettingsError, UsageError

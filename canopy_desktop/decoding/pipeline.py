@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from canopy_desktop.arrays import DoubleArray, FloatArray, IntArray
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import NothingLeftError, ProviderError, SettingsError
+from canopy_desktop.errors import NothingLeftError, ProviderError
 
 LIKELY = 4096  # tokens that are ranked first: most cuts and draws need no more, and ranking all takes longer
 KEPT = 255  # in `removed_by`: no stage removed the token
@@ -250,9 +250,7 @@ class _Run:
     def bias(self, settings: DecodingSettings) -> None:
         """Add to the scores that the settings name, and remove the tokens that they ban."""
         scores = self._scores
-        named = [*(token_id for token_id, _ in settings.logit_bias), *settings.banned_tokens]
-        if named and max(named) >= scores.size:
-            raise SettingsError("Bans and biases", f"must name tokens below {scores.size}, which {max(named)} is not")
+        settings.check_vocabulary(scores.size)
         gone = None
         if settings.logit_bias:
             scores = scores.copy()
@@ -261,7 +259,7 @@ class _Run:
         if settings.banned_tokens:
             gone = np.zeros(scores.size, np.bool_)
             gone[list(settings.banned_tokens)] = True
-        self._add(StageName.BIAS, active=bool(named), scores=scores, gone=gone)
+        self._add(StageName.BIAS, active=bool(settings.logit_bias or settings.banned_tokens), scores=scores, gone=gone)
 
     def bar_ends(self, settings: DecodingSettings, history: History) -> None:
         """Remove the end tokens while the text is too short."""

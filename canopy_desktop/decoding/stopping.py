@@ -112,11 +112,11 @@ class RunWatch:
 
 
 class TextStream:
-    """Bytes of tokens to text, as they come: a character that is split over tokens is shown when it is complete."""
+    """Bytes of tokens to text, as they come: a character that is split over tokens is there when it is complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: bytes = b"") -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self.text = ""
+        self.text = self._decoder.decode(data)
 
     @property
     def pending(self) -> bytes:
@@ -128,6 +128,13 @@ class TextStream:
         new = self._decoder.decode(data)
         self.text += new
         return new
+
+    def preview(self, data: bytes) -> str:
+        """The text as `add` would make it; nothing changes."""
+        state = self._decoder.getstate()
+        new = self._decoder.decode(data)
+        self._decoder.setstate(state)
+        return self.text + new
 
 
 def answer_bytes(tokens: Sequence[bytes], check: ContinuationCheck | None, *, keep_stop: bool) -> bytes:

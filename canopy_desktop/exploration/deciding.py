@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from canopy_desktop.decoding.pipeline import Choice, Distribution
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import ContinuationCheck
-from canopy_desktop.exploration.records import Candidate, ChosenBy, EndFigures, Slot, StageSummary, StepRecord
+from canopy_desktop.exploration.records import Candidate, ChosenBy, EndFigures, Guarding, Slot, StageSummary, StepRecord
 
 LISTED = 50  # candidates that a record keeps
 
@@ -32,6 +32,7 @@ def step_record(
     choice: Choice,
     settings: DecodingSettings,
     check: ContinuationCheck,
+    guarding: Guarding | None,
     *,
     chosen_by: ChosenBy,
     end_ids: Sequence[int],
@@ -62,6 +63,7 @@ def step_record(
         high=choice.high,
         total_logprob=place.logprob_before + chosen.raw_logprob,
         check=check,
+        guarding=guarding,
         settings=settings,
         source=place.source,
         ms=ms,

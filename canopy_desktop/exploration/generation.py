@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterator, Sequence
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.decoding.pipeline import History, choose, chosen, pipeline
+from canopy_desktop.decoding.output_filter import FilterAction, OutputFilter
+from canopy_desktop.decoding.pipeline import History, chosen, pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import ContinuationCheck, RunWatch, StopReason
 from canopy_desktop.errors import ContextFullError, EmptyPromptError
 from canopy_desktop.exploration.deciding import Place, step_record
+from canopy_desktop.exploration.guard import Guard
 from canopy_desktop.exploration.prompt import fit
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
     ChosenBy,
+    Guarding,
     Kept,
     PrefillProgress,
     PromptAccepted,
@@ -47,6 +50,7 @@ class Generation:
         self._tokenizer = tokenizer
         self._settings = DecodingSettings()
         self._watch = RunWatch(self._settings, self._end_ids)
+        self._guard = Guard(None)
         self._check: ContinuationCheck | None = None  # of this run's last token
         self._window = MODELS_OWN
         self._kept = 0  # tokens at the prompt's beginning that no slide drops
@@ -86,6 +90,7 @@ class Generation:
         window: ContextWindow = MODELS_OWN,
         *,
         kept: int = 0,
+        output_filter: OutputFilter | None = None,
     ) -> PromptAccepted:
         """Forget the exploration before and begin a new one, with a window that is its own.
 
@@ -100,15 +105,17 @@ class Generation:
         self._chunks = chunks_of(len(prompt.ids))
         self._prefill_ms = 0.0
         self._logits = None
-        self.resume(run_id, settings)
+        self.resume(run_id, settings, output_filter)
         return PromptAccepted(run_id=run_id, prompt=prompt, context=size)
 
-    def resume(self, run_id: int, settings: DecodingSettings) -> None:
-        """Go on from the cursor as a new run: its own settings, and its tokens counted from here."""
+    def resume(self, run_id: int, settings: DecodingSettings, output_filter: OutputFilter | None = None) -> None:
+        """Go on from the cursor as a new run: its own settings and filter, and its tokens counted from here."""
         self._run_id = run_id
         self._settings = settings
         exploration = self._exploring()
-        self._watch = RunWatch(settings, self._end_ids, self._generated_bytes(exploration, exploration.cursor))
+        before = self._generated_bytes(exploration, exploration.cursor)
+        self._watch = RunWatch(settings, self._end_ids, before)
+        self._guard = Guard(output_filter, before)
         self._check = None
 
     def advance(self) -> PrefillProgress | SlideProgress | WindowSlid | StepRecord | RunFinished:
@@ -122,15 +129,17 @@ class Generation:
         if self._chunks:
             return self._prefill(exploration)
         if (reason := self._reason_to_stop(exploration)) is not None:
-            return RunFinished(run_id=self._run_id, reason=reason, check=self._check)
-        known = exploration.known_step(exploration.cursor, self._settings)
+            return self._finished(reason)
+        known = exploration.known_step(exploration.cursor, self._settings, self._guard.output_filter)
         if known is not None:
             exploration.go_to(known.node)
-            self._check = self._checked(exploration, known.parent, known.chosen.token_id)
+            guarding = self._guard.take(self._tokenizer.token(known.chosen.token_id).data)
+            self._check = self._checked(exploration, known.parent, known.chosen.token_id, guarding)
             return known
         if self._full(exploration, exploration.cursor):
             return self._slide_on(exploration)
-        return self._decide(exploration, exploration.cursor, None)
+        record = self._decide(exploration, exploration.cursor, None)
+        return self._finished(StopReason.FILTERED) if record is None else record
 
     def choose(self, run_id: int, parent: int, token_id: int) -> StepRecord:
         """A person's choice of the token after `parent`: walks to it if it is there, else adds a branch.
@@ -146,7 +155,10 @@ class Generation:
         if self._full(exploration, parent):
             raise ContextFullError(self.context)
         exploration.go_to(parent)
-        return self._decide(exploration, parent, token_id)
+        self.resume(run_id, self._settings, self._guard.output_filter)
+        record = self._decide(exploration, parent, token_id)
+        assert record is not None, "what a person chose is not rejected"
+        return record
 
     def go_to(self, node: int) -> None:
         """Stand on a node. Runs nothing; the cache follows when the next token needs it."""
@@ -206,17 +218,21 @@ class Generation:
     def _can_slide(self, length: int) -> bool:
         return self._window.when_full is WhenFull.SLIDE and dropped_by_slide(length, self.context, self._kept) > 0
 
-    def _checked(self, exploration: Exploration, parent: int, token_id: int) -> ContinuationCheck:
+    def _finished(self, reason: StopReason) -> RunFinished:
+        return RunFinished(run_id=self._run_id, reason=reason, check=self._check, guarding=self._guard.finish())
+
+    def _checked(
+        self, exploration: Exploration, parent: int, token_id: int, guarding: Guarding | None
+    ) -> ContinuationCheck:
         """What is checked after a token that follows `parent`."""
         length = exploration.window_length(parent) + 1
-        data = self._tokenizer.token(token_id).data
-        full = length >= self.context
         return self._watch.after(
             token_id,
-            data,
+            self._tokenizer.token(token_id).data,
             window_used=length,
             window=self.context,
-            slides=full and self._can_slide(length),
+            slides=length >= self.context and self._can_slide(length),
+            filtered=guarding is not None and any(hit.action is FilterAction.STOP for hit in guarding.hits),
         )
 
     def _generated_bytes(self, exploration: Exploration, node: int) -> bytes:
@@ -234,14 +250,21 @@ class Generation:
             self._logits, self._logits_node = logits, node
         return event
 
-    def _decide(self, exploration: Exploration, node: int, token_id: int | None) -> StepRecord:
+    def _decide(self, exploration: Exploration, node: int, token_id: int | None) -> StepRecord | None:
+        """The token after a node; None where the output filter lets none through."""
         began = time.perf_counter()
         logits, source = self._logits_after(exploration, node)
         settings = self._settings
         found = pipeline(logits, settings, self._history(exploration, node))
         position = len(exploration.prompt.ids) + exploration.depth(node)
-        choice = choose(found, settings, position) if token_id is None else chosen(found, token_id)
-        check = self._checked(exploration, node, choice.token_id)
+        if token_id is None:
+            choice, rejected = self._guard.choose(found, settings, position, self._tokenizer)
+        else:
+            choice, rejected = chosen(found, token_id), ()
+        if choice is None:
+            return None
+        guarding = self._guard.take(self._tokenizer.token(choice.token_id).data, rejected)
+        check = self._checked(exploration, node, choice.token_id, guarding)
         decided = ChosenBy.GREEDY if settings.greedy else ChosenBy.SAMPLED
         record = step_record(
             Place(
@@ -257,6 +280,7 @@ class Generation:
             choice,
             settings,
             check,
+            guarding,
             chosen_by=decided if token_id is None else ChosenBy.PERSON,
             end_ids=self._end_ids,
             ms=1000 * (time.perf_counter() - began),

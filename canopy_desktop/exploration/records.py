@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from canopy_desktop.decoding.output_filter import FilterFailure, FilterHit, OutputFilter
 from canopy_desktop.decoding.pipeline import StageName
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import ContinuationCheck, StopReason
@@ -65,6 +66,25 @@ class EndFigures:
     rank_after: int | None  # None where it was removed
 
 
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A token that the output filter did not let through, and the number that was drawn for it."""
+
+    token_id: int
+    uniform: float | None
+    hits: tuple[FilterHit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guarding:
+    """What the output filter did at one step. Spans count characters of the generated text."""
+
+    output_filter: OutputFilter
+    hits: tuple[FilterHit, ...] = ()  # completed by this token, and let through
+    failures: tuple[FilterFailure, ...] = ()  # patterns that took too long
+    rejected: tuple[Rejection, ...] = ()  # before this token, in their order
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepRecord:
     """One decision: the token at `position`, and the distribution it was chosen from."""
@@ -89,6 +109,7 @@ class StepRecord:
     high: float  # and where it ends
     total_logprob: float  # natural logarithm of what the model assigned to the generated text, with this token
     check: ContinuationCheck = field(repr=False)  # in the run that made it
+    guarding: Guarding | None = field(repr=False)  # None: there was no output filter
     settings: DecodingSettings = field(repr=False)
     source: Slot  # the column whose last residual gave the logits
     ms: float  # from the token before to this one
@@ -174,7 +195,8 @@ class RunFinished:
 
     run_id: int
     reason: StopReason
-    check: ContinuationCheck | None = None  # what ended it; None: a person, or the window was full from the beginning
+    check: ContinuationCheck | None = None  # of its last token; None: it has none
+    guarding: Guarding | None = None  # what the output filter finds because the text ends here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from canopy_desktop.arrays import IntArray
+from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy, Slot, StepRecord, WindowSlid
@@ -164,17 +165,23 @@ class Exploration:
         children = self._children[node]
         return self._records[children[0]].source if children else None
 
-    def known_step(self, node: int, settings: DecodingSettings) -> StepRecord | None:
+    def known_step(
+        self, node: int, settings: DecodingSettings, output_filter: OutputFilter | None = None
+    ) -> StepRecord | None:
         """The step to walk to from `node` instead of running it again.
 
-        The branch that was visited last goes first, also one that a person chose; else what these settings led to.
+        The branch that was visited last goes first, also one that a person chose; else what these settings led to,
+        with this filter.
         """
         last = self.forward(node)
         if last is not None and self._records[last].chosen_by is ChosenBy.PERSON:
             return self._records[last]
         for child in self._children[node]:
             record = self._records[child]
-            if record.chosen_by is not ChosenBy.PERSON and record.settings.decides_as(settings):
+            filtered_by = record.guarding.output_filter if record.guarding else None
+            if record.chosen_by is ChosenBy.PERSON or filtered_by != output_filter:
+                continue
+            if record.settings.decides_as(settings):
                 return record
         return None
 

@@ -39,6 +39,7 @@ _STEP = StepRecord(
     high=1.0,
     total_logprob=0.0,
     check=GOES_ON,
+    guarding=None,
     settings=DecodingSettings(),
     source=0,
     ms=1.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from canopy_desktop.arrays import IntArray
+from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.window import ContextWindow
@@ -21,6 +22,7 @@ class StartCommand:
     play: bool
     window: ContextWindow = field(default_factory=ContextWindow)
     kept: int = 0  # tokens at the prompt's beginning that no slide drops
+    output_filter: OutputFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class ResumeCommand:
     run_id: int
     settings: DecodingSettings
     play: bool
+    output_filter: OutputFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class ChooseCommand:
     token_id: int
     settings: DecodingSettings
     play: bool
+    output_filter: OutputFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

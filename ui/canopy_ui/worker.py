@@ -124,7 +124,12 @@ class Worker(QObject):
         with self._reporting_errors():
             generation = self._loaded()
             accepted = generation.begin(
-                command.run_id, command.prompt, command.settings, command.window, kept=command.kept
+                command.run_id,
+                command.prompt,
+                command.settings,
+                command.window,
+                kept=command.kept,
+                output_filter=command.output_filter,
             )
             self._emit(accepted)
             self._go_on(play=command.play)
@@ -134,7 +139,7 @@ class Worker(QObject):
         """Go on from the cursor, as a new run."""
         self._take_up(command.run_id)
         with self._reporting_errors():
-            self._loaded().resume(command.run_id, command.settings)
+            self._loaded().resume(command.run_id, command.settings, command.output_filter)
             self._go_on(play=command.play)
 
     @Slot(object)
@@ -143,9 +148,10 @@ class Worker(QObject):
         self._take_up(command.run_id)
         with self._reporting_errors():
             generation = self._loaded()
+            generation.resume(command.run_id, command.settings, command.output_filter)
             record = generation.choose(command.run_id, command.parent, command.token_id)
             self._emit(record)
-            generation.resume(command.run_id, command.settings)
+            generation.resume(command.run_id, command.settings, command.output_filter)
             if command.play:
                 self._go_on(play=True)
             else:
