@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import takewhile
 
 from canopy_desktop.exploration.content_words import Sentence, Statement, Word, WordKind, sentences, statement
 
@@ -22,9 +23,9 @@ _SUPPORTED = (
     "of its own words beside, no number or name among them; at least two words are shared."
 )
 _CONTRADICTED = (
-    "Contradicted: the sentence has more than half of a fact's words, among them a name or the fact's first word, and "
-    "a name, number or year that the fact lacks, where the fact has another. Or it would be supported, but only one of "
-    "the two says not, no or never."
+    "Contradicted: the sentence has more than half of a fact's words, among them what the fact begins with (of a name, "
+    "one word), and a name, number or year that the fact lacks, where the fact has another. Or it would be supported, "
+    "but only one of the two says not, no or never."
 )
 RULE = (
     "Content words are compared: without little words, capitals and plural endings, numbers in digits.",
@@ -127,10 +128,11 @@ def _says_the_same(shared: list[Word], own: list[Word], lacking: list[Word]) -> 
 
 
 def _is_about(shared: list[Word], lacking: list[Word], fact: Fact) -> bool:
-    known = fact.statement.words
-    first = next(iter(known))
-    names = any(WordKind.NAME in (word.kind, known[word.form].kind) or word.form == first for word in shared)
-    return names and _share(len(shared), len(lacking)) > ABOUT
+    first, *others = fact.statement.words.values()
+    subject = {first.form}
+    if first.kind is WordKind.NAME:
+        subject |= {word.form for word in takewhile(lambda word: word.kind is WordKind.NAME, others)}
+    return _share(len(shared), len(lacking)) > ABOUT and any(word.form in subject for word in shared)
 
 
 def _against(own: list[Word], lacking: list[Word]) -> tuple[tuple[str, str], ...]:

@@ -29,7 +29,9 @@ Marie Curie won the Nobel Prize in Physics in 1903.
 Marie Curie won the Nobel Prize in Chemistry in 1911.
 Neil Armstrong first walked on the Moon in 1969.
 Neil Armstrong flew with Apollo 11.
-George Washington was the first president of the United States.
+The first president of the United States was George Washington.
+Marie Curie studied in Paris.
+Tokyo is the capital of Japan.
 The Great Wall of China is 21,196 kilometres long.
 A spider has eight legs.
 An insect has six legs.
@@ -98,6 +100,10 @@ AGREED = [
     ("Spiders have six legs.", CONTRADICTED),
     ("A dog has four legs.", UNKNOWN),
     ("Buzz Aldrin walked on the Moon in 1969.", UNKNOWN),
+    ("Michael Collins flew with Apollo 11.", UNKNOWN),
+    ("Everest is 8,848 metres high.", CONTRADICTED),
+    ("Alcohol boils at 78 degrees Celsius at sea level.", UNKNOWN),
+    ("Albert Einstein was born in Warsaw in 1879.", UNKNOWN),
     ("Light travels at about 300 thousand kilometres per second.", SUPPORTED),
     ("Light travels at 150,000 kilometres per second.", CONTRADICTED),
     ("Whales are fish.", CONTRADICTED),
@@ -109,12 +115,13 @@ AGREED = [
 MISTAKES = [
     ("The Earth orbits the Moon.", SUPPORTED),  # who does what to whom
     ("Mars has not two but one moon.", UNKNOWN),  # what "not" belongs to
-    ("Michael Collins flew with Apollo 11.", CONTRADICTED),  # a fact need not be the only truth
+    ("Marie Curie studied in Warsaw.", CONTRADICTED),  # a fact need not be the only truth
     ("It is 300 metres tall.", UNKNOWN),  # what "it" is
     ("Australia is governed from Canberra.", UNKNOWN),  # other words for the same
     ("The Eiffel Tower is 1,083 feet tall.", CONTRADICTED),  # units
     ("The primary colours of paint are red, green and blue.", UNKNOWN),  # a wrong word that is neither name nor number
     ("The human skeleton has 300 bones.", UNKNOWN),  # the fact begins with another word
+    ("The capital of Japan is Kyoto.", UNKNOWN),  # a fact that begins with its value
     ("The biggest planet is Saturn.", UNKNOWN),
     ("The Eiffel Tower was finished before 1889.", SUPPORTED),  # little words that matter
 ]
