@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from canopy_desktop.decoding.pipeline import (
     KEPT,
     LIKELY,
+    Choice,
     Distribution,
     History,
     StageName,
@@ -387,6 +388,12 @@ def test_rejected_tokens_are_not_chosen_again_and_the_next_number_is_drawn() -> 
         rejected.append(choice.token_id)
     with pytest.raises(NothingLeftError):
         choose(found, settings, 5, rejected=rejected)
+
+
+def test_a_removed_token_that_a_person_takes_has_no_stretch() -> None:
+    found = pipeline(probabilities(0.3, 0.6, 0.1), replace(SAMPLED, banned_tokens=(1,)))
+    assert chosen(found, 1) == Choice(1, None, 1.0, 1.0)
+    assert chosen(found, 2).high == 1.0
 
 
 # what a run records
