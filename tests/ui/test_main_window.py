@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDockWidget, QLabel, QPushButton
+from PySide6.QtWidgets import QAbstractButton, QDockWidget, QLabel
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop import settings
@@ -20,11 +20,15 @@ from canopy_desktop.model.provider import ProviderReport
 from canopy_desktop.settings import Preferences
 from canopy_ui.actions import Command
 from canopy_ui.controller import Controller
+from canopy_ui.help_card import HelpCard
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
+from canopy_ui.palette import CommandPalette
+from canopy_ui.panel_focus import focused
 from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.program import make_application
+from canopy_ui.shortcuts import ShortcutsDialog
 from canopy_ui.state import RunPhase
 from canopy_ui.workspaces import NAMES, WORKSPACES, Split, Workspace, leaves, workspace_named
 from tests.support import scripted
@@ -216,6 +220,77 @@ def test_a_first_start_begins_with_typing(window: MainWindow, qtbot: QtBot) -> N
     assert "!" in window.panel(PromptPanel).request().text
 
 
+def test_the_prompt_leaves_the_windows_keys_to_the_window(window: MainWindow, qtbot: QtBot) -> None:
+    """Qt's text fields take some keys for themselves."""
+    qtbot.waitUntil(window.isActiveWindow, timeout=PATIENCE_MS)
+    before = window.panel(PromptPanel).request().text
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    palette = window.findChild(CommandPalette)
+    assert palette is not None
+    assert palette.isVisible()
+    assert window.panel(PromptPanel).request().text == before
+
+
+def test_the_palette_opens_workspaces_shows_panels_and_tells_about_them(window: MainWindow, qtbot: QtBot) -> None:
+    for typed, holds in (
+        ("choose", lambda: window.workspaces.workspace.name == "choose"),
+        ("metrics panel", lambda: window.docks["metrics"].isVisible()),
+        ("attention help", lambda: any(card.isVisible() for card in window.findChildren(HelpCard))),
+    ):
+        assert not holds()
+        window.commands[Command.PALETTE].trigger()
+        palette = window.findChild(CommandPalette)
+        qtbot.keyClicks(palette.focusWidget(), typed)
+        qtbot.keyClick(palette.focusWidget(), Qt.Key.Key_Return)
+        assert holds()
+
+
+def test_f6_goes_round_the_panels_and_back(window: MainWindow, qtbot: QtBot) -> None:
+    qtbot.waitUntil(window.isActiveWindow, timeout=PATIENCE_MS)
+    visited = []
+    for _ in range(len(window.docks)):
+        dock = focused(list(window.docks.values()))
+        assert dock is not None
+        visited.append(dock.objectName())
+        qtbot.keyClick(window.focusWidget(), Qt.Key.Key_F6)
+    assert visited == list(window.workspaces.workspace.docks)
+    assert focused(list(window.docks.values())) is window.docks["prompt"]
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_F6, Qt.KeyboardModifier.ShiftModifier)
+    assert focused(list(window.docks.values())) is window.docks["metrics"]
+
+
+def test_help_on_the_panel_with_the_keyboard_is_a_key_away_and_escape_stops_no_run(
+    window: MainWindow, session: ScriptedSession, qtbot: QtBot
+) -> None:
+    qtbot.waitUntil(window.isActiveWindow, timeout=PATIENCE_MS)
+    session.sequence.gate.clear()
+    window.commands[Command.RUN].trigger()
+    window.docks["attention"].reveal()
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_F1, Qt.KeyboardModifier.ShiftModifier)
+    card = window.findChild(HelpCard)
+    assert card is not None
+    assert card.accessibleName() == "Attention"
+    qtbot.waitUntil(card.isActiveWindow, timeout=PATIENCE_MS)
+    qtbot.keyClick(card.focusWidget(), Qt.Key.Key_Escape)
+    assert not card.isVisible()
+    assert window.commands[Command.STOP].isEnabled()
+
+
+def test_every_action_of_the_window_is_in_the_palette_and_explained(window: MainWindow) -> None:
+    entries = window.entries()
+    assert {entry.action for entry in entries} >= set(window.actions())
+    assert all(entry.text and entry.action.whatsThis() for entry in entries)
+
+
+def test_the_list_of_shortcuts_opens_with_f1(window: MainWindow, qtbot: QtBot) -> None:
+    qtbot.waitUntil(window.isActiveWindow, timeout=PATIENCE_MS)
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_F1)
+    dialog = window.findChild(ShortcutsDialog)
+    assert dialog is not None
+    texts = {label.text() for label in dialog.findChildren(QLabel)}
+    assert {"F10 or Ctrl+Right", "Ctrl+2", "Ctrl+K or Ctrl+Shift+P"} <= texts
+
+
 def test_run_becomes_pause_while_the_model_is_at_work(
     window: MainWindow, session: ScriptedSession, qtbot: QtBot
 ) -> None:
@@ -329,7 +404,8 @@ def test_smaller_text_gives_the_room_back_that_larger_text_took(window: MainWind
 
 
 def test_every_button_has_a_name_for_a_screen_reader(window: MainWindow) -> None:
-    for button in window.findChildren(QPushButton):
+    own = [button for button in window.findChildren(QAbstractButton) if not button.objectName().startswith("qt_")]
+    for button in own:
         assert button.accessibleName() or button.text(), button
 
 

@@ -26,6 +26,10 @@ class Command(Enum):
     ZOOM_RESET = "zoom_reset"
     RESET_WORKSPACE = "reset_workspace"
     RESET_WORKSPACES = "reset_workspaces"
+    PALETTE = "palette"
+    NEXT_PANEL = "next_panel"
+    PREVIOUS_PANEL = "previous_panel"
+    PANEL_HELP = "panel_help"
     SHORTCUTS = "shortcuts"
     QUIT = "quit"
 
@@ -52,6 +56,12 @@ SPECS = (
     ActionSpec(Command.ZOOM_RESET, "Normal text", "Text at 100 %", ("Ctrl+0",)),
     ActionSpec(Command.RESET_WORKSPACE, "Reset workspace", "The panels of this workspace back in their places"),
     ActionSpec(Command.RESET_WORKSPACES, "Reset all workspaces", "The panels of every workspace back in their places"),
+    ActionSpec(
+        Command.PALETTE, "Find a command", "Everything that can be done, by a few letters", ("Ctrl+K", "Ctrl+Shift+P")
+    ),
+    ActionSpec(Command.NEXT_PANEL, "Next panel", "The keyboard to the next panel", ("F6",)),
+    ActionSpec(Command.PREVIOUS_PANEL, "Previous panel", "The keyboard to the panel before", ("Shift+F6",)),
+    ActionSpec(Command.PANEL_HELP, "What this panel shows", "What the panel with the keyboard shows", ("Shift+F1",)),
     ActionSpec(Command.SHORTCUTS, "Keyboard shortcuts", "The keyboard shortcuts", ("F1",)),
     ActionSpec(Command.QUIT, "Quit", "Close the window", ("Ctrl+Q",)),
 )
@@ -73,6 +83,7 @@ def _made(spec: ActionSpec, window: QWidget) -> QAction:
     key = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
     tip = translated(spec.tip)
     action.setToolTip(f"{tip} ({key})" if key else tip)
+    action.setWhatsThis(tip)
     action.setObjectName(spec.command.value)
     window.addAction(action)
     return action

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QScrollArea,
     QSizePolicy,
     QToolButton,
@@ -17,10 +16,14 @@ from PySide6.QtWidgets import (
 )
 
 from canopy_ui.docks import DockSpec, translated
+from canopy_ui.help_card import HelpCard
 from canopy_ui.icons import Sign, icon
+from canopy_ui.panel_focus import first_control
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.panel import Panel
 
+LEAST_NAME = 8  # letters of a dock's name that are never left out
 SMALLEST = QSize(300, 130)  # a panel that needs more than this can be scrolled
 
 
@@ -32,7 +35,16 @@ class Dock(QDockWidget):
         super().__init__(name)
         self.setObjectName(spec.key)
         self.setAccessibleName(name)
+        self._theme = theme
+        self._panel = panel
+        self._help = tuple(translated(sentence) for sentence in spec.help)
+        self._card: HelpCard | None = None
+        self.reveal_action = self._action(self.tr("Bring this panel to the front, and the keyboard to it"))
+        self.reveal_action.triggered.connect(self.reveal)
+        self.help_action = self._action(self.tr("What this panel shows, in three sentences"))
+        self.help_action.triggered.connect(self.show_help)
         self._title = TitleBar(name, theme)
+        self._title.help_button.clicked.connect(self.show_help)
         self._title.close_button.clicked.connect(self.close)
         self._title.float_button.clicked.connect(self._on_float_clicked)
         self.setTitleBarWidget(self._title)
@@ -51,7 +63,32 @@ class Dock(QDockWidget):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
+        self._theme = theme
         self._title.set_theme(theme)
+
+    @Slot()
+    def reveal(self) -> None:
+        """Bring it to the front, and the keyboard to its first control."""
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        control = first_control(self._panel) or self._title.help_button
+        control.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    @Slot()
+    def show_help(self) -> None:
+        """Say what the panel shows, below the button that asks for it."""
+        self.show()
+        self.raise_()
+        if self._card is None:
+            self._card = HelpCard(self.windowTitle(), self._help, self)
+        button = self._title.help_button
+        self._card.show_below(button.mapToGlobal(button.rect().bottomRight()), self._theme)
+
+    def _action(self, explanation: str) -> QAction:
+        action = QAction(self.windowTitle(), self)
+        action.setWhatsThis(explanation)
+        return action
 
     @Slot()
     def _on_float_clicked(self) -> None:
@@ -96,22 +133,24 @@ class PanelArea(QScrollArea):
 
 
 class TitleBar(QFrame):
-    """Name, subtitle, and buttons to float and close. Dragging it moves the dock."""
+    """Name, subtitle, and buttons for help, to float and to close. Dragging it moves the dock."""
 
     def __init__(self, name: str, theme: Theme) -> None:
         super().__init__()
         self.setProperty("look", "dock-title")
-        self._text = ""
-        self._name = QLabel(name)
+        self._name = NameLabel()
         self._name.setProperty("look", "name")
-        self._subtitle = QLabel()
+        self._name.set_text(name)
+        self._subtitle = ElidedLabel()
         self._subtitle.setProperty("look", "secondary")
-        self._subtitle.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.help_button = self._button(self.tr("What “{name}” shows").format(name=name))
+        self.help_button.setText("?")
         self.float_button = self._button(self.tr("Float or dock “{name}”").format(name=name))
         self.close_button = self._button(self.tr("Close “{name}”; View shows it again").format(name=name))
         self._layout = QHBoxLayout(self)
         self._layout.addWidget(self._name)
         self._layout.addWidget(self._subtitle, 1)
+        self._layout.addWidget(self.help_button)
         self._layout.addWidget(self.float_button)
         self._layout.addWidget(self.close_button)
         self.set_theme(theme)
@@ -119,13 +158,11 @@ class TitleBar(QFrame):
     @Slot(str)
     def set_subtitle(self, text: str) -> None:
         """Show a text, cut at the end where there is no room."""
-        if text != self._text:
-            self._text = text
-            self._elide()
+        self._subtitle.set_text(text)
 
     def subtitle(self) -> str:
         """The whole text, however much of it is shown."""
-        return self._text
+        return self._subtitle.whole_text()
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
@@ -134,18 +171,8 @@ class TitleBar(QFrame):
         for button, sign in ((self.float_button, Sign.FLOAT), (self.close_button, Sign.CLOSE)):
             button.setIcon(icon(sign, theme.secondary))
             button.setIconSize(QSize(theme.px(16), theme.px(16)))
+        for button in (self.help_button, self.float_button, self.close_button):
             button.setFixedSize(theme.px(20), theme.px(20))
-        self._elide()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self._elide()
-
-    def _elide(self) -> None:
-        metrics = self._subtitle.fontMetrics()
-        shown = metrics.elidedText(self._text, Qt.TextElideMode.ElideRight, max(0, self._subtitle.width()))
-        if shown != self._subtitle.text():
-            self._subtitle.setText(shown)
-        self._subtitle.setToolTip(self._text if shown != self._text else "")
 
     def _button(self, name: str) -> QToolButton:
         button = QToolButton()
@@ -154,3 +181,18 @@ class TitleBar(QFrame):
         button.setAccessibleName(name)
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         return button
+
+
+class NameLabel(ElidedLabel):
+    """Asks for the room of its whole text, and does with less."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().horizontalAdvance(self.whole_text()) + 1, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        least = LEAST_NAME * self.fontMetrics().averageCharWidth()
+        return QSize(min(least, self.sizeHint().width()), super().minimumSizeHint().height())

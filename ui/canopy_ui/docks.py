@@ -36,6 +36,7 @@ class DockSpec:
     link: Callable[[Any, Controller], QObject]  # takes what `panel` makes, and belongs to it
     area: Area  # where it comes in a workspace that has no place for it
     help: tuple[str, str, str]  # a sentence each
+    keys: tuple[tuple[str, str], ...] = ()  # what the keyboard does in it alone: keys, and what for
 
 
 # The texts are translated in the context "Docks".
@@ -51,6 +52,10 @@ DOCKS = (
             "Run passes them all through the model, and then generates one token after another.",
             "Below the text you see how full the context is, and how the next token is chosen.",
         ),
+        keys=(
+            ("Ctrl+Return", "Begin anew with this prompt, and run"),
+            ("Ctrl+Shift+Return", "Begin anew with this prompt, one token"),
+        ),
     ),
     DockSpec(
         key=TOKENS,
@@ -62,6 +67,11 @@ DOCKS = (
             "Each box is one token; those with a line below were generated.",
             "The stronger the colour, the lower the probability that the model had assigned to the token.",
             "Click a token, and the other panels show what belongs to it.",
+        ),
+        keys=(
+            ("Arrow keys", "Select a token"),
+            ("Home", "Select the first token"),
+            ("End or Esc", "Follow the newest token"),
         ),
     ),
     DockSpec(
@@ -75,6 +85,11 @@ DOCKS = (
             "13 % is not “13 % correct”: the model shares out 100 % among all tokens that could come next.",
             "Click a bar to take that token instead, and to go on from there.",
         ),
+        keys=(
+            ("Up, Down", "Go from bar to bar"),
+            ("Return", "Take that token"),
+            ("Ctrl+C", "Copy the table"),
+        ),
     ),
     DockSpec(
         key=ATTENTION,
@@ -86,6 +101,10 @@ DOCKS = (
             "A row is a token, and shows how one head shares out 100 % among this token and those before it.",
             "It is where the head looks, not why the model answers as it does.",
             "Many heads rest on the first token, the sink: hidden, it leaves the rest rescaled to 100 %.",
+        ),
+        keys=(
+            ("Up, Down", "Select the token of another row"),
+            ("Left, Right", "Read the value of another column"),
         ),
     ),
     DockSpec(

@@ -16,7 +16,10 @@ from canopy_ui.actions import Command, make_actions
 from canopy_ui.controller import Controller
 from canopy_ui.dock import Dock
 from canopy_ui.docks import DOCKS
+from canopy_ui.entries import Entry, entries_of
 from canopy_ui.messages import Wording
+from canopy_ui.palette import CommandPalette
+from canopy_ui.panel_focus import focused, neighbour
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.shell_style import shell_style
 from canopy_ui.shortcuts import ShortcutsDialog
@@ -52,6 +55,7 @@ class MainWindow(QMainWindow):
         self._remember = remember
         self._words = Wording(self)
         self._theme = theme_named(preferences.theme, preferences.zoom / 100)
+        self._palette: CommandPalette | None = None
         self._shortcuts: ShortcutsDialog | None = None
         self.setWindowTitle("Canopy")
         self.setDockNestingEnabled(True)
@@ -95,6 +99,10 @@ class MainWindow(QMainWindow):
             (Command.ZOOM_RESET, self._on_zoom_reset),
             (Command.RESET_WORKSPACE, self.workspaces.reset),
             (Command.RESET_WORKSPACES, self.workspaces.reset_all),
+            (Command.PALETTE, self._on_palette_requested),
+            (Command.NEXT_PANEL, self._on_next_panel_requested),
+            (Command.PREVIOUS_PANEL, self._on_previous_panel_requested),
+            (Command.PANEL_HELP, self._on_panel_help_requested),
             (Command.SHORTCUTS, self._on_shortcuts_requested),
             (Command.QUIT, self.close),
         ):
@@ -204,9 +212,50 @@ class MainWindow(QMainWindow):
     def _on_screen_removed(self) -> None:
         layout.bring_on_screen(self)
 
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything that can be done."""
+        docks = self.docks.values()
+        return (
+            *entries_of(self.tr("Command"), list(self.commands.values())),
+            *entries_of(self.tr("Workspace"), self.workspaces.actions.actions()),
+            *entries_of(self.tr("Panel"), [dock.reveal_action for dock in docks]),
+            *entries_of(self.tr("Help"), [dock.help_action for dock in docks]),
+            *entries_of(self.tr("Colours"), self._view_menu.themes()),
+        )
+
+    @Slot()
+    def _on_palette_requested(self) -> None:
+        if self._palette is None:
+            self._palette = CommandPalette(self)
+        self._palette.ask(self.entries(), self._theme)
+
+    @Slot()
+    def _on_next_panel_requested(self) -> None:
+        self._go_to_neighbour(1)
+
+    @Slot()
+    def _on_previous_panel_requested(self) -> None:
+        self._go_to_neighbour(-1)
+
+    def _go_to_neighbour(self, steps: int) -> None:
+        dock = neighbour(self._in_reading_order(), steps)
+        if dock is not None:
+            dock.reveal()
+
+    @Slot()
+    def _on_panel_help_requested(self) -> None:
+        docks = self._in_reading_order()
+        dock = focused(docks) or neighbour(docks, 1)
+        if dock is not None:
+            dock.show_help()
+
+    def _in_reading_order(self) -> list[Dock]:
+        """The docks of the open workspace, then the others."""
+        first = self.workspaces.workspace.docks
+        return [self.docks[key] for key in (*first, *(key for key in self.docks if key not in first))]
+
     @Slot()
     def _on_shortcuts_requested(self) -> None:
         if self._shortcuts is None:
-            self._shortcuts = ShortcutsDialog(self)
-        self._shortcuts.show()
-        self._shortcuts.raise_()
+            self._shortcuts = ShortcutsDialog(self.entries(), self)
+        self._shortcuts.show_with(self._theme)

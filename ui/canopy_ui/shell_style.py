@@ -29,7 +29,13 @@ QFrame[look="dock-title"] {{ background: {theme.panel}; border: 1px solid {theme
 QFrame[look="dock-body"] {{ background: {theme.panel}; border: 1px solid {theme.border}; border-top: none;
     border-bottom-left-radius: {radius}px; border-bottom-right-radius: {radius}px; }}
 QFrame[look="dock-title"] QLabel[look="name"] {{ font-size: {max(12, theme.px(14))}px; font-weight: 600; }}
-QToolButton[look="dock-button"] {{ border: 1px solid transparent; border-radius: {theme.px(4)}px; padding: 0; }}
+QToolButton[look="dock-button"] {{ border: 1px solid transparent; border-radius: {theme.px(4)}px; padding: 0;
+    color: {theme.secondary}; font-size: {small}px; }}
 QToolButton[look="dock-button"]:hover {{ background: {theme.accent_soft}; }}
 QToolButton[look="dock-button"]:focus {{ border-color: {theme.accent}; }}
+QDialog[look="popover"] {{ background: {theme.panel}; border: 1px solid {theme.control_border}; }}
+QDialog QLabel[look="name"] {{ font-size: {max(12, theme.px(15))}px; font-weight: 600; }}
+QDialog QTableView::item {{ padding: 0 {theme.px(8)}px; }}
+QDialog QTableView::item:selected {{ background: {theme.accent_soft}; color: {theme.accent}; }}
+QDialog QTableView::item:disabled {{ color: {theme.secondary}; }}
 """

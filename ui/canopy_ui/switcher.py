@@ -90,7 +90,9 @@ class Switcher(QObject):
         action.setCheckable(True)
         action.setShortcut(QKeySequence(keys))
         shown = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-        action.setToolTip(f"{QCoreApplication.translate('Workspaces', workspace.tip)} ({shown})")
+        tip = QCoreApplication.translate("Workspaces", workspace.tip)
+        action.setToolTip(f"{tip} ({shown})")
+        action.setWhatsThis(f"{action.text()}: {tip}")
         self.actions.addAction(action)
         self._window.addAction(action)
 

@@ -21,7 +21,7 @@ from canopy_ui.workspace_tabs import WorkspaceButton, WorkspaceTabs
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
 
-LEAST_STATUS = 120  # pixels at 100 %, of the words for where the run stands
+LEAST_STATUS = 200  # pixels at 100 %, of the words for where the run stands
 _SIGNS = {Command.RESET: Sign.RESET, Command.BACK: Sign.BACK, Command.STEP: Sign.STEP, Command.STOP: Sign.STOP}
 
 

@@ -37,14 +37,19 @@ class ViewMenu(QMenu):
             choice = self._themes.addAction(text)
             choice.setCheckable(True)
             choice.setData(name)
+            choice.setWhatsThis(self.tr("Change the colours of the whole window"))
             self.addAction(choice)
         self._themes.triggered.connect(self._on_theme_triggered)
         self.addSeparator()
         for command in (Command.ZOOM_IN, Command.ZOOM_OUT, Command.ZOOM_RESET):
             self.addAction(actions[command])
         self.addSeparator()
-        for command in (Command.SHORTCUTS, Command.QUIT):
+        for command in (Command.PALETTE, Command.SHORTCUTS, Command.QUIT):
             self.addAction(actions[command])
+
+    def themes(self) -> tuple[QAction, ...]:
+        """The themes to choose from."""
+        return tuple(self._themes.actions())
 
     def show_theme(self, name: str) -> None:
         """Tick the theme that holds."""
