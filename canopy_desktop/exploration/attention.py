@@ -77,6 +77,34 @@ def attention_cells(
     return found
 
 
+def cells_of_rows(
+    rows: FloatArray, *, first: int, columns: tuple[int, int], cell: int = 1, hide_first: bool = False
+) -> FloatArray:
+    """Cells as `attention_cells` has them, of whole rows that are known: (row cells, column cells).
+
+    `rows` (rows, positions up to the last of them or more), the first of position `first`.
+    """
+    left, right = columns
+    shown = without_first(rows) if hide_first else rows
+    padded = np.full((-(-len(rows) // cell) * cell, -(-(right - left) // cell) * cell), -1.0, np.float32)
+    known = shown[:, left:right]
+    later = np.arange(left, left + known.shape[1]) > first + np.arange(len(rows))[:, None]
+    padded[: len(rows), : known.shape[1]] = np.where(later, np.float32(-1), known)
+    if hide_first and cell == 1 and left == 0:
+        padded[:, 0] = -1.0
+    squares = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell).max(axis=(1, 3))
+    return np.where(squares < 0, np.float32(np.nan), squares)
+
+
+def without_first(weights: FloatArray) -> FloatArray:
+    """The same rows without their first position, the rest rescaled to one; a row with nothing else is 0."""
+    rest = weights.copy()
+    rest[..., 0] = 0.0
+    sums = rest.sum(axis=-1, keepdims=True)
+    np.divide(rest, sums, out=rest, where=sums > 0)
+    return rest
+
+
 def _by_place_in_cell(keys: FloatArray, cell: int) -> FloatArray:
     """Keys by their place in a cell, so that a cell's maximum runs over whole rows: (cell, head_size, cells)."""
     cells = -(-keys.shape[0] // cell)

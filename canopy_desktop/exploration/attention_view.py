@@ -9,10 +9,13 @@ from enum import Enum
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.exploration.heads import strongest_links, without_first
+from canopy_desktop.exploration.attention import without_first
+from canopy_desktop.exploration.heads import strongest_links
 from canopy_desktop.exploration.records import Kept
+from canopy_desktop.exploration.squares import Square
 
 LISTED_LINKS = 50
+ROLLOUT_TOKENS = 1024  # beyond it rollout would take long
 
 
 class Looking(Enum):
@@ -43,14 +46,15 @@ def look_of(looking: Looking, layer: int, head: int, hide_first: bool) -> Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionReading:
-    """Attention over a square of positions, reduced so that bright cells survive."""
+    """Attention over a square of the window's places, reduced so that bright cells survive."""
 
     layer: int | None  # None: rollout
     head: int | None  # None: the mean of the heads, or rollout
     hide_first: bool
-    length: int  # places 0 … length-1 in the window, on both axes
-    cell: int  # positions in a cell of `values`, per side
-    values: FloatArray = field(repr=False)  # (query cells, key cells), the maximum in each; NaN: later, or hidden
+    length: int  # places of the window that it is taken from
+    cell: int  # places in a cell of `values`, per side
+    values: FloatArray = field(repr=False)  # (cells, cells), query by key, the maximum in each; NaN: later, or hidden
+    part: Square | None = None  # None: the whole window
 
     def __post_init__(self) -> None:
         self.values.setflags(write=False)
@@ -60,6 +64,24 @@ class AttentionReading:
         """Which attention it is."""
         return Look(self.layer, self.head, self.hide_first)
 
+    @property
+    def square(self) -> Square:
+        """The places that it covers."""
+        return self.part or Square(0, 0, self.length)
+
+    def value_at(self, query: int, key: int) -> float:
+        """The value of the cell with two places; NaN outside of the square too."""
+        row, column = (query - self.square.top) // self.cell, (key - self.square.left) // self.cell
+        inside = 0 <= row < self.values.shape[0] and 0 <= column < self.values.shape[1]
+        return float(self.values[row, column]) if inside else float("nan")
+
+    def places(self, query: int, key: int) -> tuple[range, range]:
+        """The rows and columns of the cell with two places."""
+        square = self.square
+        top = query - (query - square.top) % self.cell
+        left = key - (key - square.left) % self.cell
+        return range(top, min(top + self.cell, square.rows[1])), range(left, min(left + self.cell, square.columns[1]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowReading:
@@ -67,6 +89,7 @@ class RowReading:
 
     query: int  # its place in the window
     weights: FloatArray = field(repr=False)  # (layers, heads, query + 1), each row adds up to one
+    flow: FloatArray | None = field(default=None, repr=False)  # (query + 1,) by rollout; None: not asked for
 
     def __post_init__(self) -> None:
         self.weights.setflags(write=False)
@@ -87,13 +110,15 @@ class MissingToken:
     text: str
     position: int
     dropped: bool  # it has left the window; else the model has not read it yet
+    beyond: bool = False  # rollout does not reach it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttentionView:
     """The attention panel's state. Rows and columns are the tokens of the window."""
 
-    reading: AttentionReading
+    reading: AttentionReading  # the newest
+    whole: AttentionReading | None  # the newest of the whole window
     tokens: tuple[str, ...]  # one per row, for the axes
     positions: IntArray  # where in the text each row's token stands, (rows,)
     selected: int | None  # the row of the selected token
@@ -118,6 +143,7 @@ class RowView:
     text: str
     selected: bool  # whether it is the selected token
     positions: IntArray  # of what it can look at, (keys,)
+    tokens: tuple[str, ...] = field(repr=False)  # the same, (keys,)
     weights: FloatArray = field(repr=False)  # (keys,) shares; NaN: hidden
     heads: FloatArray = field(repr=False)  # (layers, heads, keys), the first token at 0 where it is hidden
     links: tuple[LinkView, ...] = field(repr=False)  # the strongest, largest first
@@ -136,10 +162,10 @@ def row_view(
     `positions` in the text of the window's tokens, (query + 1 or more,); `texts` of all of it; `selected`: a position.
     """
     seen = positions[: reading.query + 1]
-    if seen.size <= reading.query or look.layer is None:
+    row = _row_of(reading, look)
+    if seen.size <= reading.query or row is None:
         return None
     heads = without_first(reading.weights) if look.hide_first else reading.weights
-    row = reading.weights[look.layer].mean(axis=0) if look.head is None else reading.weights[look.layer, look.head]
     row = without_first(row) if look.hide_first else row.copy()
     links = tuple(
         LinkView(int(seen[link.key]), texts[int(seen[link.key])], link.weight)
@@ -155,7 +181,18 @@ def row_view(
         text=texts[position],
         selected=position == selected,
         positions=seen,
+        tokens=tuple(texts[int(at)] for at in seen),
         weights=row,
         heads=heads,
         links=links,
     )
+
+
+def _row_of(reading: RowReading, look: Look) -> FloatArray | None:
+    if look.layer is None:
+        return reading.flow
+    if look.head is None:
+        mean: FloatArray = reading.weights[look.layer].mean(axis=0)
+        return mean
+    found: FloatArray = reading.weights[look.layer, look.head]
+    return found

@@ -31,15 +31,6 @@ def layer_weights(queries: FloatArray, keys: FloatArray) -> FloatArray:
     return softmax(scores).reshape(queries.shape[0], -1)
 
 
-def without_first(weights: FloatArray) -> FloatArray:
-    """The same rows without their first position, the rest rescaled to one; a row with nothing else is 0."""
-    rest = weights.copy()
-    rest[..., 0] = 0.0
-    sums = rest.sum(axis=-1, keepdims=True)
-    np.divide(rest, sums, out=rest, where=sums > 0)
-    return rest
-
-
 def strongest_links(weights: FloatArray, count: int) -> tuple[Link, ...]:
     """The `count` largest of (layers, heads, positions), largest first; of equal ones the lower layer, head, key."""
     flat = weights.reshape(-1)
@@ -66,8 +57,8 @@ def entropy_bits(weights: FloatArray) -> FloatArray:
 def rollout_step(flow: FloatArray, weights: FloatArray) -> FloatArray:
     """One layer down in attention rollout (Abnar and Zuidema 2020, arXiv:2005.00928, eq. 1 and 2).
 
-    `flow` (positions,) is how much of a token each position above carries, `weights` (positions, positions) the mean
-    of the layer's heads; half of the stream passes by on the residual connection.
+    `flow` (tokens, positions) is how much of each token the positions above carry, `weights` (positions, positions) the
+    mean of the layer's heads; half of the stream passes by on the residual connection.
     """
     through: FloatArray = 0.5 * (flow @ weights) + 0.5 * flow
     return through

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,18 +10,19 @@ from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.decoding.pipeline import NATS_TO_BITS, pipeline, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
-from canopy_desktop.exploration.attention import attention_cells, attention_rows
-from canopy_desktop.exploration.attention_view import AttentionReading, RowReading
+from canopy_desktop.exploration.attention import attention_cells, attention_rows, cells_of_rows
+from canopy_desktop.exploration.attention_view import ROLLOUT_TOKENS, AttentionReading, Look, RowReading
 from canopy_desktop.exploration.deciding import LISTED
 from canopy_desktop.exploration.heads import layer_weights, rollout_step
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.exploration.sequence import TokenSequence
+from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.view import DistributionReading
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.rope import rotate
 
 ROWS = 16  # residuals whose logits are computed at once: 3 MB
-ROLLOUT_TOKENS = 1024
+MOST_ROWS = 128  # of a layer's mean that are computed at once
 MAX_CELLS = 600  # cells of an attention picture, per side
 
 
@@ -36,6 +37,33 @@ class ColumnReader:
         self._head = head
         self._cosines, self._sines = rope
         self._last: tuple[IntArray, AttentionReading] | None = None
+        self._rolled: tuple[IntArray, FloatArray] | None = None  # columns, and their rollout
+
+    def picture(
+        self, slots: IntArray, look: Look, part: Square | None = None, *, max_cells: int = MAX_CELLS
+    ) -> AttentionReading | None:
+        """What `look` means, of all of these tokens or of a part, at most `max_cells` cells a side.
+
+        Rollout is taken from the first `ROLLOUT_TOKENS` of them; the reading's length says so.
+        """
+        if look.layer is not None and look.head is not None and part is None:
+            return self.attention(slots, look.layer, look.head, hide_first=look.hide_first, max_cells=max_cells)
+        if look.layer is None:
+            slots = slots[:ROLLOUT_TOKENS]
+        square = part or Square(0, 0, int(slots.size))
+        cell = -(-square.span // max_cells)
+        values = self._cells(slots, look, square, cell)
+        if values is None:
+            return None
+        return AttentionReading(
+            layer=look.layer,
+            head=look.head,
+            hide_first=look.hide_first,
+            length=int(slots.size),
+            cell=cell,
+            values=values,
+            part=part,
+        )
 
     def attention(
         self, slots: IntArray, layer: int, head: int, *, hide_first: bool, max_cells: int = MAX_CELLS
@@ -64,10 +92,13 @@ class ColumnReader:
         self._last = (slots, reading)
         return reading
 
-    def row(self, slots: IntArray, query: int) -> RowReading | None:
-        """Where the token at a place looks, in every head."""
+    def row(self, slots: IntArray, query: int, *, rollout: bool = False) -> RowReading | None:
+        """Where the token at a place looks, in every head; with `rollout` also through all layers, if it reaches it."""
         weights = self.all_heads(slots, query)
-        return None if weights is None else RowReading(query=query, weights=weights)
+        flows = self.rollout(slots[: query + 1]) if rollout and query < ROLLOUT_TOKENS else None
+        if weights is None or (rollout and query < ROLLOUT_TOKENS and flows is None):
+            return None
+        return RowReading(query=query, weights=weights, flow=None if flows is None else flows[query])
 
     def attention_row(self, slots: IntArray, layer: int, head: int, query: int) -> FloatArray | None:
         """Where one token looks: probabilities over the positions 0 … query."""
@@ -137,34 +168,76 @@ class ColumnReader:
 
     def mean_of_layer(self, slots: IntArray, layer: int) -> FloatArray | None:
         """The mean of a layer's heads over a whole text, (positions, positions); 0 where positions are later."""
-        a = self._sequence.decoder.architecture
+        generation = self._sequence.generation
+        vectors = self._layer_vectors(slots, layer, 0)
+        if vectors is None:
+            return None
         mean = np.zeros((slots.size, slots.size), np.float32)
-        for head in range(a.heads):
-            vectors = self._vectors(slots, layer, head)
-            if vectors is None:
-                return None
-            generation, queries, keys = vectors
-            mean += np.nan_to_num(attention_cells(queries, keys), copy=False)
-            if self._sequence.generation != generation:
-                return None
-        mean /= np.float32(a.heads)
-        return mean
+        for start, rows in _mean_strips(vectors, 0, MOST_ROWS):
+            mean[start : start + len(rows), : rows.shape[1]] = rows
+        return mean if self._sequence.generation == generation else None
 
-    def rollout(self, slots: IntArray, query: int) -> FloatArray | None:
-        """How much each position contributes to a token by attention rollout, (positions up to its own); sums to one.
+    def rollout(self, slots: IntArray) -> FloatArray | None:
+        """How much each position contributes to each by attention rollout: (positions, positions); rows sum to one.
 
         Raises `UsageError` beyond `ROLLOUT_TOKENS`, where it would take long.
         """
-        if query >= ROLLOUT_TOKENS:
-            raise UsageError(f"Attention rollout is for the first {ROLLOUT_TOKENS} tokens: choose an earlier one.")
-        flow = np.zeros(query + 1, np.float32)
-        flow[query] = 1.0
+        if slots.size > ROLLOUT_TOKENS:
+            raise UsageError(f"Attention rollout is for the first {ROLLOUT_TOKENS} tokens: choose fewer.")
+        if self._rolled is not None and np.array_equal(self._rolled[0][: slots.size], slots):
+            return self._rolled[1][: slots.size, : slots.size]
+        flow = np.eye(slots.size, dtype=np.float32)
         for layer in reversed(range(self._sequence.decoder.architecture.layers)):
-            weights = self.mean_of_layer(slots[: query + 1], layer)
+            weights = self.mean_of_layer(slots, layer)
             if weights is None:
                 return None
             flow = rollout_step(flow, weights)
+        self._rolled = slots, flow
         return flow
+
+    def _cells(self, slots: IntArray, look: Look, square: Square, cell: int) -> FloatArray | None:
+        """A square's cells, NaN where they are later: (cells, cells)."""
+        found = np.full((-(-square.span // cell),) * 2, np.nan, np.float32)
+        if look.layer is not None and look.head is not None:
+            values = self.attention_region(
+                slots,
+                look.layer,
+                look.head,
+                rows=square.rows,
+                columns=square.columns,
+                hide_first=look.hide_first,
+                max_cells=len(found),
+            )
+            if values is None:
+                return None
+            found[:, : values.shape[1]] = values
+            return found
+        generation = self._sequence.generation
+        strips = self._strips(slots, look.layer, square, max(1, MOST_ROWS // cell) * cell)
+        if strips is None:
+            return None
+        for start, rows in strips:
+            top = (start - square.top) // cell
+            part = cells_of_rows(rows, first=start, columns=square.columns, cell=cell, hide_first=look.hide_first)
+            found[top : top + len(part)] = part
+        return found if self._sequence.generation == generation else None
+
+    def _strips(
+        self, slots: IntArray, layer: int | None, square: Square, step: int
+    ) -> Iterable[tuple[int, FloatArray]] | None:
+        """Whole rows of a layer's mean, or of the rollout, with the place of the first of them."""
+        if layer is None:
+            flows = self.rollout(slots)
+            return None if flows is None else [(square.top, flows[slice(*square.rows)])]
+        vectors = self._layer_vectors(slots[: square.rows[1]], layer, square.top)
+        return None if vectors is None else _mean_strips(vectors, square.top, step)
+
+    def _layer_vectors(self, slots: IntArray, layer: int, first: int) -> list[tuple[FloatArray, FloatArray]] | None:
+        """For each head of a layer its rotated queries from place `first` on, and its keys."""
+        heads = self._sequence.decoder.architecture.heads
+        read = [self._vectors(slots, layer, head, first) for head in range(heads)]
+        vectors = [found[1:] for found in read if found is not None]
+        return vectors if len(vectors) == heads else None
 
     def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
         """The model's distribution after a column, and where `token_id` stands in it."""
@@ -232,6 +305,23 @@ class ColumnReader:
             return None
         turns = slice(first, slots.size)
         return generation, rotate(queries, self._cosines[turns], self._sines[turns]), keys
+
+
+def _mean_strips(
+    vectors: Sequence[tuple[FloatArray, FloatArray]], first: int, step: int
+) -> Iterator[tuple[int, FloatArray]]:
+    """The mean of heads, `step` rows at a time: the place of the first, and (rows, positions up to the last of them).
+
+    `vectors`: for each head the rotated queries from place `first` on, and all keys.
+    """
+    last = first + len(vectors[0][0])
+    for start in range(first, last, step):
+        stop = min(start + step, last)
+        rows = np.zeros((stop - start, stop), np.float32)
+        for queries, keys in vectors:
+            rows += attention_rows(queries[start - first : stop - first], keys[:stop], start)
+        rows /= np.float32(len(vectors))
+        yield start, rows
 
 
 def _grown(before: FloatArray, rows: FloatArray) -> FloatArray:

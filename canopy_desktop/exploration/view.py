@@ -22,6 +22,7 @@ from canopy_desktop.exploration.attention_view import (
     row_view,
 )
 from canopy_desktop.exploration.records import ChosenBy, Slot, StepRecord, WindowSlid
+from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token, Tokenizer
 
@@ -44,6 +45,7 @@ class Selection:
     head: int = 0
     hide_first: bool = False
     looking: Looking = Looking.HEAD
+    part: Square | None = None  # of the attention picture; None: the whole window
     row: bool = False  # a panel shows where the selected token looks
     colouring: Colouring = Colouring.SURPRISAL
     shown: int = 10  # bars in the probability chart
@@ -141,7 +143,8 @@ class DistributionReading:
 class Readings:
     """What the reader has computed so far; each part may be of an older selection."""
 
-    attention: AttentionReading | None = None
+    attention: AttentionReading | None = None  # the newest
+    attention_whole: AttentionReading | None = None  # the newest of the whole window
     attention_gone: GoneColumns | None = None  # why there is no attention
     attention_positions: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # in the text, (length,)
     row: RowReading | None = None
@@ -359,18 +362,25 @@ def _rest(probabilities: Iterable[float]) -> float:
 
 
 def _attention(chips: Sequence[Chip], position: int, readings: Readings) -> AttentionView | None:
-    if readings.attention is None:
+    reading = readings.attention
+    if reading is None:
         return None
     positions = readings.attention_positions
-    row = int(np.searchsorted(positions, position))
-    read = row < positions.size
-    missing = not read or positions[row] != position
+    place = int(np.searchsorted(positions, position))
+    read = place < positions.size
+    known = read and positions[place] == position
+    beyond = known and place >= reading.length
+    missing = MissingToken(
+        text=chips[position].token.text, position=position, dropped=read and not known, beyond=beyond
+    )
+    positions = positions[: reading.length]
     return AttentionView(
-        reading=readings.attention,
+        reading=reading,
+        whole=readings.attention_whole,
         tokens=tuple(chips[int(at)].token.text for at in positions),
         positions=positions,
-        selected=None if missing else row,
-        missing=MissingToken(text=chips[position].token.text, position=position, dropped=read) if missing else None,
+        selected=place if known and not beyond else None,
+        missing=None if known and not beyond else missing,
     )
 
 

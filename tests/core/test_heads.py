@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from canopy_desktop.errors import UsageError
-from canopy_desktop.exploration.heads import Link, entropy_bits, strongest_links, without_first
+from canopy_desktop.exploration.attention import without_first
+from canopy_desktop.exploration.attention_view import Look
+from canopy_desktop.exploration.heads import Link, entropy_bits, strongest_links
+from canopy_desktop.exploration.squares import Square
 from tests.core.engine import prefill, session_of
 from tests.reference import fixtures
 
@@ -52,14 +55,51 @@ def test_rollout_multiplies_the_layers_with_half_of_the_stream_passing_by(read) 
     product = np.eye(slots.size)
     for layer in weights:
         product = (0.5 * layer.mean(axis=0) + 0.5 * np.eye(slots.size)) @ product
-    found = reader.rollout(slots, slots.size - 1)
-    assert found.sum() == pytest.approx(1.0, abs=1e-4)
-    assert np.abs(found - product[-1]).max() <= 1e-4
+    found = reader.rollout(slots)
+    assert found.sum(axis=1) == pytest.approx(np.ones(slots.size), abs=1e-4)
+    assert np.abs(found - product).max() <= 1e-4
+    row = reader.row(slots, 5, rollout=True)
+    assert np.abs(row.flow - product[5, :6]).max() <= 1e-4
+
+
+@pytest.mark.parametrize("hide_first", [False, True])
+@pytest.mark.parametrize("head", [2, None])
+@pytest.mark.parametrize("part", [None, Square(3, 1, 7), Square(4, 6, 3)])
+def test_a_picture_of_a_head_or_of_a_layers_mean_is_what_transformers_says(
+    read, head: int | None, hide_first: bool, part: Square | None
+) -> None:
+    reader, slots, weights = read
+    exact = (weights[8].mean(axis=0) if head is None else weights[8, head]).copy()
+    if hide_first:
+        exact = without_first(exact)
+    exact[np.triu_indices(len(exact), 1)] = np.nan
+    if hide_first:
+        exact[:, 0] = np.nan
+    found = reader.picture(slots, Look(8, head, hide_first), part)
+    square = found.square
+    expected = exact[slice(*square.rows), slice(*square.columns)]
+    assert np.allclose(found.values, expected, atol=1e-4, equal_nan=True)
+    assert (found.cell, found.length, found.look) == (1, slots.size, Look(8, head, hide_first))
+
+
+@pytest.mark.parametrize("look", [Look(8, 2, False), Look(8, None, True), Look(None, None, False)])
+def test_a_small_picture_has_the_brightest_of_each_cell(read, look: Look) -> None:
+    reader, slots, _ = read
+    exact = reader.picture(slots, look, Square(1, 0, 12)).values
+    small = reader.picture(slots, look, Square(1, 0, 12), max_cells=4)
+    assert (small.cell, small.values.shape) == (3, (4, 4))
+    for row in range(4):
+        for column in range(4):
+            block = exact[3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
+            if np.isnan(block).all():
+                assert np.isnan(small.values[row, column])
+            else:
+                assert small.values[row, column] == pytest.approx(np.nanmax(block), abs=1e-6)
 
 
 def test_rollout_refuses_what_would_take_long(read) -> None:
     with pytest.raises(UsageError):
-        read[0].rollout(np.arange(5000), 4000)
+        read[0].rollout(np.arange(5000))
 
 
 def test_the_strongest_links_come_first_and_equal_ones_by_layer_head_and_key() -> None:

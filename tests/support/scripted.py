@@ -10,9 +10,10 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError
-from canopy_desktop.exploration.attention_view import AttentionReading, RowReading
+from canopy_desktop.exploration.attention_view import AttentionReading, Look, RowReading
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.records import Kept, Slot
+from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.view import DistributionReading
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture, Card, WeightForm
@@ -117,20 +118,29 @@ class ScriptedReader:
     def __init__(self, session: "ScriptedSession") -> None:
         self._session = session
 
-    def attention(
-        self, slots: IntArray, layer: int, head: int, *, hide_first: bool, max_cells: int = 600
-    ) -> AttentionReading | None:
-        self._session.asked.append(("attention", len(slots), layer, head))
+    def picture(self, slots: IntArray, look: Look, part: Square | None = None) -> AttentionReading | None:
+        self._session.asked.append(("attention", len(slots), look, part))
         if gone := self._session.sequence.gone.intersection(slots.tolist()):
             raise ColumnsGoneError(Kept.QUERIES.value, len(gone))
         rows = np.tril(np.ones((len(slots), len(slots)), np.float32))
         values = np.where(rows > 0, rows / rows.sum(axis=1, keepdims=True), np.nan).astype(np.float32)
-        return AttentionReading(layer=layer, head=head, hide_first=hide_first, length=len(slots), cell=1, values=values)
+        if part is not None:
+            values = values[slice(*part.rows), slice(*part.columns)].copy()
+        return AttentionReading(
+            layer=look.layer,
+            head=look.head,
+            hide_first=look.hide_first,
+            length=len(slots),
+            cell=1,
+            values=values,
+            part=part,
+        )
 
-    def row(self, slots: IntArray, query: int) -> RowReading | None:
+    def row(self, slots: IntArray, query: int, *, rollout: bool = False) -> RowReading | None:
         self._session.asked.append(("row", query))
         shape = (ARCHITECTURE.layers, ARCHITECTURE.heads, query + 1)
-        return RowReading(query=query, weights=np.full(shape, 1 / (query + 1), np.float32))
+        flow = np.full(query + 1, 1 / (query + 1), np.float32) if rollout else None
+        return RowReading(query=query, weights=np.full(shape, 1 / (query + 1), np.float32), flow=flow)
 
     def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
         self._session.asked.append(("distribution", slot, token_id))

@@ -124,6 +124,7 @@ def attention(length: int = 14, *, cell: int = 1, hide_first: bool = True, selec
         values[:, 0] = np.nan
     texts = [*STUDENT, *ANSWER]
     return AttentionView(
+        whole=None,
         reading=AttentionReading(
             layer=13, head=8, hide_first=hide_first, length=length, cell=cell, values=values.astype(np.float32)
         ),

@@ -6,16 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
-from canopy_desktop.exploration.attention_view import GoneColumns, MissingToken
+from canopy_desktop.exploration.attention_view import AttentionView, GoneColumns, Look, Looking, MissingToken
 from canopy_desktop.exploration.records import Kept
+from canopy_desktop.exploration.squares import Square
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.qt_models.links_table import LinksTable
 from canopy_ui.theme import apply_theme, theme_named
+from canopy_ui.widgets.heads_grid import strips
 from tests.ui.support import attention, row_of
 
 
@@ -41,9 +44,13 @@ def test_another_head_is_asked_for_by_its_numbers(panel: AttentionPanel, qtbot: 
 
 
 def test_a_choice_that_is_shown_is_not_asked_for_again(panel: AttentionPanel, qtbot: QtBot) -> None:
-    with qtbot.assertNotEmitted(panel.head_selected), qtbot.assertNotEmitted(panel.hide_first_toggled):
-        panel.set_selected(3, 4, False)
-    assert panel.title() == "layer 3 · head 4"
+    with (
+        qtbot.assertNotEmitted(panel.head_selected),
+        qtbot.assertNotEmitted(panel.hide_first_toggled),
+        qtbot.assertNotEmitted(panel.looking_chosen),
+    ):
+        panel.set_selected(3, 4, False, Looking.MEAN)
+    assert panel.title() == "layer 3 · mean of the heads"
 
 
 def test_the_value_under_the_mouse_is_worded(panel: AttentionPanel) -> None:
@@ -68,7 +75,7 @@ def test_the_first_token_is_said_to_be_hidden(panel: AttentionPanel) -> None:
 def test_a_cell_of_many_positions_gives_its_maximum(panel: AttentionPanel) -> None:
     panel.set_selected(13, 8, False)
     panel.set_attention(attention(64, cell=4, hide_first=False), pending=False)
-    panel._matrix.cell_hovered.emit((10, 2))
+    panel._matrix.cell_hovered.emit((41, 8))
     assert panel._value.whole_text().startswith("positions 40–43 → 8–11: at most ")
 
 
@@ -90,7 +97,7 @@ def test_a_click_selects_the_query(panel: AttentionPanel, qtbot: QtBot) -> None:
 def test_a_click_on_a_cell_of_many_positions_selects_the_last_of_them(panel: AttentionPanel, qtbot: QtBot) -> None:
     panel.set_attention(attention(62, cell=4, selected=3), pending=False)
     with qtbot.waitSignal(panel.position_selected) as selected:
-        panel._matrix._pick(15)
+        panel._matrix._select(60)
     assert selected.args == [61]
 
 
@@ -124,7 +131,7 @@ def test_rows_are_named_and_picked_by_their_place_in_the_text(panel: AttentionPa
     panel._matrix.cell_hovered.emit((13, 2))
     assert panel._value.whole_text().startswith("[31] → [20]: ")
     with qtbot.waitSignal(panel.position_selected) as picked:
-        panel._matrix._pick(2)
+        panel._matrix._select(2)
     assert picked.args == [20]
     panel.grab()
 
@@ -183,16 +190,17 @@ def test_a_link_that_is_activated_selects_the_token_that_is_looked_at(panel: Att
     assert selected.args == [2]
 
 
-def test_a_row_is_wished_for_while_the_table_is_shown(panel: AttentionPanel, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(panel.row_shown) as shown:
-        panel._shown.setCurrentIndex(panel._shown.findText("strongest links"))
-    assert shown.args == [True]
+def test_a_row_is_wished_for_while_the_table_or_all_heads_are_shown(panel: AttentionPanel, qtbot: QtBot) -> None:
+    for name in ("links", "all heads"):
+        with qtbot.waitSignal(panel.row_shown) as shown:
+            panel._shown.setCurrentIndex(panel._shown.findText(name))
+        assert shown.args == [True]
     with qtbot.waitSignal(panel.row_shown) as shown:
         panel._shown.setCurrentIndex(0)
     assert shown.args == [False]
 
 
-def test_a_wide_panel_shows_matrix_and_links_side_by_side(panel: AttentionPanel, qtbot: QtBot) -> None:
+def test_a_wide_panel_shows_heads_matrix_and_links_side_by_side(panel: AttentionPanel, qtbot: QtBot) -> None:
     panel.set_attention(attention(), pending=False)
     assert not panel._table.isVisible()
     with qtbot.waitSignal(panel.row_shown) as shown:
@@ -200,4 +208,214 @@ def test_a_wide_panel_shows_matrix_and_links_side_by_side(panel: AttentionPanel,
     assert shown.args == [True]
     assert panel._table.isVisible()
     assert panel._matrix.isVisible()
+    assert panel._grid.isVisible()
     assert not panel._shown.isVisible()
+
+
+@pytest.mark.parametrize(
+    ("looking", "title", "layer", "head"),
+    [
+        (Looking.MEAN, "layer 13 · mean of the heads · first token hidden", True, False),
+        (Looking.ROLLOUT, "rollout through all layers · first token hidden", False, False),
+    ],
+)
+def test_what_is_looked_at_is_chosen_in_the_menu_and_named(
+    panel: AttentionPanel, qtbot: QtBot, looking: Looking, title: str, layer: bool, head: bool
+) -> None:
+    action = next(action for action in panel._menu._looking.actions() if action.data() is looking)
+    with qtbot.waitSignal(panel.looking_chosen) as chosen:
+        action.trigger()
+    assert chosen.args == [looking]
+    assert panel.title() == title
+    assert (panel._layer.isEnabled(), panel._head.isEnabled()) == (layer, head)
+    assert panel._note.isVisible() is (looking is Looking.ROLLOUT)
+
+
+def test_the_first_token_is_hidden_by_the_menu_and_the_title_says_so(panel: AttentionPanel, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(panel.hide_first_toggled) as toggled:
+        panel._menu.hide_first.trigger()
+    assert toggled.args == [False]
+    assert panel.title() == "layer 13 · head 8"
+
+
+def test_the_scale_is_named_and_its_full_colour_is_the_largest_of_each_row(panel: AttentionPanel) -> None:
+    view = attention(hide_first=False)
+    panel.set_selected(13, 8, False)
+    panel.set_attention(view, pending=False)
+    assert panel._legend.text() == "100 %"
+    panel._menu.by_row.trigger()
+    assert panel._legend.text() == "row's largest"
+    geometry = panel._matrix.geometry_of_matrix()
+    assert geometry is not None
+    key = int(np.nanargmax(view.reading.values[9]))
+    picture = panel._matrix.grab().toImage()
+    assert picture.pixelColor(geometry.cell(9, key).center().toPoint()) == QColor(panel._matrix._theme.attention_high)
+
+
+def test_each_strip_of_the_grid_has_the_largest_value_of_its_part_of_the_text() -> None:
+    heads = np.random.default_rng(0).random((2, 3, 10)).astype(np.float32)
+    small = strips(heads, 3)
+    assert small[1, 2].tolist() == [heads[1, 2, :3].max(), heads[1, 2, 3:6].max(), heads[1, 2, 6:].max()]
+    assert strips(heads, 20)[0, 0, ::2].tolist() == heads[0, 0].tolist()
+
+
+def test_a_click_on_a_strip_chooses_its_layer_and_head(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel._shown.setCurrentIndex(1)
+    panel.set_selected(13, 8, True, Looking.MEAN)
+    panel.set_attention(attention(), pending=False, row=row_of())
+    geometry = panel._grid.geometry_of_grid()
+    assert geometry is not None
+    with qtbot.waitSignals([panel.looking_chosen, panel.head_selected]):
+        qtbot.mouseClick(panel._grid, Qt.MouseButton.LeftButton, pos=geometry.strip(4, 6).center().toPoint())
+    assert panel.look() == Look(4, 6, True)
+    panel.grab()
+
+
+@pytest.mark.parametrize(
+    ("key", "look"),
+    [
+        (Qt.Key.Key_Up, Look(12, 8, True)),
+        (Qt.Key.Key_Down, Look(14, 8, True)),
+        (Qt.Key.Key_Left, Look(13, 7, True)),
+        (Qt.Key.Key_Right, Look(13, 8, True)),
+    ],
+)
+def test_arrow_keys_move_from_head_to_head(panel: AttentionPanel, qtbot: QtBot, key: Qt.Key, look: Look) -> None:
+    panel.set_attention(attention(), pending=False, row=row_of())
+    qtbot.keyClick(panel._grid, key)
+    assert panel.look() == look
+
+
+def test_a_head_under_the_mouse_says_where_it_looks_most(panel: AttentionPanel) -> None:
+    row = row_of()
+    panel.set_attention(attention(), pending=False, row=row)
+    panel._grid.head_hovered.emit((13, 8))
+    share = 100 * float(row.heads[13, 8, 2])
+    assert panel._value.whole_text() == f"layer 13 · head 8: they → student, {share:.1f} % of the rest"
+
+
+def part_of(view: AttentionView, part: Square) -> AttentionView:
+    values = view.reading.values[slice(*part.rows), slice(*part.columns)].copy()
+    return replace(view, reading=replace(view.reading, values=values, part=part), whole=view.reading)
+
+
+def wheel(panel: AttentionPanel, cell: tuple[int, int], notches: int) -> None:
+    geometry = panel._matrix.geometry_of_matrix()
+    assert geometry is not None
+    point = geometry.cell(*cell).center()
+    event = QWheelEvent(
+        point,
+        QPointF(panel._matrix.mapToGlobal(point.toPoint())),
+        QPoint(),
+        QPoint(0, 120 * notches),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    panel._matrix.wheelEvent(event)
+
+
+def test_the_wheel_zooms_to_the_one_cell_under_the_mouse_and_back_to_the_whole(
+    panel: AttentionPanel, qtbot: QtBot
+) -> None:
+    panel.set_attention(attention(), pending=False)
+    for _ in range(14):
+        wheel(panel, (9, 4), 2)
+    assert panel._matrix._part == Square(9, 4, 1)
+    geometry = panel._matrix.geometry_of_matrix()
+    assert geometry is not None
+    assert geometry.pitch > 100
+    with qtbot.waitSignal(panel.part_changed) as changed:
+        qtbot.keyClick(panel._matrix, Qt.Key.Key_0)
+    assert changed.args == [None]
+
+
+def test_the_last_picture_is_scaled_at_once_and_says_so_until_the_exact_one_is_there(panel: AttentionPanel) -> None:
+    view = attention(selected=None)
+    panel.set_attention(view, pending=False)
+    assert panel._matrix.exact()
+    wheel(panel, (9, 4), 3)
+    part = panel._matrix._part
+    assert part is not None
+    assert not panel._matrix.exact()
+    geometry = panel._matrix.geometry_of_matrix()
+    assert geometry is not None
+    scaled = panel._matrix.grab().toImage()
+    panel.set_attention(part_of(view, part), pending=False)
+    assert panel._matrix.exact()
+    exact = panel._matrix.grab().toImage()
+    point = geometry.cell(part.top, part.left).center().toPoint()
+    assert scaled.pixelColor(point) == exact.pixelColor(point)
+    assert scaled != exact  # it no longer says that it computes
+
+
+def test_a_part_is_drawn_in_its_own_values_and_names_its_own_cells(panel: AttentionPanel) -> None:
+    view = attention(64, cell=4, hide_first=False, selected=None)
+    panel.set_selected(13, 8, False)
+    panel.set_attention(view, pending=False)
+    part = Square(40, 8, 4)
+    panel._matrix._set_part(part)
+    values = np.full((4, 4), 0.25, np.float32)
+    values[1, 2] = 1.0
+    fine = replace(view.reading, values=values, cell=1, part=part)
+    panel.set_attention(replace(view, reading=fine, whole=view.reading), pending=False)
+    geometry = panel._matrix.geometry_of_matrix()
+    assert geometry is not None
+    picture = panel._matrix.grab().toImage()
+    theme = panel._matrix._theme
+    assert picture.pixelColor(geometry.cell(41, 10).center().toPoint()) == QColor(theme.attention_high)
+    panel._matrix.cell_hovered.emit((41, 10))
+    assert panel._value.whole_text() == "student → .: 100 %"
+
+
+def test_dragging_moves_what_is_in_sight_and_selects_nothing(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel.set_attention(attention(), pending=False)
+    panel._matrix._set_part(Square(6, 2, 4))
+    geometry = panel._matrix.geometry_of_matrix()
+    assert geometry is not None
+    start = geometry.cell(8, 4).center().toPoint()
+    with qtbot.assertNotEmitted(panel.position_selected):
+        qtbot.mousePress(panel._matrix, Qt.MouseButton.LeftButton, pos=start)
+        qtbot.mouseMove(panel._matrix, start + QPoint(round(geometry.pitch), round(2 * geometry.pitch)))
+        qtbot.mouseRelease(panel._matrix, Qt.MouseButton.LeftButton, pos=start)
+    assert panel._matrix._part == Square(4, 1, 4)
+
+
+@pytest.mark.parametrize(("key", "part"), [(Qt.Key.Key_Up, Square(5, 3, 4)), (Qt.Key.Key_Right, Square(6, 4, 4))])
+def test_shift_and_arrow_keys_move_what_is_in_sight(
+    panel: AttentionPanel, qtbot: QtBot, key: Qt.Key, part: Square
+) -> None:
+    panel.set_attention(attention(), pending=False)
+    panel._matrix._set_part(Square(6, 3, 4))
+    qtbot.keyClick(panel._matrix, key, Qt.KeyboardModifier.ShiftModifier)
+    assert panel._matrix._part == part
+
+
+def test_a_shorter_text_takes_the_part_in_sight_along(panel: AttentionPanel, qtbot: QtBot) -> None:
+    panel.set_attention(attention(30), pending=False)
+    panel._matrix._set_part(Square(25, 20, 5))
+    with qtbot.waitSignal(panel.part_changed) as changed:
+        panel.set_attention(attention(14), pending=False)
+    assert changed.args == [Square(9, 9, 5)]
+    panel.grab()
+
+
+def test_a_token_that_rollout_does_not_reach_is_named(panel: AttentionPanel) -> None:
+    missing = MissingToken(text=" they", position=2000, dropped=False, beyond=True)
+    panel.set_attention(replace(attention(selected=None), missing=missing), pending=False)
+    assert panel._value.whole_text() == "“they” lies beyond the first 1,024 tokens, which rollout covers"
+
+
+def test_the_token_under_the_mouse_is_told_to_other_panels_and_theirs_is_marked(
+    panel: AttentionPanel, qtbot: QtBot
+) -> None:
+    panel.set_attention(attention(), pending=False)
+    plain = panel._matrix.grab().toImage()
+    with qtbot.waitSignal(panel.position_hovered) as hovered:
+        panel._matrix.cell_hovered.emit((9, 4))
+    assert hovered.args == [4]
+    panel.set_lit(5)
+    assert panel._matrix.grab().toImage() != plain
+    panel.set_lit(None)
+    assert panel._matrix.grab().toImage() == plain

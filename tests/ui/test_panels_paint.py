@@ -24,6 +24,7 @@ from tests.ui.support import (
     distribution,
     metrics,
     part_of_character,
+    row_of,
     templated,
     token,
     window_view,
@@ -92,8 +93,10 @@ def test_the_probability_panel_paints(qtbot: QtBot, theme: Theme, greedy: bool, 
 def test_the_attention_panel_paints(qtbot: QtBot, theme: Theme, length: int, cell: int) -> None:
     panel = AttentionPanel(theme)
     panel.set_model(30, 9)
-    panel.set_attention(attention(length, cell=cell, selected=length - 1), pending=False)
-    painted(qtbot, panel)
+    panel.set_attention(attention(length, cell=cell, selected=length - 1), pending=False, row=row_of())
+    for shown in range(3):
+        panel._shown.setCurrentIndex(shown)
+        painted(qtbot, panel)
 
 
 def test_the_metrics_panel_paints(qtbot: QtBot, theme: Theme) -> None:

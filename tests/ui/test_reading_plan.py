@@ -1,13 +1,15 @@
 """What is asked of the reader, and when."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import pytest
 
-from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, RowReading
+from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, Looking, RowReading
 from canopy_desktop.exploration.records import PROMPT_NODE, Kept, StepRecord, WindowSlid
+from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
@@ -263,3 +265,56 @@ def test_a_row_whose_columns_are_gone_is_asked_for_again_only_when_they_may_be_t
     assert one(plan.wishes(made, ROW, 0.1, busy=False), RowRequest) is None
     plan.ask_again()
     assert one(plan.wishes(made, ROW, 0.2, busy=False), RowRequest) is not None
+
+
+def test_a_part_is_asked_for_once_and_again_only_when_its_own_columns_change() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    look = Selection(layer=1, head=2, part=Square(0, 0, 2))
+    wish = one(plan.wishes(made, look, 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    assert wish.part == Square(0, 0, 2)
+    plan.take(answer(wish), 0.0)
+    made.add(step(0, PROMPT_NODE, 3))
+    assert one(plan.wishes(made, look, 0.1, busy=False), AttentionRequest) is None
+    nearer = one(plan.wishes(made, Selection(layer=1, head=2, part=Square(1, 1, 1)), 0.2, busy=False), AttentionRequest)
+    assert nearer is not None
+    assert nearer.part == Square(1, 1, 1)
+
+
+def test_the_whole_picture_stays_below_a_part_of_the_same_head_and_goes_with_another() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    whole = one(plan.wishes(made, LOOK, 0.0, busy=False), AttentionRequest)
+    assert whole is not None
+    plan.take(answer(whole), 0.0)
+    part = one(plan.wishes(made, Selection(layer=1, head=2, part=Square(1, 0, 2)), 0.1, busy=False), AttentionRequest)
+    assert part is not None
+    plan.take(answer(part), 0.1)
+    assert plan.readings.attention is not None
+    assert plan.readings.attention.part == Square(1, 0, 2)
+    assert plan.readings.attention_whole is not None
+    assert plan.readings.attention_whole.part is None
+    other = one(plan.wishes(made, Selection(layer=0, head=2, part=Square(1, 0, 2)), 0.2, busy=False), AttentionRequest)
+    assert other is not None
+    plan.take(answer(other), 0.2)
+    assert plan.readings.attention_whole is None
+
+
+def test_a_part_beyond_the_text_is_asked_for_within_it() -> None:
+    wish = one(ReadingPlan().wishes(exploration(3), Selection(part=Square(7, 5, 2)), 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    assert wish.part == Square(1, 1, 2)
+
+
+def test_the_mean_is_not_asked_for_again_with_another_head_and_rollout_asks_for_its_row() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    wish = one(plan.wishes(made, Selection(head=1, looking=Looking.MEAN), 0.0, busy=False), AttentionRequest)
+    assert wish is not None
+    plan.take(answer(wish), 0.0)
+    same = plan.wishes(made, Selection(head=2, looking=Looking.MEAN), 0.1, busy=False)
+    assert one(same, AttentionRequest) is None
+    rows = one(plan.wishes(made, ROW, 0.2, busy=False), RowRequest)
+    assert rows is not None
+    plan.take(row_answer(rows), 0.2)
+    rolled = one(plan.wishes(made, replace(ROW, looking=Looking.ROLLOUT), 0.3, busy=False), RowRequest)
+    assert rolled is not None
+    assert rolled.rollout

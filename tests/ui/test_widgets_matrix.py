@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QColor
 
+from canopy_desktop.exploration.squares import Square
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.matrix_axes import axis_text, tick_step, ticks
-from canopy_ui.widgets.matrix_geometry import capacity, fitted
-from canopy_ui.widgets.matrix_image import brightest, colour_table, image_of
+from canopy_ui.widgets.matrix_geometry import MatrixGeometry, fitted, room_for
+from canopy_ui.widgets.matrix_image import brightest, by_row, colour_table, image_of
 from tests.ui.support import attention
 
 THEME = theme_named("light")
@@ -51,40 +52,49 @@ def test_cells_that_are_all_unknown_stay_unknown_when_reduced() -> None:
     assert np.isnan(brightest(values, 2)[0, 1])
 
 
+def test_scaled_by_row_the_largest_of_each_row_has_the_full_colour_and_nothing_else_moves() -> None:
+    values = np.array([[0.5, np.nan], [0.1, 0.4], [0.0, 0.0]], np.float32)
+    found = by_row(values)
+    assert np.array_equal(found, np.array([[1.0, np.nan], [0.25, 1.0], [0.0, 0.0]], np.float32), equal_nan=True)
+    assert values[0, 0] == np.float32(0.5)
+
+
+def whole(width: int, height: int, cells: int) -> MatrixGeometry:
+    return fitted(width, height, Square(0, 0, cells), room=room_for(cells))
+
+
 def test_growing_by_one_token_moves_nothing_until_the_room_is_full() -> None:
-    sizes = {fitted(370, 240, cells, tokens=True).pitch for cells in range(33, 41)}
-    assert len(sizes) == 1
+    assert len({whole(370, 240, cells).pitch for cells in range(33, 41)}) == 1
 
 
 @pytest.mark.parametrize("cells", [1, 5, 14, 31, 512, 600])
 @pytest.mark.parametrize("size", [(370, 200), (140, 110), (900, 900)])
 def test_the_matrix_stays_inside_its_widget(cells: int, size: tuple[int, int]) -> None:
-    square = fitted(*size, cells, tokens=True).square()
-    assert square.left() >= 0
-    assert square.right() <= size[0]
-    assert square.bottom() <= size[1]
+    area = whole(*size, cells).area()
+    assert area.left() >= 0
+    assert area.right() <= size[0]
+    assert area.bottom() <= size[1]
 
 
-def test_tokens_stand_at_the_axes_only_where_rows_are_high_enough() -> None:
-    roomy, narrow = fitted(600, 500, 20, tokens=True), fitted(370, 200, 40, tokens=True)
+def test_tokens_stand_at_the_axes_only_where_rows_are_high_enough_for_type_of_15_pixels() -> None:
+    roomy, tight, narrow = whole(600, 500, 20), whole(600, 340, 20), whole(370, 200, 40)
     assert (roomy.row_tokens, roomy.column_tokens) == (True, True)
+    assert (tight.row_tokens, tight.column_tokens) == (True, False)
     assert (narrow.row_tokens, narrow.column_tokens) == (False, False)
 
 
-def test_a_short_prompt_has_its_tokens_at_the_axes_on_a_projector() -> None:
-    geometry = fitted(356, 226, 16, tokens=True)  # what the dock of a window of 1280×720 has
-    assert (geometry.row_tokens, geometry.column_tokens) == (True, True)
-
-
 def test_a_point_in_a_cell_finds_that_cell() -> None:
-    geometry = fitted(370, 240, 14, tokens=True)
-    assert geometry.cell_at(geometry.cell(9, 4).center()) == (9, 4)
-    assert geometry.query_at(geometry.cell(9, 4).center()) == 9
+    for geometry in (whole(370, 240, 14), fitted(370, 240, Square(40, 30, 14), room=14)):
+        cell = geometry.square.top + 9, geometry.square.left + 4
+        assert geometry.place_at(geometry.cell(*cell).center()) == cell
+        assert geometry.query_at(geometry.cell(*cell).center()) == cell[0]
+        row, column = geometry.point_at(geometry.cell(*cell).center())
+        assert (row, column) == pytest.approx((cell[0] + 0.5, cell[1] + 0.5))
 
 
 @pytest.mark.parametrize("cells", range(1, 700, 13))
 def test_there_is_room_for_all_cells(cells: int) -> None:
-    assert capacity(cells) >= cells
+    assert room_for(cells) >= cells
 
 
 @pytest.mark.parametrize(("length", "pitch", "step"), [(14, 12.0, 2), (8192, 0.02, 1000), (40, 20.0, 1)])

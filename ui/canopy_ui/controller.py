@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
+from canopy_desktop.exploration.attention_view import Looking
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -26,6 +27,7 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
+from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
@@ -58,6 +60,7 @@ class Controller(QObject):
     model_opened = Signal(object)  # ModelSession
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
+    position_lit = Signal(object)  # int, or None: what is under the mouse, in whatever panel
     begun = Signal()  # a run was started or taken up again
     settled = Signal()  # nothing runs, and everything that is looked at is there
 
@@ -229,6 +232,16 @@ class Controller(QObject):
     def hide_first(self, hidden: bool) -> None:
         """Leave the first token out of the attention that is shown."""
         self._look(replace(self.selection, hide_first=hidden))
+
+    @Slot(object)
+    def look_by(self, looking: Looking) -> None:
+        """Look at one head, at the mean of a layer, or at the rollout."""
+        self._look(replace(self.selection, looking=looking))
+
+    @Slot(object)
+    def look_at_part(self, part: Square | None) -> None:
+        """Look at a part of the attention picture; None: the whole window."""
+        self._look(replace(self.selection, part=part))
 
     @Slot(object)
     def colour_by(self, colouring: Colouring) -> None:

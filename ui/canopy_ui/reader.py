@@ -10,9 +10,10 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import ColumnsGoneError
-from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, RowReading
+from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, RowReading
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.records import Slot as ColumnSlot
+from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.view import DistributionReading
 from canopy_ui.priority import step_behind_the_window
 
@@ -25,13 +26,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionRequest:
-    """One head's attention among the columns `slots`."""
+    """The attention that `look` means among the columns `slots`, or a part of it."""
 
     generation: int
     slots: IntArray = field(repr=False)  # (length,)
-    layer: int
-    head: int
-    hide_first: bool
+    look: Look
+    part: Square | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class RowRequest:
 
     generation: int
     slots: IntArray = field(repr=False)  # (query + 1,)
+    rollout: bool = False  # through all layers too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +117,9 @@ class Reader(QObject):
         columns = self._opened()
         match request:
             case AttentionRequest():
-                return columns.attention(request.slots, request.layer, request.head, hide_first=request.hide_first)
+                return columns.picture(request.slots, request.look, request.part)
             case RowRequest():
-                return columns.row(request.slots, request.slots.size - 1)
+                return columns.row(request.slots, request.slots.size - 1, rollout=request.rollout)
             case DistributionRequest():
                 return columns.distribution(request.slot, request.token_id)
             case SurprisalRequest():

@@ -8,8 +8,9 @@ from typing import assert_never
 import numpy as np
 
 from canopy_desktop.arrays import IntArray
-from canopy_desktop.exploration.attention_view import AttentionReading, RowReading
+from canopy_desktop.exploration.attention_view import ROLLOUT_TOKENS, AttentionReading, Looking, RowReading
 from canopy_desktop.exploration.records import PROMPT_NODE
+from canopy_desktop.exploration.squares import Square, clamped
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import DistributionReading, Readings, Selection, wanted_slot
 from canopy_ui.reader import (
@@ -71,6 +72,7 @@ class ReadingPlan:
         self.readings = replace(
             self.readings,
             attention=_cropped(self.readings.attention, length),
+            attention_whole=_cropped(self.readings.attention_whole, length),
             attention_gone=None,
             attention_positions=self.readings.attention_positions[:length],
         )
@@ -140,15 +142,18 @@ class ReadingPlan:
     def _take_attention(self, request: AttentionRequest, result: ReadingResult, now: float) -> bool:
         self._attention_due = now + REST_FACTOR * (now - self._attention_began)
         if result.gone is not None:
-            self.readings = replace(self.readings, attention=None, attention_gone=result.gone)
+            self.readings = replace(self.readings, attention=None, attention_whole=None, attention_gone=result.gone)
             self._read_slots = np.empty(0, np.int64)
             return True
         if not isinstance(result.value, AttentionReading):
             self._attention = None  # the columns changed: ask again
             return False
+        reading = result.value
+        whole = reading if reading.part is None else self._whole_for(request)
         self.readings = replace(
             self.readings,
-            attention=result.value,
+            attention=reading,
+            attention_whole=whole,
             attention_positions=self._asked_positions,
             attention_gone=None,
         )
@@ -177,11 +182,20 @@ class ReadingPlan:
         if place is None:
             return None
         wanted = slots[: place + 1]
-        if self._row is not None and np.array_equal(self._row.slots, wanted):
+        rollout = selection.looking is Looking.ROLLOUT
+        known = self._row
+        if known is not None and np.array_equal(known.slots, wanted) and (known.rollout or not rollout):
             return None
         if busy and now < self._row_due:
             return None
-        return RowRequest(generation=self._generation, slots=wanted)
+        return RowRequest(generation=self._generation, slots=wanted, rollout=rollout)
+
+    def _whole_for(self, request: AttentionRequest) -> AttentionReading | None:
+        """The picture of the whole window, as far as it lies below a part that was asked for."""
+        whole = self.readings.attention_whole
+        if whole is None or whole.look != request.look:
+            return None
+        return whole if np.array_equal(self._read_slots[: whole.length], request.slots[: whole.length]) else None
 
     def _wanted_attention(
         self, exploration: Exploration, selection: Selection, now: float, *, busy: bool
@@ -189,23 +203,18 @@ class ReadingPlan:
         if AttentionRequest in self._under_way:
             return None
         slots = exploration.slots(exploration.cursor)
+        if not slots.size:
+            return None
+        look, part = selection.look, None
+        if selection.part is not None:
+            part = clamped(selection.part, min(slots.size, ROLLOUT_TOKENS) if look.layer is None else slots.size)
         known = self._attention
-        same_head = known is not None and (known.layer, known.head, known.hide_first) == (
-            selection.layer,
-            selection.head,
-            selection.hide_first,
-        )
-        if not slots.size or (same_head and known is not None and np.array_equal(known.slots, slots)):
+        same = known is not None and (known.look, known.part) == (look, part)
+        if same and known is not None and np.array_equal(_needed(known.slots, part), _needed(slots, part)):
             return None
-        if busy and same_head and now < self._attention_due:
+        if busy and same and now < self._attention_due:
             return None
-        return AttentionRequest(
-            generation=self._generation,
-            slots=slots,
-            layer=selection.layer,
-            head=selection.head,
-            hide_first=selection.hide_first,
-        )
+        return AttentionRequest(generation=self._generation, slots=slots, look=look, part=part)
 
     def _wanted_distribution(
         self, exploration: Exploration, selection: Selection, *, busy: bool
@@ -249,10 +258,17 @@ def place_of(positions: IntArray, position: int | None) -> int | None:
     return place if positions[place] == position else None
 
 
+def _needed(slots: IntArray, part: Square | None) -> IntArray:
+    """The columns that a picture depends on: no row depends on later ones."""
+    return slots if part is None else slots[: part.rows[1]]
+
+
 def _cropped(reading: AttentionReading | None, length: int) -> AttentionReading | None:
     """Earlier rows do not depend on later ones, so the corner of a matrix is the shorter text's matrix."""
     if reading is None or reading.length <= length:
         return reading
+    if reading.part is not None:
+        return reading if reading.square.rows[1] <= length else None
     if reading.cell != 1 or length <= 0:
         return None
     return replace(reading, length=length, values=reading.values[:length, :length].copy())

@@ -27,6 +27,11 @@ class AttentionLink(QObject):
         panel.hide_first_toggled.connect(controller.hide_first)
         panel.position_selected.connect(controller.select)
         panel.compute_again_requested.connect(controller.compute_again)
+        panel.looking_chosen.connect(controller.look_by)
+        panel.part_changed.connect(controller.look_at_part)
+        panel.position_hovered.connect(controller.position_lit)
+        controller.position_lit.connect(panel.set_lit)
+        panel.row_shown.connect(controller.look_at_row)
         self._show_selection()
 
     @Slot(object)
@@ -40,8 +45,9 @@ class AttentionLink(QObject):
             view.attention,
             pending=bool(view.chips) and view.attention is None,
             gone=view.attention_gone,
+            row=view.row,
         )
 
     def _show_selection(self) -> None:
         selection = self._controller.selection
-        self._panel.set_selected(selection.layer, selection.head, selection.hide_first)
+        self._panel.set_selected(selection.layer, selection.head, selection.hide_first, selection.looking)

@@ -26,6 +26,9 @@ class TokenLink(QObject):
         controller.state_changed.connect(self._on_state_changed)
         controller.view_changed.connect(panel.set_view)
         panel.position_selected.connect(controller.select)
+        panel.colouring_chosen.connect(controller.colour_by)
+        panel.position_hovered.connect(controller.position_lit)
+        controller.position_lit.connect(panel.set_lit)
 
     @Slot(float)
     def _on_load_progressed(self, share: float) -> None:

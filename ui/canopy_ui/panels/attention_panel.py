@@ -1,91 +1,129 @@
-"""Where the model looks: a matrix, and the strongest links of one token."""
+"""Where the model looks: all heads at a glance, a matrix, and the strongest links of one token."""
 
 from __future__ import annotations
 
-import numpy as np
 from PySide6.QtCore import QModelIndex, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
-from canopy_desktop.exploration.attention_view import AttentionView, GoneColumns, LinkView, MissingToken, RowView
+from canopy_desktop.exploration.attention_view import (
+    AttentionView,
+    GoneColumns,
+    LinkView,
+    Look,
+    Looking,
+    RowView,
+    look_of,
+)
 from canopy_ui.qt_models.links_table import LinkRole, LinksTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
-from canopy_ui.widgets.look_words import short_text
-from canopy_ui.widgets.matrix_axes import axis_text, position_text
+from canopy_ui.widgets.heads_grid import HeadsGrid
+from canopy_ui.widgets.look_menu import LookMenu, rollout_note
+from canopy_ui.widgets.look_words import look_title
+from canopy_ui.widgets.matrix_legend import MatrixLegend
+from canopy_ui.widgets.matrix_words import cell_sentence, head_sentence, missing_sentence, strongest_sentence
 from canopy_ui.widgets.message_page import MessagePage
-from canopy_ui.widgets.numbers import grouped, percent
+from canopy_ui.widgets.numbers import grouped
 from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.tiles import Tiles
 
-_SPREAD_PX = 680  # from this width on everything is shown side by side
+_SPREAD_PX = 760  # from this width on everything is shown side by side
 
 
 class AttentionPanel(Panel):
     """What is looked at, the pictures and tables of it, and the value under the mouse."""
 
     head_selected = Signal(int, int)  # layer, head
+    looking_chosen = Signal(object)  # Looking
     hide_first_toggled = Signal(bool)
     position_selected = Signal(object)  # int
-    compute_again_requested = Signal()
+    position_hovered = Signal(object)  # int, or None
+    part_changed = Signal(object)  # Square of the picture in sight; None: the whole window
     row_shown = Signal(bool)  # whether anything shows where the selected token looks
+    compute_again_requested = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._view: AttentionView | None = None
+        self._row: RowView | None = None
         self._pending = False
         self._gone: GoneColumns | None = None
-        self._cell: tuple[int, int] | None = None
+        self._cell: tuple[int, int] | None = None  # under the mouse, in places of the window
+        self._over: tuple[int, int] | None = None  # the head under the mouse
+        self._make_controls(theme)
+        self._make_pictures(theme)
+        self._note = QLabel()
+        self._note.setProperty("look", "secondary")
+        self._note.setWordWrap(True)
+        self._note.hide()
+        self._value = ElidedLabel()
+        self._value.setProperty("look", "secondary")
+        self._value.setAccessibleName(self.tr("Value under the mouse"))
+        self._legend = MatrixLegend(theme)
+        self._foot = QHBoxLayout()
+        self._foot.addWidget(self._value, 1)
+        self._foot.addWidget(self._legend)
+        self._layout = QVBoxLayout(self)
+        self._layout.addLayout(self._controls)
+        self._layout.addWidget(self._note)
+        self._layout.addWidget(self._pages, 1)
+        self._layout.addLayout(self._foot)
+        self.set_theme(theme)
+        self._show()
+
+    def _make_controls(self, theme: Theme) -> None:
         self._layer = self._spin(self.tr("layer "), self.tr("Layer"))
         self._head = self._spin(self.tr("head "), self.tr("Head"))
-        self._hide = QCheckBox(self.tr("hide first token"))
-        self._hide.setToolTip(
-            self.tr("Heads often rest on the first token. Hidden, the rest is rescaled to add up to 100 %.")
-        )
+        self._menu = LookMenu(theme)
+        self._menu.looking_chosen.connect(self._on_looking_chosen)
+        self._menu.hide_first_toggled.connect(self._on_hide_toggled)
+        self._menu.scaled_by_row_toggled.connect(self._on_scale_toggled)
+        self._shown = QComboBox()
+        self._shown.setAccessibleName(self.tr("What is shown"))
+        self._controls = FlowLayout()
+        for control in (self._layer, self._head, self._shown, self._menu):
+            self._controls.addWidget(control)
+        for spin in (self._layer, self._head):
+            spin.valueChanged.connect(self._on_head_changed)
+
+    def _make_pictures(self, theme: Theme) -> None:
         self._matrix = AttentionMatrix(theme)
-        self._page = MessagePage(self._lacking(), self.tr("Compute again"))
-        self._page.accepted.connect(self.compute_again_requested)
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self._page)
+        self._matrix.cell_hovered.connect(self._on_cell_hovered)
+        self._matrix.query_picked.connect(self.position_selected)
+        self._matrix.part_changed.connect(self.part_changed)
+        self._grid = HeadsGrid(theme)
+        self._grid.head_picked.connect(self._on_head_picked)
+        self._grid.head_hovered.connect(self._on_head_hovered)
         self._links = LinksTable(self)
         self._table = CopyableTable(theme)
         self._table.setModel(self._links)
         self._table.setAccessibleName(self.tr("Strongest links as a table"))
         self._table.activated.connect(self._on_link_activated)
-        self._tiles = Tiles([(self._matrix, 3), (self._table, 2)])
+        self._tiles = Tiles([(self._grid, 3), (self._matrix, 4), (self._table, 2)])
+        self._tiles.choose(self._matrix)
         self._tiles.spread_changed.connect(self._on_spread_changed)
-        self._shown = QComboBox()
-        self._shown.setAccessibleName(self.tr("What is shown"))
-        self._shown.addItem(self.tr("matrix"), self._matrix)
-        self._shown.addItem(self.tr("strongest links"), self._table)
+        for name, view in (
+            (self.tr("matrix"), self._matrix),
+            (self.tr("all heads"), self._grid),
+            (self.tr("links"), self._table),
+        ):
+            self._shown.addItem(name, view)
         self._shown.currentIndexChanged.connect(self._on_shown_changed)
+        self._page = MessagePage(self._lacking(), self.tr("Compute again"))
+        self._page.accepted.connect(self.compute_again_requested)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._page)
         self._pages.addWidget(self._tiles)
-        self._value = ElidedLabel()
-        self._value.setProperty("look", "secondary")
-        self._value.setAccessibleName(self.tr("Value under the mouse"))
-        self._controls = FlowLayout()
-        for control in (self._layer, self._head, self._hide, self._shown):
-            self._controls.addWidget(control)
-        self._layout = QVBoxLayout(self)
-        self._layout.addLayout(self._controls)
-        self._layout.addWidget(self._pages, 1)
-        self._layout.addWidget(self._value)
-        self._layer.valueChanged.connect(self._on_head_changed)
-        self._head.valueChanged.connect(self._on_head_changed)
-        self._hide.toggled.connect(self._on_hide_toggled)
-        self._matrix.cell_hovered.connect(self._on_cell_hovered)
-        self._matrix.query_picked.connect(self.position_selected)
-        self.set_theme(theme)
-        self._show()
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        self._matrix.set_theme(theme)
-        self._table.set_theme(theme)
-        self._tiles.set_measures(theme.px(_SPREAD_PX), theme.px(16))
-        for control in (self._layer, self._head, self._hide, self._shown):
+        for widget in (self._matrix, self._grid, self._table, self._menu, self._legend):
+            widget.set_theme(theme)
+        self._tiles.set_measures(theme.px(_SPREAD_PX), theme.px(20))
+        for control in (self._layer, self._head, self._shown):
             control.setFont(theme.font(13))
         for spin in (self._layer, self._head):
             spin.lineEdit().setFont(theme.font(13))  # under a style sheet it follows one change late
@@ -93,25 +131,24 @@ class AttentionPanel(Panel):
         self._controls.set_gaps(theme.px(8), theme.px(4))
         self._layout.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(4))
         self._layout.setSpacing(theme.px(3))
+        self._foot.setSpacing(theme.px(8))
         self._value.setFixedHeight(theme.px(18))
 
     def set_model(self, layers: int, heads: int) -> None:
         """Say what can be chosen, counted from 0."""
         for spin, count in ((self._layer, layers), (self._head, heads)):
-            spin.setEnabled(count > 0)
             spin.setRange(0, max(0, count - 1))
             spin.setToolTip(self.tr("0 to {last}").format(last=max(0, count - 1)))
+        self._show()
 
-    def set_selected(self, layer: int, head: int, hide_first: bool) -> None:
+    def set_selected(self, layer: int, head: int, hide_first: bool, looking: Looking = Looking.HEAD) -> None:
         """Show this choice, without asking for it."""
-        for control in (self._layer, self._head, self._hide):
-            control.blockSignals(True)
         for spin, value in ((self._layer, layer), (self._head, head)):
+            spin.blockSignals(True)
             spin.setMaximum(max(spin.maximum(), value))  # before there is a model, what was remembered holds
             spin.setValue(value)
-        self._hide.setChecked(hide_first)
-        for control in (self._layer, self._head, self._hide):
-            control.blockSignals(False)
+            spin.blockSignals(False)
+        self._menu.choose(looking, hide_first)
         self._show()
 
     def set_attention(
@@ -126,9 +163,17 @@ class AttentionPanel(Panel):
 
         `row`: where the selected token looks, if that was asked for.
         """
-        self._view, self._pending, self._gone = view, pending, gone
+        self._view, self._row, self._pending, self._gone = view, row, pending, gone
         self._links.set_row(row)
         self._show()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token that is under the mouse elsewhere."""
+        self._matrix.set_lit(position)
+
+    def look(self) -> Look:
+        """The attention that is chosen."""
+        return look_of(self._menu.looking(), self._layer.value(), self._head.value(), self._menu.hide_first.isChecked())
 
     def _spin(self, prefix: str, name: str) -> QSpinBox:
         spin = QSpinBox()
@@ -139,15 +184,20 @@ class AttentionPanel(Panel):
         return spin
 
     def _show(self) -> None:
-        view = self._view
+        view, look = self._view, self.look()
+        self._layer.setEnabled(self._layer.maximum() > 0 and look.layer is not None)
+        self._head.setEnabled(self._head.maximum() > 0 and look.head is not None)
+        self._note.setText(rollout_note(self) if look.layer is None else "")
+        self._note.setVisible(look.layer is None)
         if view is None or view.reading.values.size == 0:
             self._page.set_text(self._lacking(), offered=self._gone is not None)
             self._pages.setCurrentWidget(self._page)
         else:
-            self._matrix.set_view(view, dimmed=not self._is_wanted(view))
+            self._matrix.set_view(view, look)
+            self._grid.set_row(self._row, look)
             self._pages.setCurrentWidget(self._tiles)
         self._show_value()
-        self._set_title(self._subtitle())
+        self._set_title(look_title(look))
 
     def _lacking(self) -> str:
         if self._gone is not None:
@@ -161,75 +211,34 @@ class AttentionPanel(Panel):
     def _show_value(self) -> None:
         self._value.set_text(self._sentence())
 
-    def _is_wanted(self, view: AttentionView) -> bool:
-        reading = view.reading
-        wanted = (self._layer.value(), self._head.value(), self._hide.isChecked())
-        return (reading.layer, reading.head, reading.hide_first) == wanted
-
-    def _subtitle(self) -> str:
-        parts = [
-            self.tr("layer {layer}").format(layer=self._layer.value()),
-            self.tr("head {head}").format(head=self._head.value()),
-        ]
-        if self._hide.isChecked():
-            parts.append(self.tr("first token hidden"))
-        return " · ".join(parts)
-
     def _sentence(self) -> str:
         """The value under the mouse; without a mouse, where the selected token looks most."""
         view = self._view
         if view is None or view.reading.values.size == 0:
             return ""
-        if not self._is_wanted(view):
+        if self._over is not None and self._row is not None:
+            return head_sentence(self._row, *self._over)
+        if view.reading.look != self.look():
             return self.tr("computing …")
-        if self._cell is not None and max(self._cell) < view.reading.values.shape[0]:
-            return self._of_cell(view, *self._cell)
-        row = None if view.selected is None else view.selected // view.reading.cell
+        if self._cell is not None and (reading := self._matrix.shown(self._cell)) is not None:
+            return cell_sentence(view, reading, *self._cell)
         if view.missing is not None:
-            return self._of_missing(view.missing)
-        if row is None or np.isnan(view.reading.values[row]).all():
-            return ""
-        return self.tr("most: {link}").format(
-            link=self._of_cell(view, row, int(np.nanargmax(view.reading.values[row])))
-        )
-
-    def _of_missing(self, token: MissingToken) -> str:
-        name = short_text(token.text, token.position)
-        if token.dropped:
-            return self.tr("“{token}” is no longer in the window").format(token=name)
-        return self.tr("“{token}” is the newest: the model has not read it yet").format(token=name)
-
-    def _of_cell(self, view: AttentionView, query: int, key: int) -> str:
-        reading = view.reading
-        link = f"{self._name(view, query)} → {self._name(view, key)}"
-        value = float(reading.values[query, key])
-        if not np.isnan(value):
-            known = percent(value)
-            if reading.hide_first:
-                known = self.tr("{value} of the rest").format(value=known)
-            if reading.cell > 1:
-                return self.tr("positions {link}: at most {value}").format(link=link, value=known)
-            return self.tr("{link}: {value}").format(link=link, value=known)
-        if key > query:
-            return self.tr("{link}: comes later, cannot be looked at").format(link=link)
-        return self.tr("{link}: hidden").format(link=link)
-
-    def _name(self, view: AttentionView, cell: int) -> str:
-        reading = view.reading
-        if reading.cell == 1:
-            return axis_text(view, cell)
-        first, last = cell * reading.cell, min((cell + 1) * reading.cell, reading.length) - 1
-        return f"{position_text(view, first)}–{position_text(view, last)}"
+            return missing_sentence(view.missing)
+        whole = view.whole if view.whole is not None and view.whole.look == self.look() else view.reading
+        return "" if view.selected is None else strongest_sentence(view, whole, view.selected)
 
     @Slot(int)
     def _on_shown_changed(self, index: int) -> None:
         self._tiles.choose(self._shown.itemData(index))
-        self.row_shown.emit(self._tiles.shows(self._table))
+        self._tell_row_shown()
 
     @Slot(bool)
     def _on_spread_changed(self, spread: bool) -> None:
         self._shown.setVisible(not spread)
-        self.row_shown.emit(self._tiles.shows(self._table))
+        self._tell_row_shown()
+
+    def _tell_row_shown(self) -> None:
+        self.row_shown.emit(self._tiles.shows(self._table) or self._tiles.shows(self._grid))
 
     @Slot(QModelIndex)
     def _on_link_activated(self, index: QModelIndex) -> None:
@@ -237,14 +246,44 @@ class AttentionPanel(Panel):
         if isinstance(link, LinkView):
             self.position_selected.emit(link.position)
 
+    @Slot()
     def _on_head_changed(self) -> None:
         self._show()
         self.head_selected.emit(self._layer.value(), self._head.value())
 
+    @Slot(int, int)
+    def _on_head_picked(self, layer: int, head: int) -> None:
+        if self._menu.looking() is not Looking.HEAD:
+            self._menu.choose(Looking.HEAD, self._menu.hide_first.isChecked())
+            self.looking_chosen.emit(Looking.HEAD)
+        self.set_selected(layer, head, self._menu.hide_first.isChecked())
+        self.head_selected.emit(layer, head)
+
+    @Slot(object)
+    def _on_looking_chosen(self, looking: Looking) -> None:
+        self._show()
+        self.looking_chosen.emit(looking)
+
+    @Slot(bool)
     def _on_hide_toggled(self, hide: bool) -> None:
         self._show()
         self.hide_first_toggled.emit(hide)
 
+    @Slot(bool)
+    def _on_scale_toggled(self, scaled: bool) -> None:
+        for widget in (self._matrix, self._grid, self._legend):
+            widget.set_scaled_by_row(scaled)
+
+    @Slot(object)
     def _on_cell_hovered(self, cell: object) -> None:
         self._cell = cell if isinstance(cell, tuple) else None
+        key = None
+        if self._cell is not None and self._view is not None and self._cell[1] < self._view.positions.size:
+            key = int(self._view.positions[self._cell[1]])
+        self.position_hovered.emit(key)
+        self._show_value()
+
+    @Slot(object)
+    def _on_head_hovered(self, head: object) -> None:
+        self._over = head if isinstance(head, tuple) else None
         self._show_value()

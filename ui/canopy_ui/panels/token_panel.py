@@ -24,6 +24,7 @@ class TokenPanel(Panel):
     """The centre of the window."""
 
     position_selected = Signal(object)  # int, or None: follow the newest
+    position_hovered = Signal(object)  # int, or None
     colouring_chosen = Signal(object)  # Colouring
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -32,6 +33,7 @@ class TokenPanel(Panel):
         self._view = WindowView()
         self._text = TokenText(theme)
         self._text.position_selected.connect(self.position_selected)
+        self._text.hovered.connect(self.position_hovered)
         self._card = FactsCard(theme)
         self._legend = Legend(theme)
         self._colouring = QComboBox()
@@ -81,6 +83,10 @@ class TokenPanel(Panel):
         if counts_changed:
             self._counts.setText(self._counted())
         self._show_page()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token that is under the mouse elsewhere."""
+        self._text.set_lit(position)
 
     def set_busy(self, done: int, total: int, *, sliding: bool = False) -> None:
         """Show the progress of a prefill, or of a slide; nothing is shown once it is done, or where `total` is 0."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
@@ -12,7 +14,7 @@ from canopy_ui.theme import Theme
 from canopy_ui.widgets.look_words import short_text
 from canopy_ui.widgets.matrix_geometry import MatrixGeometry
 
-_TURN = -52.0  # degrees, of the labels at the top
+_TURN = -58.0  # degrees, of the labels at the top
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 _BELOW = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignHCenter
 _ELIDE = Qt.TextElideMode.ElideRight
@@ -27,13 +29,12 @@ class MatrixAxes:
         geometry: MatrixGeometry,
         theme: Theme,
         *,
-        selected: int | None,
-        hovered: tuple[int, int] | None,
+        rows: Collection[int],
+        columns: Collection[int],
     ) -> None:
         self._view, self._geometry, self._theme = view, geometry, theme
-        self._rows = {selected, hovered[0] if hovered else None}
-        self._columns = {hovered[1]} if hovered else set()
-        self._plain, self._strong = theme.font(12), theme.font(12, strong=True)
+        self._rows, self._columns = rows, columns
+        self._plain, self._strong = theme.font(15), theme.font(15, strong=True)
 
     def paint(self, painter: QPainter) -> None:
         """Paint beside the rows, and above the columns."""
@@ -49,20 +50,20 @@ class MatrixAxes:
     def _paint_row_tokens(self, painter: QPainter) -> None:
         geometry, theme = self._geometry, self._theme
         width = geometry.left - theme.px(8)
-        for row in range(geometry.cells):
+        for row in self._known(geometry.square.rows):
             self._use(painter, row in self._rows)
             text = painter.fontMetrics().elidedText(axis_text(self._view, row), _ELIDE, round(width))
-            box = QRectF(theme.px(2), geometry.top + row * geometry.pitch - 4, width, geometry.pitch + 8)
-            painter.drawText(box, _RIGHT, text)
+            middle = geometry.cell(row, geometry.square.left).center().y()
+            painter.drawText(QRectF(theme.px(2), middle - theme.px(12), width, theme.px(24)), _RIGHT, text)
 
     def _paint_column_tokens(self, painter: QPainter) -> None:
         geometry, theme = self._geometry, self._theme
         room = round(geometry.top * 1.2)
-        for column in range(geometry.cells):
+        for column in self._known(geometry.square.columns):
             self._use(painter, column in self._columns)
             metrics = painter.fontMetrics()
             painter.save()
-            painter.translate(geometry.left + (column + 0.5) * geometry.pitch, geometry.top - theme.px(3))
+            painter.translate(geometry.cell(geometry.square.top, column).center().x(), geometry.top - theme.px(3))
             painter.rotate(_TURN)
             text = metrics.elidedText(axis_text(self._view, column), _ELIDE, room)
             painter.drawText(QPointF(0, metrics.ascent() * 0.35), text)
@@ -71,31 +72,35 @@ class MatrixAxes:
     def _paint_row_positions(self, painter: QPainter) -> None:
         geometry, theme = self._geometry, self._theme
         self._use_quiet(painter)
-        for row in self._ticks(theme.px(18)):
-            middle = geometry.top + (row // self._view.reading.cell + 0.5) * geometry.pitch
-            box = QRectF(0, middle - 12, geometry.left - theme.px(5), 24)
+        half = theme.px(12)
+        for row in self._ticks(geometry.square.rows, theme.px(20)):
+            middle = geometry.cell(row, geometry.square.left).center().y()
+            box = QRectF(0, middle - half, geometry.left - theme.px(5), 2 * half)
             painter.drawText(box, _RIGHT, position_text(self._view, row))
 
     def _paint_column_positions(self, painter: QPainter) -> None:
         geometry, theme = self._geometry, self._theme
         self._use_quiet(painter)
-        last = position_text(self._view, self._view.reading.length - 1)
+        last = position_text(self._view, self._view.positions.size - 1)
         widest = painter.fontMetrics().horizontalAdvance(last) + theme.px(12)
-        for column in self._ticks(widest):
-            middle = geometry.left + (column // self._view.reading.cell + 0.5) * geometry.pitch
-            box = QRectF(middle - widest, 0, 2 * widest, geometry.top - theme.px(3))
+        for column in self._ticks(geometry.square.columns, widest):
+            middle = geometry.cell(geometry.square.top, column).center().x()
+            box = QRectF(middle - widest, 0, 2 * widest, geometry.top - theme.px(2))
             painter.drawText(box, _BELOW, position_text(self._view, column))
 
-    def _ticks(self, least: float) -> list[int]:
-        reading = self._view.reading
-        return ticks(self._view.positions, tick_step(reading.length, self._geometry.pitch / reading.cell, least))
+    def _known(self, places: tuple[int, int]) -> range:
+        return range(places[0], min(places[1], len(self._view.tokens)))
+
+    def _ticks(self, places: tuple[int, int], least: float) -> list[int]:
+        step = tick_step(places[1] - places[0], self._geometry.pitch, least)
+        return [row + places[0] for row in ticks(self._view.positions[slice(*places)], step)]
 
     def _use(self, painter: QPainter, strong: bool) -> None:
         painter.setFont(self._strong if strong else self._plain)
         painter.setPen(QColor(self._theme.accent if strong else self._theme.text))
 
     def _use_quiet(self, painter: QPainter) -> None:
-        painter.setFont(self._theme.font(12.5))
+        painter.setFont(self._plain)
         painter.setPen(QColor(self._theme.secondary))
 
 

@@ -23,7 +23,7 @@ def colour_table(low: str, high: str) -> ByteArray:
 def image_of(values: FloatArray, table: ByteArray) -> QImage:
     """One pixel a cell; transparent where the value is NaN.
 
-    values: (query, key), 0 to 1, on a scale that never changes.
+    values: (query, key), 0 to 1 of the full colour.
     """
     unknown = np.isnan(values)
     levels = np.clip(np.nan_to_num(values) * (LEVELS - 1) + 0.5, 0, LEVELS - 1).astype(np.uint8)
@@ -31,6 +31,12 @@ def image_of(values: FloatArray, table: ByteArray) -> QImage:
     pixels[unknown, 3] = 0
     height, width = values.shape
     return QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
+
+
+def by_row(values: FloatArray) -> FloatArray:
+    """Each row as shares of its largest value; a row of zeros stays 0."""
+    largest = np.fmax.reduce(values, axis=1, initial=0.0, keepdims=True)
+    return np.divide(values, largest, out=values.copy(), where=largest > 0)
 
 
 def brightest(values: FloatArray, factor: int) -> FloatArray:

@@ -31,6 +31,7 @@ class TokenText(ChipArea):
         self._selected: int | None = None
         self._facts: TokenFacts | None = None
         self._hovered: int | None = None
+        self._lit: int | None = None  # under the mouse elsewhere
         self._dropped = range(0)  # chips that are no longer in the window
         super().__init__(theme, parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -56,6 +57,13 @@ class TokenText(ChipArea):
         if self._hovered is not None and self._hovered >= len(view.chips):
             self._set_hovered(None)
         self._show_newest_button()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark a chip as if the mouse were over it."""
+        if position != self._lit:
+            self._update_chip(self._lit)
+            self._lit = position
+            self._update_chip(position)
 
     def _take_row(self, view: WindowView) -> bool:
         """Note what the colours tell. Returns whether they changed."""
@@ -213,7 +221,7 @@ class TokenText(ChipArea):
             self._paint_dropped(painter, chip, rect)
         else:
             self._paint_seen(painter, index, rect)
-        if index in (self._selected, self._hovered):
+        if index in (self._selected, self._hovered, self._lit):
             theme, selected = self._theme, index == self._selected
             pen = QPen(QColor(theme.accent if selected else theme.control_border), theme.px(2.5) if selected else 1.0)
             painter.setPen(pen)
