@@ -35,6 +35,12 @@ COUNTS = {
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth"
 ORDINALS = {word: str(value) for value, word in enumerate(_ORDINALS.split(), 1)}
 
+_CALENDAR = """
+january february march april june july august september october november december
+monday tuesday wednesday thursday friday saturday sunday
+"""
+CALENDAR = frozenset(_CALENDAR.split())
+
 _END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|\n+")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|vs|approx|ca|e\.g|i\.e)|(?<![\w'’])[A-Z]|^[ \t]*\d{1,2})\.$", re.MULTILINE
@@ -45,6 +51,8 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_CUT = re.compile(r",\s+(?=(?:but|which|who|whose|where|while|whereas|although|because|an?)\s)|;\s+", re.IGNORECASE)
+_AFTER_PRONOUN = re.compile(rf"\s*(?:$|[^\w\s]|(?:{'|'.join(sorted(LITTLE_WORDS))})\b)", re.IGNORECASE)
 _ENDING = re.compile(r"['’](?:s|d|m|ll|re|ve)$", re.IGNORECASE)
 _NOT = re.compile(r"n['’]t$", re.IGNORECASE)
 _NO_NEGATION = re.compile(r"^\W*no\s*[,:;–—]|\bnot\s+only\b", re.IGNORECASE)  # "No, it is so"
@@ -57,7 +65,9 @@ class WordKind(Enum):
     PLAIN = "word"
     NAME = "name"
     NUMBER = "number"
+    ORDINAL = "ordinal"
     YEAR = "year"
+    CALENDAR = "calendar"  # a month or a day of the week
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,10 @@ class Sentence:
 
 
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """The sentences of a text but for questions, which claim nothing. A line's end is a sentence's end."""
+    """The sentences of a text but for questions, which claim nothing, cut before ", but", ", which" and the like.
+
+    A line's end is a sentence's end.
+    """
     found: list[Sentence] = []
     start = 0
     for end in [*_ends(text), len(text)]:
@@ -95,7 +108,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
             start = sign.end()
         sentence = text[start:end].rstrip()
         if sentence and not sentence.rstrip("\"'”’)]!.").endswith("?"):
-            found.append(Sentence(sentence, start, start + len(sentence)))
+            found += _parts(sentence, start)
         start = end
     return tuple(found)
 
@@ -127,6 +140,14 @@ def _ends(text: str) -> Iterator[int]:
             yield match.end()
 
 
+def _parts(sentence: str, start: int) -> Iterator[Sentence]:
+    begin = 0
+    for cut in _CUT.finditer(sentence):
+        yield Sentence(sentence[begin : cut.start()], start + begin, start + cut.start())
+        begin = cut.end()
+    yield Sentence(sentence[begin:], start + begin, start + len(sentence))
+
+
 def _words(sentence: str) -> Iterator[Word]:
     number: tuple[Decimal, str] | None = None  # waits for "thousand" and the like
     for match in _TOKEN.finditer(sentence):
@@ -141,13 +162,21 @@ def _words(sentence: str) -> Iterator[Word]:
         if match["number"]:
             number = _value(written), written
         elif match["ordinal"] or lower in ORDINALS:
-            yield Word(f"{match['ordinal'] or ORDINALS[lower]}.", written, WordKind.NUMBER)
-        elif lower in COUNTS and not sentence[match.end() :].lstrip().startswith("of "):  # "one of the largest"
+            yield Word(f"{match['ordinal'] or ORDINALS[lower]}.", written, WordKind.ORDINAL)
+        elif lower == "one" and _AFTER_PRONOUN.match(sentence, match.end()):
+            pass  # "one of the largest", "the red one"
+        elif lower in COUNTS:
             number = COUNTS[lower], written
         elif not _NOT.search(written) and (plain := _ENDING.sub("", written)).casefold() not in _NO_CONTENT:
-            yield Word(singular(plain), plain, WordKind.NAME if plain[0].isupper() else WordKind.PLAIN)
+            yield Word(singular(plain), plain, _kind(plain))
     if number is not None:
         yield _number(*number)
+
+
+def _kind(word: str) -> WordKind:
+    if not word[0].isupper():
+        return WordKind.PLAIN
+    return WordKind.CALENDAR if word.casefold() in CALENDAR else WordKind.NAME
 
 
 def _value(digits: str) -> Decimal:

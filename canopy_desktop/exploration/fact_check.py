@@ -14,21 +14,31 @@ from itertools import takewhile
 
 from canopy_desktop.exploration.content_words import Sentence, Statement, Word, WordKind, sentences, statement
 
-ABOUT = 0.5  # a sentence with more than this share of a fact's words is about it
+ABOUT = 0.5  # a sentence must have more than this share of a fact's words to contradict it
+ON_TOPIC = 1 / 3  # and the fact at least this share of the sentence's
 OWN = 0.25  # share of its words that a sentence may have beside a whole fact
 LEAST_SHARED = 2  # words
 
 _SUPPORTED = (
-    "Supported: a fact has every word of the sentence, or the sentence has every word of a fact and at most a quarter "
-    "of its own words beside, no number or name among them; at least two words are shared."
+    "Supported: the fact has every word of the sentence, or the sentence has every word of the fact and at most a "
+    "quarter of its own words beside, no name, number or date among them."
 )
 _CONTRADICTED = (
-    "Contradicted: the sentence has more than half of a fact's words, among them what the fact begins with (of a name, "
-    "one word), and a name, number or year that the fact lacks, where the fact has another. Or it would be supported, "
-    "but only one of the two says not, no or never."
+    "Contradicted: the sentence has more than half of the fact's words, these are at least a third of its own, and it "
+    "has a name, number or date that the fact lacks, where the fact has another. Or it would be supported, but only "
+    "one of the two says not, no or never."
+)
+_COMPARED = (
+    "Content words are compared: without little words, capitals and plural endings, numbers in digits. A sentence is "
+    "cut before “, but”, “, which” and the like."
+)
+_ABOUT = (
+    "A sentence is about a fact if it shares two words with it, one of them what the fact begins with (of a name, any "
+    "word)."
 )
 RULE = (
-    "Content words are compared: without little words, capitals and plural endings, numbers in digits.",
+    _COMPARED,
+    _ABOUT,
     _SUPPORTED,
     _CONTRADICTED,
     "Unknown: anything else. Questions are left out.",
@@ -102,9 +112,11 @@ def _compared(sentence: Sentence, said: Statement, fact: Fact) -> CheckedClaim:
     lacking = [word for form, word in known.items() if form not in said.words]
     against = _against(own, lacking)
     only_one_negated = said.negated is not fact.statement.negated
-    if _says_the_same(shared, own, lacking):
+    if not _is_about(shared, fact):
+        verdict = Verdict.UNKNOWN
+    elif _says_the_same(shared, own, lacking):
         verdict = Verdict.CONTRADICTED if only_one_negated else Verdict.SUPPORTED
-    elif against and not only_one_negated and _is_about(shared, lacking, fact):
+    elif against and not only_one_negated and _is_comparable(len(shared), len(own), len(lacking)):
         verdict = Verdict.CONTRADICTED
     else:
         verdict = Verdict.UNKNOWN
@@ -121,24 +133,29 @@ def _compared(sentence: Sentence, said: Statement, fact: Fact) -> CheckedClaim:
 
 
 def _says_the_same(shared: list[Word], own: list[Word], lacking: list[Word]) -> bool:
-    if len(shared) < LEAST_SHARED:
-        return False
     adds_little = not lacking and len(own) <= OWN * (len(shared) + len(own))
     return not own or (adds_little and all(word.kind is WordKind.PLAIN for word in own))
 
 
-def _is_about(shared: list[Word], lacking: list[Word], fact: Fact) -> bool:
+def _is_comparable(shared: int, own: int, lacking: int) -> bool:
+    return _share(shared, lacking) > ABOUT and _share(shared, own) >= ON_TOPIC
+
+
+def _is_about(shared: list[Word], fact: Fact) -> bool:
     first, *others = fact.statement.words.values()
     subject = {first.form}
     if first.kind is WordKind.NAME:
         subject |= {word.form for word in takewhile(lambda word: word.kind is WordKind.NAME, others)}
-    return _share(len(shared), len(lacking)) > ABOUT and any(word.form in subject for word in shared)
+    return len(shared) >= LEAST_SHARED and any(word.form in subject for word in shared)
+
+
+_VALUES = tuple(kind for kind in WordKind if kind is not WordKind.PLAIN)
 
 
 def _against(own: list[Word], lacking: list[Word]) -> tuple[tuple[str, str], ...]:
     """Values of the same kind, the sentence's and the fact's, each kind's written together."""
     found = []
-    for kind in (WordKind.NAME, WordKind.NUMBER, WordKind.YEAR):
+    for kind in _VALUES:
         ours = " ".join(word.written for word in own if word.kind is kind)
         theirs = " ".join(word.written for word in lacking if word.kind is kind)
         if ours and theirs:

@@ -50,7 +50,7 @@ AGREED = [
     ("the capital of australia is canberra", SUPPORTED),
     ("The capital of Australia is Sydney.", CONTRADICTED),
     ("Sydney is the capital of Australia.", CONTRADICTED),
-    ("The capital city of Australia is Sydney, a lively place on the coast.", CONTRADICTED),
+    ("The capital city of Australia is Sydney on the coast.", CONTRADICTED),
     ("Sydney is not the capital of Australia.", UNKNOWN),
     ("Canberra is not the capital of Australia.", CONTRADICTED),
     ("Canberra isn't Australia's capital.", CONTRADICTED),
@@ -107,6 +107,10 @@ AGREED = [
     ("Light travels at about 300 thousand kilometres per second.", SUPPORTED),
     ("Light travels at 150,000 kilometres per second.", CONTRADICTED),
     ("Whales are fish.", CONTRADICTED),
+    ("It has two moons.", UNKNOWN),
+    ("The largest one is Saturn.", UNKNOWN),
+    ("Neptune is the eighth planet in the Solar System.", UNKNOWN),
+    ("The Eiffel Tower was finished in 1889 on a windy Sunday in March.", UNKNOWN),
     ("I like tea.", UNKNOWN),
     ("Canberra.", UNKNOWN),
 ]
@@ -116,7 +120,8 @@ MISTAKES = [
     ("The Earth orbits the Moon.", SUPPORTED),  # who does what to whom
     ("Mars has not two but one moon.", UNKNOWN),  # what "not" belongs to
     ("Marie Curie studied in Warsaw.", CONTRADICTED),  # a fact need not be the only truth
-    ("It is 300 metres tall.", UNKNOWN),  # what "it" is
+    ("The Nobel Prize of 1903 made Marie Curie, Pierre Curie and Henri Becquerel of Paris known.", CONTRADICTED),
+    ("It is 330 metres tall.", UNKNOWN),  # what "it" is
     ("Australia is governed from Canberra.", UNKNOWN),  # other words for the same
     ("The Eiffel Tower is 1,083 feet tall.", CONTRADICTED),  # units
     ("The primary colours of paint are red, green and blue.", UNKNOWN),  # a wrong word that is neither name nor number
@@ -177,6 +182,13 @@ def test_an_answer_is_checked_sentence_by_sentence_at_its_places(facts: Facts) -
     assert all(answer[claim.sentence.start : claim.sentence.end] == claim.sentence.text for claim in claims)
 
 
+def test_what_is_added_to_a_sentence_is_a_claim_of_its_own(facts: Facts) -> None:
+    claims = facts.check(
+        "The largest planet is Saturn, a cold place, but the largest planet isn't Mars, which has 2 moons."
+    )
+    assert [claim.verdict for claim in claims] == [CONTRADICTED, UNKNOWN, UNKNOWN, UNKNOWN]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -185,6 +197,10 @@ def test_an_answer_is_checked_sentence_by_sentence_at_its_places(facts: Facts) -
         ('He said "Stop." Then he left...', ['He said "Stop."', "Then he left..."]),
         ("Is it? (Really?) Yes.", ["Yes."]),
         ("in the year 12. Then", ["in the year 12.", "Then"]),
+        (
+            "It is big, but not red, which is odd; red, white, and blue.",
+            ["It is big", "but not red", "which is odd", "red, white, and blue."],
+        ),
         (" \n\n ", []),
     ],
 )
@@ -199,8 +215,9 @@ def test_where_sentences_end(text: str, found: list[str]) -> None:
         ("1,000.50 or 2,5 or 1000", {"1000.5": "number", "2.5": "number", "1000": "year"}),
         ("1,969 m in 1969", {"1969": "number", "m": "word"}),
         ("two hundred of 1.5 million", {"200": "number", "1500000": "number"}),
-        ("the 2nd, the second", {"2.": "number"}),
-        ("one of many, just one", {"one": "word", "1": "number"}),
+        ("the 2nd, the second", {"2.": "ordinal"}),
+        ("one of many, the red one.", {"red": "word"}),
+        ("one moon in July", {"1": "number", "moon": "word", "july": "calendar"}),
         ("O’Brien's H2O isn't 330m", {"o’brien": "name", "h2o": "name", "330": "number", "m": "word"}),
     ],
 )
