@@ -30,8 +30,8 @@ METRICS = {
     "ttft_ms": NUMBER, "tpot_ms_median": NUMBER, "tpot_ms_p95": NUMBER, "prefill_tokens_per_s": NUMBER, "kv_bytes": int,
 }  # fmt: skip
 TRACE = {
-    "model": str, "provider": str, "weights": str, "prompt_ids": list, "prompt_parts": list, "context": int, "steps": list, "slides": list,
-    "text": str, "stop_reason": str, "metrics": dict,
+    "model": str, "provider": str, "weights": str, "prompt_ids": list, "prompt_parts": list, "context": int,
+    "steps": list, "slides": list, "text": str, "stop_reason": str, "metrics": dict,
 }  # fmt: skip
 
 
