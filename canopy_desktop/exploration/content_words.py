@@ -55,7 +55,7 @@ _CUT = re.compile(r",\s+(?=(?:but|which|who|whose|where|while|whereas|although|b
 _AFTER_PRONOUN = re.compile(rf"\s*(?:$|[^\w\s]|(?:{'|'.join(sorted(LITTLE_WORDS))})\b)", re.IGNORECASE)
 _ENDING = re.compile(r"['’](?:s|d|m|ll|re|ve)$", re.IGNORECASE)
 _NOT = re.compile(r"n['’]t$", re.IGNORECASE)
-_NO_NEGATION = re.compile(r"^\W*no\s*[,:;–—]|\bnot\s+only\b", re.IGNORECASE)  # "No, it is so"
+_NO_NEGATION = re.compile(r"^\W*no\s*[,:;–—]|\bnot\s+(?:the\s+)?(?:only|just)\b", re.IGNORECASE)  # "No, it is so"
 _YEAR = re.compile(r"1\d{3}|20\d{2}")
 
 

@@ -74,6 +74,8 @@ AGREED = [
     ("Mars has 2 moons.", SUPPORTED),
     ("Mars has one moon.", CONTRADICTED),
     ("Mars has no moons.", CONTRADICTED),
+    ("It is not the only planet in our Solar System.", SUPPORTED),
+    ("Marie Curie was never in Berlin.", UNKNOWN),
     ("Venus has two moons.", UNKNOWN),
     ("The Earth is orbited by the Moon.", UNKNOWN),
     ("The largest planet is Saturn.", CONTRADICTED),
@@ -233,6 +235,7 @@ def test_the_forms_in_which_words_are_compared(text: str, forms: dict[str, str])
         ("NEVER", True),
         ("Not only he", False),
         ("No, it is so", False),
+        ("It's not the only one", False),
         ("a knot", False),
     ],
 )
