@@ -1,5 +1,6 @@
-"""The example lists that come with the program."""
+"""The example lists that come with the program, and the examples in docs/guardrails.md."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ def test_example_facts_support_themselves_and_do_not_contradict_one_another(path
         assert claim.verdict is Verdict.SUPPORTED
         others = Facts.parse("\n".join(other.text for other in facts.facts if other != fact))
         assert others.check(fact.text)[0].verdict is not Verdict.CONTRADICTED
+
+
+def test_the_verdicts_in_the_documentation_are_the_rules() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "guardrails.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| ([A-Z][^|]+\.) \| ([A-Z][^|]+\.) \| (\w+) \|$", text, re.MULTILINE)
+    assert len(rows) == 9
+    assert [(sentence, Facts.parse(fact).check(sentence)[0].verdict.value) for fact, sentence, _ in rows] == [
+        (sentence, verdict) for _, sentence, verdict in rows
+    ]
 
 
 def test_the_example_filter_finds_what_its_comments_promise() -> None:
