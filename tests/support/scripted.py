@@ -17,6 +17,7 @@ from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.view import DistributionReading
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture, Card, WeightForm
+from canopy_desktop.model.decoder import AttentionBias
 from canopy_desktop.model.provider import ProviderReport
 from canopy_desktop.model.tokenizer import Tokenizer
 
@@ -72,7 +73,7 @@ class ScriptedSequence:
         return len(self._slots)
 
     def feed(self, token_ids: Sequence[int]) -> tuple[tuple[Slot, ...], FloatArray]:
-        self._pass_gate()
+        self.pass_gate()
         self.fed.append(tuple(token_ids))
         slots = tuple(range(self._next_slot, self._next_slot + len(token_ids)))
         self._next_slot += len(token_ids)
@@ -96,14 +97,17 @@ class ScriptedSequence:
     def remake(self, slots: IntArray, kind: Kept) -> Iterator[tuple[int, int]]:
         wanted = [int(slot) for slot in slots if int(slot) in self.gone]
         for done, slot in enumerate(wanted, 1):
-            self._pass_gate()
+            self.pass_gate()
             self.gone.discard(slot)
             yield done, len(wanted)
+
+    def script_id(self, length: int) -> int:
+        return self._ids[length % len(self._ids)]
 
     def forget(self) -> None:
         self._slots = []
 
-    def _pass_gate(self) -> None:
+    def pass_gate(self) -> None:
         while not self._held.is_set():
             if self.gate.is_set():
                 return
@@ -165,6 +169,27 @@ class ScriptedReader:
         return bits
 
 
+class ScriptedTrial:
+    """With a block the likeliest and the second likeliest token change places."""
+
+    def __init__(self, session: "ScriptedSession") -> None:
+        self.decoder = session.sequence.decoder
+        self._sequence = session.sequence
+
+    def logits(
+        self, ids: Sequence[int], *, bias: AttentionBias | None = None, first: int = 0, last: float = 0.0
+    ) -> FloatArray:
+        self._sequence.pass_gate()
+        likeliest, second = (self._sequence.script_id(len(ids) + ahead) for ahead in range(2))
+        logits = np.zeros(ARCHITECTURE.vocabulary, np.float32)
+        logits[second if bias else likeliest] = 6.0 + last
+        logits[likeliest if bias else second] = 5.0
+        return logits
+
+    def last_alone(self, ids: Sequence[int]) -> FloatArray:
+        return self.logits(ids, last=0.01)
+
+
 class ScriptedSession:
     """Stands for a loaded model; has what the window uses of one."""
 
@@ -190,6 +215,9 @@ class ScriptedSession:
 
     def new_generation(self) -> Generation:
         return Generation(self.sequence, self.sequence, (), self.tokenizer)  # type: ignore[arg-type]
+
+    def new_trial(self) -> ScriptedTrial:
+        return ScriptedTrial(self)
 
     def new_reader(self) -> ScriptedReader:
         return ScriptedReader(self)

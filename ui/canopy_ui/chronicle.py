@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from canopy_desktop.exploration.attention_view import GoneColumns
+from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
 from canopy_desktop.exploration.records import PROMPT_NODE, PrefillProgress, PromptAccepted, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import MetricsView, Selection, ViewResolver, WindowView
 from canopy_desktop.model.tokenizer import Tokenizer
+from canopy_ui.commands import BlockCommand
 from canopy_ui.reader import ReadingRequest, ReadingResult
 from canopy_ui.reading_plan import ReadingPlan
 
@@ -118,6 +120,18 @@ class Chronicle:
         if self.exploration is not None:
             self.exploration.go_to(node)
             self._plan.rewind(self.exploration.slots(node))
+
+    def block_command(self, wish: BlockWish) -> BlockCommand | None:
+        """How to try a block on the text where we stand; None where a token of it is not in the window."""
+        exploration = self.exploration
+        if exploration is None:
+            return None
+        places = exploration.positions(exploration.cursor).tolist()
+        block = wish.block(places)
+        if block is None:
+            return None
+        ids = exploration.token_ids(exploration.cursor)
+        return BlockCommand(wish=wish, ids=tuple(ids[at] for at in places[: places.index(wish.query) + 1]), block=block)
 
     def view(self, selection: Selection) -> WindowView:
         """What the panels paint."""

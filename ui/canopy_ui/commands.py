@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from canopy_desktop.arrays import IntArray
 from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.blocking import BlockWish
+from canopy_desktop.exploration.intervention import Block, BlockedStep
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
@@ -62,3 +64,21 @@ class RemakeCommand:
     run_id: int
     slots: IntArray = field(repr=False)  # (length,)
     kind: Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockCommand:
+    """Run a text without and with a block, beside the recorded one; takes no run id, for nothing is recorded."""
+
+    wish: BlockWish
+    ids: tuple[int, ...] = field(repr=False)  # up to the token whose next one is asked for
+    block: Block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockResult:
+    """What came of a block; a step, or the error that kept it, or neither where it was interrupted."""
+
+    command: BlockCommand
+    step: BlockedStep | None = None
+    error: Exception | None = None

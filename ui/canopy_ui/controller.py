@@ -12,6 +12,7 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.attention_view import Looking
+from canopy_desktop.exploration.blocking import BlockWish, blocked_view
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -32,7 +33,7 @@ from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
 from canopy_ui.chronicle import Chronicle
-from canopy_ui.commands import ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
+from canopy_ui.commands import BlockResult, ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
 from canopy_ui.draft import Draft
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
@@ -60,6 +61,7 @@ class Controller(QObject):
     model_opened = Signal(object)  # ModelSession
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
+    block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
     position_lit = Signal(object)  # int, or None: what is under the mouse, in whatever panel
     begun = Signal()  # a run was started or taken up again
     settled = Signal()  # nothing runs, and everything that is looked at is there
@@ -104,6 +106,7 @@ class Controller(QObject):
         worker.load_failed.connect(self._on_worker_load_failed)
         worker.event_ready.connect(self._on_worker_event_ready)
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
+        worker.block_tried.connect(self._on_worker_block_tried)
         reader.result_ready.connect(self._on_reader_result_ready)
 
     def open(self) -> None:
@@ -244,6 +247,15 @@ class Controller(QObject):
         self._look(replace(self.selection, part=part))
 
     @Slot(object)
+    def block(self, wish: BlockWish) -> None:
+        """Try what a forbidden look changes, beside the recorded text; `block_tried` follows."""
+        command = self._chronicle.block_command(wish)
+        if command is None:
+            self.block_tried.emit(None)
+        else:
+            self._threads.block_requested.emit(command)
+
+    @Slot(object)
     def colour_by(self, colouring: Colouring) -> None:
         """What the colours of the text tell."""
         self._look(replace(self.selection, colouring=colouring))
@@ -310,6 +322,15 @@ class Controller(QObject):
                     self._note_end(event)
             case _:
                 assert_never(event)
+
+    @Slot(object)
+    def _on_worker_block_tried(self, result: BlockResult) -> None:
+        if result.error is not None:
+            self.failed.emit(result.error)
+        if result.step is None or self.session is None:
+            self.block_tried.emit(None)
+        else:
+            self.block_tried.emit(blocked_view(result.command.wish, result.step, self.session.tokenizer))
 
     @Slot(object)
     def _on_reader_result_ready(self, result: ReadingResult) -> None:

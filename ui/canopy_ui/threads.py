@@ -27,6 +27,7 @@ class Threads(QObject):
     choose_requested = Signal(object)  # ChooseCommand
     go_to_requested = Signal(object)  # GoToCommand
     remake_requested = Signal(object)  # RemakeCommand
+    block_requested = Signal(object)  # BlockCommand
     play_requested = Signal()
     step_requested = Signal()
     pause_requested = Signal()
@@ -50,6 +51,7 @@ class Threads(QObject):
         self.choose_requested.connect(self.worker.choose)
         self.go_to_requested.connect(self.worker.go_to)
         self.remake_requested.connect(self.worker.remake)
+        self.block_requested.connect(self.worker.block)
         self.play_requested.connect(self.worker.play)
         self.step_requested.connect(self.worker.step_once)
         self.pause_requested.connect(self.worker.pause)

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError, InterruptedStepError
+from canopy_desktop.exploration.intervention import blocked_step
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.records import (
     GenerationEvent,
@@ -26,12 +27,13 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
-from canopy_ui.commands import ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
+from canopy_ui.commands import BlockCommand, BlockResult, ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
 from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
     from canopy_desktop.exploration.session import ModelSession
+    from canopy_desktop.exploration.trial import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +56,14 @@ class Worker(QObject):
     load_failed = Signal(object)  # Exception
     event_ready = Signal(object)  # GenerationEvent
     footprint_changed = Signal(object)  # Footprint
+    block_tried = Signal(object)  # BlockResult
 
     def __init__(self, opener: Opener) -> None:
         super().__init__()
         self._opener = opener
+        self._session: ModelSession | None = None
         self._generation: Generation | None = None
+        self._trial: Trial | None = None  # kept as long as the text, for the next block of it is quick then
         self._run_id = 0
         self._remaking: Iterator[RemakeProgress] | None = None  # goes before any step
         self._budget: int | None = None  # steps to go; None: until the run ends
@@ -90,7 +95,7 @@ class Worker(QObject):
     def close(self) -> None:
         """Leave the thread's event loop for good."""
         self._rest()
-        self._generation = None
+        self._generation = self._session = self._trial = None
         self.thread().quit()
 
     @Slot()
@@ -100,6 +105,7 @@ class Worker(QObject):
         try:
             session = self._opener(self._report_loading)
             self._generation = session.new_generation()
+            self._session = session
         except LoadingAbandonedError:
             logger.info("Closed while the model was loading")
         except CanopyError as error:
@@ -120,6 +126,7 @@ class Worker(QObject):
     def start(self, command: StartCommand) -> None:
         """Begin a new exploration; `abandon` was called before."""
         self._release()
+        self._trial = None
         self._take_up(command.run_id)
         with self._reporting_errors():
             generation = self._loaded()
@@ -172,6 +179,19 @@ class Worker(QObject):
         with self._reporting_errors():
             self._remaking = self._loaded().remake(command.run_id, command.slots, command.kind)
             self._turns.start(0)
+
+    @Slot(object)
+    def block(self, command: BlockCommand) -> None:
+        """Try a block beside the recorded text; a run in hand goes on after it."""
+        try:
+            step = blocked_step(self._trying(), command.ids, (command.block,))
+        except InterruptedStepError:
+            self.block_tried.emit(BlockResult(command=command))
+        except Exception as error:
+            logger.warning("The block could not be tried: %s", error, exc_info=not isinstance(error, CanopyError))
+            self.block_tried.emit(BlockResult(command=command, error=error))
+        else:
+            self.block_tried.emit(BlockResult(command=command, step=step))
 
     @Slot()
     def play(self) -> None:
@@ -277,6 +297,13 @@ class Worker(QObject):
         if footprint != self._footprint:
             self._footprint = footprint
             self.footprint_changed.emit(footprint)
+
+    def _trying(self) -> Trial:
+        if self._trial is None:
+            if self._session is None:
+                raise RuntimeError("a command came before the model was loaded")
+            self._trial = self._session.new_trial()
+        return self._trial
 
     def _loaded(self) -> Generation:
         if self._generation is None:

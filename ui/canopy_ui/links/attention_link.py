@@ -27,6 +27,8 @@ class AttentionLink(QObject):
         panel.hide_first_toggled.connect(controller.hide_first)
         panel.position_selected.connect(controller.select)
         panel.compute_again_requested.connect(controller.compute_again)
+        panel.block_requested.connect(controller.block)
+        controller.block_tried.connect(panel.set_blocked)
         panel.looking_chosen.connect(controller.look_by)
         panel.part_changed.connect(controller.look_at_part)
         panel.position_hovered.connect(controller.position_lit)

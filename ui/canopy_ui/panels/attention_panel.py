@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from PySide6.QtCore import QModelIndex, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from canopy_desktop.exploration.attention_view import (
     AttentionView,
@@ -14,15 +25,18 @@ from canopy_desktop.exploration.attention_view import (
     RowView,
     look_of,
 )
+from canopy_desktop.exploration.blocking import BlockedView, BlockWish
 from canopy_ui.qt_models.links_table import LinkRole, LinksTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
+from canopy_ui.widgets.before_after import BeforeAfter
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
+from canopy_ui.widgets.forbid_menu import ForbidMenu
 from canopy_ui.widgets.heads_grid import HeadsGrid
 from canopy_ui.widgets.look_menu import LookMenu, rollout_note
-from canopy_ui.widgets.look_words import look_title
+from canopy_ui.widgets.look_words import look_title, short_text
 from canopy_ui.widgets.matrix_legend import MatrixLegend
 from canopy_ui.widgets.matrix_words import cell_sentence, head_sentence, missing_sentence, strongest_sentence
 from canopy_ui.widgets.message_page import MessagePage
@@ -31,6 +45,18 @@ from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.tiles import Tiles
 
 _SPREAD_PX = 760  # from this width on everything is shown side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A token that looks and one that it looks at, each by position and text."""
+
+    query: tuple[int, str]
+    key: tuple[int, str]
+
+    def names(self) -> tuple[str, str]:
+        """Both in short."""
+        return short_text(self.query[1], self.query[0]), short_text(self.key[1], self.key[0])
 
 
 class AttentionPanel(Panel):
@@ -43,6 +69,7 @@ class AttentionPanel(Panel):
     position_hovered = Signal(object)  # int, or None
     part_changed = Signal(object)  # Square of the picture in sight; None: the whole window
     row_shown = Signal(bool)  # whether anything shows where the selected token looks
+    block_requested = Signal(object)  # BlockWish
     compute_again_requested = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -53,6 +80,8 @@ class AttentionPanel(Panel):
         self._gone: GoneColumns | None = None
         self._cell: tuple[int, int] | None = None  # under the mouse, in places of the window
         self._over: tuple[int, int] | None = None  # the head under the mouse
+        self._meant: Link | None = None  # what can be forbidden
+        self._wish: BlockWish | None = None  # what is forbidden just now
         self._make_controls(theme)
         self._make_pictures(theme)
         self._note = QLabel()
@@ -84,7 +113,17 @@ class AttentionPanel(Panel):
         self._shown = QComboBox()
         self._shown.setAccessibleName(self.tr("What is shown"))
         self._controls = FlowLayout()
-        for control in (self._layer, self._head, self._shown, self._menu):
+        self._forbid = ForbidMenu(self)
+        self._forbid.aboutToShow.connect(self._on_forbid_about_to_show)
+        self._forbid.block_wished.connect(self._on_block_wished)
+        self._menu.add_menu(self._forbid)
+        self._forbid_button = QToolButton()
+        self._forbid_button.setText(self.tr("Forbid a look"))
+        self._forbid_button.setMenu(self._forbid)
+        self._forbid_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._forbid_button.setToolTip(self.tr("See what the next token would be if a look were forbidden"))
+        self._forbid_button.hide()
+        for control in (self._layer, self._head, self._shown, self._forbid_button, self._menu):
             self._controls.addWidget(control)
         for spin in (self._layer, self._head):
             spin.valueChanged.connect(self._on_head_changed)
@@ -94,6 +133,8 @@ class AttentionPanel(Panel):
         self._matrix.cell_hovered.connect(self._on_cell_hovered)
         self._matrix.query_picked.connect(self.position_selected)
         self._matrix.part_changed.connect(self.part_changed)
+        self._matrix.cell_picked.connect(self._on_cell_picked)
+        self._matrix.menu_requested.connect(self._forbid.popup)
         self._grid = HeadsGrid(theme)
         self._grid.head_picked.connect(self._on_head_picked)
         self._grid.head_hovered.connect(self._on_head_hovered)
@@ -102,13 +143,19 @@ class AttentionPanel(Panel):
         self._table.setModel(self._links)
         self._table.setAccessibleName(self.tr("Strongest links as a table"))
         self._table.activated.connect(self._on_link_activated)
-        self._tiles = Tiles([(self._grid, 3), (self._matrix, 4), (self._table, 2)])
+        self._table.clicked.connect(self._on_link_clicked)
+        self._before_after = BeforeAfter(theme)
+        self._before_after.closed.connect(self._on_before_after_closed)
+        self._side = QStackedWidget()
+        self._side.addWidget(self._table)
+        self._side.addWidget(self._before_after)
+        self._tiles = Tiles([(self._grid, 3), (self._matrix, 4), (self._side, 3)])
         self._tiles.choose(self._matrix)
         self._tiles.spread_changed.connect(self._on_spread_changed)
         for name, view in (
             (self.tr("matrix"), self._matrix),
             (self.tr("all heads"), self._grid),
-            (self.tr("links"), self._table),
+            (self.tr("links"), self._side),
         ):
             self._shown.addItem(name, view)
         self._shown.currentIndexChanged.connect(self._on_shown_changed)
@@ -120,10 +167,10 @@ class AttentionPanel(Panel):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        for widget in (self._matrix, self._grid, self._table, self._menu, self._legend):
+        for widget in (self._matrix, self._grid, self._table, self._before_after, self._menu, self._legend):
             widget.set_theme(theme)
         self._tiles.set_measures(theme.px(_SPREAD_PX), theme.px(20))
-        for control in (self._layer, self._head, self._shown):
+        for control in (self._layer, self._head, self._shown, self._forbid_button):
             control.setFont(theme.font(13))
         for spin in (self._layer, self._head):
             spin.lineEdit().setFont(theme.font(13))  # under a style sheet it follows one change late
@@ -166,6 +213,11 @@ class AttentionPanel(Panel):
         self._view, self._row, self._pending, self._gone = view, row, pending, gone
         self._links.set_row(row)
         self._show()
+
+    def set_blocked(self, view: BlockedView | None) -> None:
+        """Show what came of the block that was asked for; None: it was not tried to the end."""
+        if self._wish is not None and (view is None or view.wish == self._wish):
+            self._before_after.set_result(view)
 
     def set_lit(self, position: int | None) -> None:
         """Mark the token that is under the mouse elsewhere."""
@@ -235,16 +287,59 @@ class AttentionPanel(Panel):
     @Slot(bool)
     def _on_spread_changed(self, spread: bool) -> None:
         self._shown.setVisible(not spread)
+        self._forbid_button.setVisible(spread)
         self._tell_row_shown()
 
     def _tell_row_shown(self) -> None:
-        self.row_shown.emit(self._tiles.shows(self._table) or self._tiles.shows(self._grid))
+        self.row_shown.emit(self._tiles.shows(self._side) or self._tiles.shows(self._grid))
 
     @Slot(QModelIndex)
     def _on_link_activated(self, index: QModelIndex) -> None:
         link = index.data(LinkRole)
         if isinstance(link, LinkView):
             self.position_selected.emit(link.position)
+
+    @Slot(QModelIndex)
+    def _on_link_clicked(self, index: QModelIndex) -> None:
+        link, row = index.data(LinkRole), self._row
+        if isinstance(link, LinkView) and row is not None:
+            self._meant = Link((row.position, row.text), (link.position, link.text))
+
+    @Slot(object)
+    def _on_cell_picked(self, cell: tuple[int, int]) -> None:
+        reading, view = self._matrix.shown(cell), self._view
+        self._meant = None
+        if view is not None and reading is not None and reading.cell == 1 and max(cell) < len(view.tokens):
+            query, key = ((int(view.positions[place]), view.tokens[place]) for place in cell)
+            self._meant = Link(query, key)
+
+    @Slot()
+    def _on_forbid_about_to_show(self) -> None:
+        meant = self._meant
+        if meant is None:
+            self._forbid.set_cell(None, self.look(), "", "")
+        else:
+            cell = meant.query[0], meant.key[0]
+            self._forbid.set_cell(cell, self.look(), *meant.names())
+
+    @Slot(object)
+    def _on_block_wished(self, wish: BlockWish) -> None:
+        if self._meant is None:
+            return
+        self._wish = wish
+        self._before_after.set_wish(wish, *self._meant.names())
+        self._side.setCurrentWidget(self._before_after)
+        index = self._shown.findData(self._side)
+        self._shown.setItemText(index, self.tr("effect"))
+        self._shown.setCurrentIndex(index)
+        self.block_requested.emit(wish)
+
+    @Slot()
+    def _on_before_after_closed(self) -> None:
+        self._wish = None
+        self._side.setCurrentWidget(self._table)
+        self._shown.setItemText(self._shown.findData(self._side), self.tr("links"))
+        self._shown.setCurrentIndex(self._shown.findData(self._matrix))
 
     @Slot()
     def _on_head_changed(self) -> None:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QWheelEvent
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 
 from canopy_desktop.exploration.attention_view import AttentionReading, AttentionView, Look
@@ -28,6 +38,7 @@ class AttentionMatrix(QWidget):
     cell_hovered = Signal(object)  # Cell, or None
     cell_picked = Signal(object)  # Cell
     query_picked = Signal(object)  # int, a position in the text
+    menu_requested = Signal(object)  # QPoint on the screen; the cell there was picked
     part_changed = Signal(object)  # Square in sight; None: the whole window
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -86,15 +97,6 @@ class AttentionMatrix(QWidget):
         if lit != self._lit:
             self._lit = lit
             self.update()
-
-    def pick(self, cell: Cell | None) -> None:
-        """Mark a cell as the one that is meant."""
-        self._picked = cell
-        self.update()
-
-    def picked(self) -> Cell | None:
-        """The cell that is meant."""
-        return self._picked
 
     def show_all(self) -> None:
         """Show the whole window."""
@@ -180,9 +182,15 @@ class AttentionMatrix(QWidget):
         if geometry is None or self._dragged:
             return
         if (cell := self._known_cell(event.position())) is not None:
-            self._picked = cell
-            self.cell_picked.emit(cell)
+            self._pick(cell)
         self._select(geometry.query_at(event.position()))
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        by_mouse = event.reason() is QContextMenuEvent.Reason.Mouse
+        cell = self._known_cell(QPointF(event.pos())) if by_mouse else self._picked
+        if cell is not None:
+            self._pick(cell)
+            self.menu_requested.emit(event.globalPos())
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
@@ -235,8 +243,7 @@ class AttentionMatrix(QWidget):
         if down:
             self._select(query)
         else:
-            self._picked = (query, key)
-            self.cell_picked.emit(self._picked)
+            self._pick((query, key))
             self._set_hovered((query, key))
 
     def _drag(self, point: QPointF) -> bool:
@@ -362,6 +369,12 @@ class AttentionMatrix(QWidget):
         reading = self.shown((query, query))
         last = query if reading is None else reading.places(query, query)[0].stop - 1
         self.query_picked.emit(int(self._view.positions[min(last, self._view.positions.size - 1)]))
+
+    def _pick(self, cell: Cell) -> None:
+        """Mean this cell, until another is picked."""
+        self._picked = cell
+        self.cell_picked.emit(cell)
+        self.update()
 
     def _set_hovered(self, cell: Cell | None) -> None:
         if cell != self._hovered:

@@ -17,6 +17,7 @@ from canopy_ui.widgets.matrix_image import by_row, colour_table, image_of
 _LABEL_PITCH = 15  # figures stand this far apart or more
 _LEFT, _TOP = 24, 21
 _GAP = 3
+_BORDER = 0.6  # opacity, for 270 of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,12 @@ class HeadsGrid(QWidget):
             for head in range(geometry.heads):
                 painter.drawImage(geometry.strip(layer, head), image, QRectF(0, head, image.width(), 1))
         painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setOpacity(_BORDER)
         painter.setPen(QPen(QColor(self._theme.border), 1))
         for layer in range(geometry.layers):
             for head in range(geometry.heads):
                 painter.drawRect(geometry.strip(layer, head))
+        painter.setOpacity(1.0)
         self._paint_marks(painter, geometry)
         painter.end()
 

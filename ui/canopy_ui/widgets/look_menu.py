@@ -59,6 +59,13 @@ class LookMenu(QToolButton):
         if menu is not None:
             menu.setFont(theme.font(14))
 
+    def add_menu(self, menu: QMenu) -> None:
+        """Offer something more, at the end."""
+        own = self.menu()
+        if own is not None:
+            own.addSeparator()
+            own.addMenu(menu)
+
     def looking(self) -> Looking:
         """Whose attention is chosen."""
         return Looking(self._looking.checkedAction().data())
