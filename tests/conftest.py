@@ -14,6 +14,7 @@ IN_CI = os.environ.get("CI") == "true"
 _HOMES = pytest.StashKey[Path]()
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does; a test may import numpy before it
 
 
 def pytest_configure(config: pytest.Config) -> None:

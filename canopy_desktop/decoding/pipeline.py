@@ -161,18 +161,17 @@ def choose(
     Without the `rejected` tokens, each of which came out of a choice before this one: the number is another, and the
     strip is of what is left. Raises `NothingLeftError` where that is nothing.
     """
-    scores, removed = found.stages[-1].scores, found.removed_by != KEPT
-    if rejected:
-        removed[list(rejected)] = True
-        if removed.all():
-            raise NothingLeftError("the output filter")
-    if removed.any():
-        scores = np.where(removed, -np.inf, scores)
-    if settings.greedy:
-        return chosen(found, int(np.argmax(scores)))
-    number = uniform(settings.seed, position, draw, len(rejected))
+    kept = found.removed_by == KEPT
+    kept[list(rejected)] = False
+    left = np.flatnonzero(kept)
+    if not left.size:
+        raise NothingLeftError("the output filter")
+    scores = found.stages[-1].scores[left]
     largest = scores.max()
     total = float(np.exp(scores - largest).sum())
+    if settings.greedy:
+        return Choice(int(left[np.argmax(scores)]), None, 0.0, 1.0 / total)
+    number = uniform(settings.seed, position, draw, len(rejected))
     for count in (min(LIKELY, scores.size), scores.size):
         ranked = _ranked(scores, count)
         strip = np.cumsum(np.exp(ranked - largest))
@@ -180,7 +179,7 @@ def choose(
             break
     place = min(int(np.searchsorted(strip, number * total, side="right")), _last_possible(strip))
     low = float(strip[place - 1]) / total if place else 0.0
-    return Choice(_at_rank(scores, ranked, place), number, low, min(1.0, float(strip[place]) / total))
+    return Choice(int(left[_at_rank(scores, ranked, place)]), number, low, min(1.0, float(strip[place]) / total))
 
 
 def chosen(found: Distribution, token_id: int) -> Choice:
@@ -348,21 +347,20 @@ def _typical_p(scores: DoubleArray, log_sum_exp: float, mass: float) -> Mask | N
     probabilities = np.exp(logs)
     entropy = -float(probabilities @ np.where(np.isfinite(logs), logs, 0.0))
     distance = np.abs(-logs - entropy)
-    for count in (min(LIKELY, scores.size), scores.size):
-        nearest = top_ids(-distance, count)
-        sums = np.cumsum(probabilities[nearest])
-        if sums[-1] >= mass:
-            break
-    kept = np.zeros(scores.size, np.bool_)
-    kept[nearest[: int(np.searchsorted(sums, mass)) + 1]] = True
-    return kept
+    nearest = np.argsort(distance)
+    place = min(int(np.searchsorted(np.cumsum(probabilities[nearest]), mass)), scores.size - 1)
+    return _lowest(distance, float(distance[nearest[place]]), place + 1)
 
 
 def _highest(scores: DoubleArray, ranked: DoubleArray, count: int) -> Mask:
     """The `count` highest of the scores, of which `ranked` are the highest in order."""
-    least = ranked[count - 1]
-    kept: Mask = scores > least
-    equal = np.flatnonzero(scores == least)
+    return _lowest(-scores, -float(ranked[count - 1]), count)
+
+
+def _lowest(values: DoubleArray, border: float, count: int) -> Mask:
+    """The `count` lowest of the values, of which `border` is the last; of those equal to it, the lowest ids."""
+    kept: Mask = values < border
+    equal = np.flatnonzero(values == border)
     kept[equal[: count - int(np.count_nonzero(kept))]] = True
     return kept
 

@@ -59,7 +59,7 @@ class Guard:
         return Guarding(self.output_filter, check.hits, failures, tuple(rejected))
 
     def finish(self) -> Guarding | None:
-        """What becomes a hit because the text ends here, and tokens that could not be replaced; None without a filter."""
+        """What becomes a hit where the text ends, and tokens that could not be replaced; None without a filter."""
         if self.output_filter is None or self._working is None:
             return None
         check = self._working.check(self._written.text, self._written.text, final=True)
