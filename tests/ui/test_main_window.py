@@ -128,6 +128,17 @@ def test_a_workspace_is_found_as_it_was_left(window: MainWindow) -> None:
     assert window.docks["metrics"].isVisible()
 
 
+def test_a_panel_floats_only_in_the_workspace_in_which_it_was_taken_out(window: MainWindow) -> None:
+    dock = window.docks["attention"]
+    dock.setFloating(True)
+    window.workspaces.show("attend")
+    assert not dock.isFloating()
+    window.workspaces.show("generate")
+    assert dock.isFloating()
+    window.workspaces.reset()
+    assert not dock.isFloating()
+
+
 def test_resetting_a_workspace_leaves_the_others_as_they_are(window: MainWindow) -> None:
     window.docks["metrics"].close()
     window.workspaces.show("attend")

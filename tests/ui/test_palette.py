@@ -3,12 +3,13 @@
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QLabel, QMainWindow
+from PySide6.QtWidgets import QLabel, QLineEdit, QMainWindow, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from canopy_ui.docks import DOCKS
 from canopy_ui.entries import Entry, entries_of, found
 from canopy_ui.fuzzy import fit
+from canopy_ui.kept_keys import KeptKeys
 from canopy_ui.palette import CommandPalette
 from canopy_ui.shortcuts import ShortcutsDialog
 from canopy_ui.theme import theme_named
@@ -143,3 +144,23 @@ def test_the_list_of_shortcuts_has_every_key(window: QMainWindow, entries: tuple
     texts = {label.text() for label in dialog.findChildren(QLabel)}
     assert "Ctrl+Return or Ctrl+Enter" in texts
     assert {keys for spec in DOCKS for keys, _ in spec.keys} <= texts
+
+
+@pytest.mark.parametrize("kind", [QPlainTextEdit, QLineEdit])
+def test_a_kept_key_reaches_the_window_from_a_text_field(
+    window: QMainWindow, pressed: Pressed, kind: type[QPlainTextEdit | QLineEdit], qtbot: QtBot
+) -> None:
+    """Ctrl+A stands for a key that text fields take on every system."""
+    field = kind("text")
+    window.setCentralWidget(field)
+    action = QAction("Find", window)
+    action.setShortcut("Ctrl+A")
+    action.triggered.connect(lambda: pressed.append("Find"))
+    window.addAction(action)
+    field.setFocus()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert pressed == []
+    KeptKeys(action, window)
+    qtbot.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert pressed == ["Find"]

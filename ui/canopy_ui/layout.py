@@ -28,8 +28,8 @@ def arrange(
 ) -> None:
     """Put every dock of the workspace in its place, and the others, hidden, in their `areas`."""
     for dock in docks.values():
-        window.removeDockWidget(dock)
         dock.setFloating(False)
+        window.removeDockWidget(dock)
     bottom = Qt.DockWidgetArea.BottomDockWidgetArea
     window.setCorner(Qt.Corner.BottomLeftCorner, bottom)
     window.setCorner(Qt.Corner.BottomRightCorner, bottom)

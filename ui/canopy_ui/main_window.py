@@ -17,6 +17,7 @@ from canopy_ui.controller import Controller
 from canopy_ui.dock import Dock
 from canopy_ui.docks import DOCKS
 from canopy_ui.entries import Entry, entries_of
+from canopy_ui.kept_keys import KeptKeys
 from canopy_ui.messages import Wording
 from canopy_ui.palette import CommandPalette
 from canopy_ui.panel_focus import focused, neighbour
@@ -68,6 +69,7 @@ class MainWindow(QMainWindow):
         self.addToolBar(self.transport)
         for spec, panel in zip(DOCKS, self._panels, strict=True):
             spec.link(panel, controller)
+        KeptKeys(self.commands[Command.PALETTE], self)
         self._connect_commands()
         self._connect_controller()
         self._apply_look()

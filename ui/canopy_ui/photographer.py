@@ -43,6 +43,7 @@ class Photographer(QObject):
     def wait(self) -> None:
         """Return when the run is over and everything is painted. Raises the run's error, or `NoPictureError`."""
         self._finished = False
+        self._controller.touch()  # what is looked at may be another than at the last time
         self._patience.start()
         self._loop.exec()
         self._patience.stop()
@@ -86,7 +87,7 @@ def take(
         window.show()
         controller.open()
         photographer.wait()
-        return tuple(_grab(window, picture, folder) for picture in pictures)
+        return tuple(_grab(window, photographer, picture, folder) for picture in pictures)
     finally:
         window.close()
 
@@ -101,12 +102,13 @@ def _fit(window: MainWindow, picture: Picture) -> None:
     window.workspaces.reset()
 
 
-def _grab(window: MainWindow, picture: Picture, folder: Path) -> Path:
+def _grab(window: MainWindow, photographer: Photographer, picture: Picture, folder: Path) -> Path:
     _fit(window, picture)
     for _ in range(3):  # layouts follow sizes, and panels follow layouts
         QApplication.processEvents()
     window.workspaces.reset()
     QApplication.processEvents()
+    photographer.wait()
     image = window.grab().toImage()
     width, height = picture.size
     if (image.width(), image.height()) != (width, height):

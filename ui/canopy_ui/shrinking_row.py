@@ -38,9 +38,10 @@ class ShrinkingRow(QWidget):
             self._layout.addWidget(widget)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
-    def set_spacing(self, spacing: int) -> None:
-        """The distance between two widgets."""
+    def set_gaps(self, spacing: int, margin: int) -> None:
+        """The distance between two widgets, and that to both ends."""
         self._layout.setSpacing(spacing)
+        self._layout.setContentsMargins(margin, 0, margin, 0)
         self.fit()
 
     def set_wanted(self, widget: QWidget, wanted: bool) -> None:
@@ -74,7 +75,9 @@ class ShrinkingRow(QWidget):
         return [widget for widget in self._widgets if widget not in self._substitutes.values()]
 
     def _width(self, widgets: Sequence[QWidget]) -> int:
-        return sum(_width(widget) for widget in widgets) + self._layout.spacing() * max(0, len(widgets) - 1)
+        margins = self._layout.contentsMargins()
+        gaps = self._layout.spacing() * max(0, len(widgets) - 1) + margins.left() + margins.right()
+        return sum(_width(widget) for widget in widgets) + gaps
 
 
 def _is_elastic(widget: QWidget) -> bool:

@@ -21,7 +21,7 @@ from canopy_ui.workspace_tabs import WorkspaceButton, WorkspaceTabs
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
 
-LEAST_STATUS = 200  # pixels at 100 %, of the words for where the run stands
+LEAST_STATUS = 160  # pixels at 100 %, of the words for where the run stands
 _SIGNS = {Command.RESET: Sign.RESET, Command.BACK: Sign.BACK, Command.STEP: Sign.STEP, Command.STOP: Sign.STOP}
 
 
@@ -98,7 +98,7 @@ class Transport(QToolBar):
         self._speed.setMinimumHeight(theme.px(30))
         self._status.setMinimumWidth(theme.px(LEAST_STATUS))
         self._show_run_sign()
-        self._row.set_spacing(theme.px(6))
+        self._row.set_gaps(theme.px(6), theme.px(6))
 
     def set_model(self, session: ModelSession) -> None:
         """Name the model and the provider that really runs it."""
@@ -113,7 +113,7 @@ class Transport(QToolBar):
             )
         )
         self._provider.setText(session.provider.name.upper())
-        self._provider.setToolTip(session.provider.reason)
+        self._provider.setToolTip(f"{self._model.text()}\n{session.provider.reason}")  # the model may have no room
         self._provider.setAccessibleDescription(session.provider.reason)
         self._row.set_wanted(self._provider, True)
 

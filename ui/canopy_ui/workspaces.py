@@ -72,7 +72,7 @@ WORKSPACES = (
         name="choose",
         title="Choose",
         tip="How the next token is chosen from all tokens of the model",
-        body=row((PROMPT, 272), (column((TOKENS, 44), (PROBABILITIES, 56)), 984)),
+        body=row((PROMPT, 272), (column((TOKENS, 48), (PROBABILITIES, 52)), 984)),
     ),
     Workspace(
         name="attend",
