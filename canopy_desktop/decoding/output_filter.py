@@ -21,13 +21,12 @@ from canopy_desktop.list_file import Entry, bad_line, parse_entries, read_entrie
 
 MAX_PATTERNS = 50
 MAX_REPEATS = 1000  # {n} in a pattern, multiplied: the compiled form is that much longer
-SEARCH_SECONDS = 0.05  # of processor time, for one search for one pattern
+SEARCH_SECONDS = 0.05  # for one search for one pattern
 REACH = 1000  # characters before the newest token in which a hit may begin
 MAX_REDRAWS = 20  # tokens rejected at one position before the run stops
 MASK_SIGN = "█"
 WORD_SLACK = 100  # characters of space that a phrase may have in the text beyond those in the list
 
-_ANY_CASE = regex.IGNORECASE | regex.FULLCASE
 _REPEAT = regex.compile(r"\{([0-9]+)")
 
 
@@ -45,8 +44,8 @@ class FilterEntry:
 
     line: int
     text: str  # as it stands in the list
-    is_pattern: bool
-    searched: regex.Pattern = field(repr=False, compare=False)
+    folded: str = field(default="", repr=False, compare=False)  # a word as it is compared
+    pattern: regex.Pattern | None = field(default=None, repr=False, compare=False)
 
 
 _Span = tuple[FilterEntry, int, int]  # an entry, and where it begins and ends in the text
@@ -91,7 +90,6 @@ class FilterList:
 
     name: str
     entries: tuple[FilterEntry, ...]
-    _any_word: regex.Pattern | None = field(repr=False, compare=False)
     _word_reach: int = field(repr=False, compare=False)
 
     @classmethod
@@ -107,11 +105,9 @@ class FilterList:
     @classmethod
     def _of(cls, lines: tuple[Entry, ...], name: str) -> FilterList:
         entries = tuple(_entry(line, name) for line in lines)
-        if sum(entry.is_pattern for entry in entries) > MAX_PATTERNS:
+        if sum(entry.pattern is not None for entry in entries) > MAX_PATTERNS:
             raise SettingsError(name, f"has more than {MAX_PATTERNS} patterns: leave some out, or join them with |")
-        words = [entry.text for entry in entries if not entry.is_pattern]
-        any_word = regex.compile("|".join(map(_whole, words)), _ANY_CASE) if words else None
-        return cls(name, entries, any_word, max(map(len, words), default=0) + WORD_SLACK)
+        return cls(name, entries, max(len(entry.folded) for entry in entries) + WORD_SLACK)
 
     def spans(self, text: str, since: int, without: frozenset[int]) -> tuple[set[_Span], tuple[FilterFailure, ...]]:
         """Where entries match in `text`, a stretch before `since` included, but for the lines in `without`.
@@ -120,16 +116,15 @@ class FilterList:
         """
         found: set[_Span] = set()
         failures: list[FilterFailure] = []
-        near = max(0, since - self._word_reach)
-        has_word = self._any_word is not None and self._any_word.search(text, pos=near) is not None
+        folded = _Folded(text, max(0, since - self._word_reach))
         for entry in self.entries:
-            if entry.line in without or not (entry.is_pattern or has_word):
-                continue
-            start = max(0, since - REACH) if entry.is_pattern else near
-            try:
-                found |= {(entry, *span) for span in _matches(entry.searched, text, start)}
-            except TimeoutError:
-                failures.append(FilterFailure(entry.text, entry.line, SEARCH_SECONDS))
+            if entry.pattern is None:
+                found |= {(entry, *span) for span in folded.places_of(entry.folded)}
+            elif entry.line not in without:
+                try:
+                    found |= {(entry, *span) for span in _matches(entry.pattern, text, max(0, since - REACH))}
+                except TimeoutError:
+                    failures.append(FilterFailure(entry.text, entry.line, SEARCH_SECONDS))
         return found, tuple(failures)
 
 
@@ -200,14 +195,13 @@ def mask(text: str, hits: Iterable[FilterHit]) -> str:
 def _entry(entry: Entry, name: str) -> FilterEntry:
     """Read one line of a list. Raises `SettingsError`."""
     if not entry.text.startswith("/"):
-        return FilterEntry(entry.line, entry.text, False, regex.compile(_whole(entry.text), _ANY_CASE))
+        return FilterEntry(entry.line, entry.text, folded=_Folded(entry.text).text)
     if len(entry.text) < 3 or not entry.text.endswith("/"):
         raise bad_line(name, entry.line, "begins with / and is no pattern: write it between two slashes")
     try:
-        searched = _compiled(entry.text[1:-1])
+        return FilterEntry(entry.line, entry.text, pattern=_compiled(entry.text[1:-1]))
     except ValueError as error:
         raise bad_line(name, entry.line, f"is no regular expression that can be used: {error}") from error
-    return FilterEntry(entry.line, entry.text, True, searched)
 
 
 def _compiled(pattern: str) -> regex.Pattern:
@@ -222,16 +216,40 @@ def _compiled(pattern: str) -> regex.Pattern:
         raise ValueError("it is nested too deeply") from error
 
 
-def _whole(words: str) -> str:
-    """A regular expression for a word or phrase that no letter, digit or underscore makes longer."""
-    parts = r"\s+".join(map(regex.escape, words.split()))
-    return rf"(?<!\w(?=\w)){parts}(?!(?<=\w)\w)"
+class _Folded:
+    """Text as words are compared: case folded, one space for any; and where each character stands in the original."""
+
+    def __init__(self, text: str, start: int = 0) -> None:
+        """Only what follows `start`, and one character before it to see whether a word begins there."""
+        self._places: list[int] = []
+        characters: list[str] = []
+        for place in range(max(0, start - 1), len(text)):
+            folded = " " if text[place].isspace() else text[place].casefold()
+            if folded == " " and characters and characters[-1] == " ":
+                continue
+            characters += folded
+            self._places += [place] * len(folded)
+        self.text = "".join(characters)
+        self._first = 1 if start else 0
+
+    def places_of(self, word: str) -> Iterator[tuple[int, int]]:
+        """Where a folded word stands in the original and no letter, digit or underscore makes it longer."""
+        start = self.text.find(word, self._first)
+        while start >= 0:
+            end = start + len(word)
+            if not (_joined(self.text[start - 1 : start + 1]) or _joined(self.text[end - 1 : end + 1])):
+                yield self._places[start], self._places[end - 1] + 1
+            start = self.text.find(word, start + 1)
 
 
-def _matches(searched: regex.Pattern, text: str, start: int) -> Iterator[tuple[int, int]]:
+def _joined(pair: str) -> bool:
+    return len(pair) == 2 and all(character.isalnum() or character == "_" for character in pair)
+
+
+def _matches(pattern: regex.Pattern, text: str, start: int) -> Iterator[tuple[int, int]]:
     """Spans that are not empty. Raises `TimeoutError` where that takes longer than `SEARCH_SECONDS`."""
     deadline = time.thread_time() + SEARCH_SECONDS
-    for match in searched.finditer(text, pos=start, timeout=SEARCH_SECONDS):
+    for match in pattern.finditer(text, pos=start, timeout=SEARCH_SECONDS):
         if time.thread_time() > deadline:  # `timeout` is for each match anew
             raise TimeoutError
         if match.end() > match.start():

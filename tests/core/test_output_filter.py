@@ -65,6 +65,7 @@ def test_a_word_is_a_hit_as_soon_as_the_next_character_or_the_end_shows_it_whole
         ("new york", "in New\nYork.", "New\nYork"),
         ("straße", "die STRASSE.", "STRASSE"),
         ("C++", "in c++ or", "c++"),
+        ("ﬁsh", "a FISH.", "FISH"),
         (".net", "on asp.net.", ".net"),
         ("cafe\u0301", "a café.", "café"),
         ("/c.t/", "a cut.", "cut"),
@@ -232,6 +233,14 @@ def test_no_more_patterns_are_taken_than_can_be_searched_for_in_time() -> None:
     assert len(FilterList.parse("\n".join(patterns)).entries) == MAX_PATTERNS
     with pytest.raises(SettingsError, match="patterns"):
         FilterList.parse("\n".join([*patterns, "/one more/"]))
+
+
+def test_the_longest_list_of_words_is_read_and_searched_for_in_time() -> None:
+    line = "a " * 120
+    started = time.thread_time()
+    searched = filter_of(*(f"{line}{number}" for number in range(list_file.MAX_ENTRIES)))
+    assert [hit.line for hit in searched.check(line * 20, f"{line * 20}7.").hits] == [8]
+    assert time.thread_time() - started < 2
 
 
 @pytest.mark.parametrize("data", [b"cat\r\ndog\r\n", b"\xef\xbb\xbfcat\ndog", b"cat\rdog\r", b"  cat\t\n\n# no\n  dog"])
