@@ -84,7 +84,10 @@ class Distribution:
         """Rank of a token among those that are left, from 1; None where it was removed."""
         if self.removed_by[token_id] != KEPT:
             return None
-        return _rank(np.where(self.removed_by == KEPT, self.stages[-1].scores, -np.inf), token_id)
+        scores = self.stages[-1].scores
+        return _rank(
+            scores if self.kept == scores.size else np.where(self.removed_by == KEPT, scores, -np.inf), token_id
+        )
 
     def top(self, count: int) -> IntArray:
         """Ids of the highest raw logits, highest first."""
@@ -93,7 +96,8 @@ class Distribution:
     def entropy_bits(self) -> float:
         """Shannon entropy of the raw distribution: log Σ exp x - Σ p·x, the form without a logarithm per token."""
         exact = self.stages[0].scores
-        probabilities = np.exp(exact - self.log_sum_exp)
+        unchanged = self.stages[-1].scores is exact and self.kept == self.stages[0].kept
+        probabilities = self.probabilities if unchanged else np.exp(exact - self.log_sum_exp)
         possible = np.where(np.isfinite(exact), exact, 0.0)
         return max(0.0, self.log_sum_exp - float(probabilities @ possible)) * NATS_TO_BITS
 
@@ -166,20 +170,20 @@ def choose(
     left = np.flatnonzero(kept)
     if not left.size:
         raise NothingLeftError("the output filter")
-    scores = found.stages[-1].scores[left]
-    largest = scores.max()
-    total = float(np.exp(scores - largest).sum())
+    strip_of = found.probabilities[left]
+    total = float(strip_of.sum())
     if settings.greedy:
-        return Choice(int(left[np.argmax(scores)]), None, 0.0, 1.0 / total)
+        place = int(np.argmax(found.stages[-1].scores[left]))
+        return Choice(int(left[place]), None, 0.0, float(strip_of[place]) / total)
     number = uniform(settings.seed, position, draw, len(rejected))
-    for count in (min(LIKELY, scores.size), scores.size):
-        ranked = _ranked(scores, count)
-        strip = np.cumsum(np.exp(ranked - largest))
+    for count in (min(LIKELY, left.size), left.size):
+        ranked = _ranked(strip_of, count)
+        strip = np.cumsum(ranked)
         if number * total < strip[-1]:
             break
     place = min(int(np.searchsorted(strip, number * total, side="right")), _last_possible(strip))
     low = float(strip[place - 1]) / total if place else 0.0
-    return Choice(int(left[_at_rank(scores, ranked, place)]), number, low, min(1.0, float(strip[place]) / total))
+    return Choice(int(left[_at_rank(strip_of, ranked, place)]), number, low, min(1.0, float(strip[place]) / total))
 
 
 def chosen(found: Distribution, token_id: int) -> Choice:
