@@ -148,14 +148,14 @@ class OutputFilter:
 
         A pattern that takes longer than `SEARCH_SECONDS` is a failure; hand it to `without`.
         """
-        final = final or self.action is FilterAction.REDRAW
+        redraws = self.action is FilterAction.REDRAW
         skipped = frozenset(failure.line for failure in self.left_out)
         found, failures = self.entries.spans(after, len(before), skipped)
-        found = {span for span in found if final or span[2] < len(after)}
+        found = {span for span in found if final or redraws or span[2] < len(after)}
         if found:
             skipped |= {failure.line for failure in failures}
             known, late = self.entries.spans(before, len(before), skipped)
-            found -= {span for span in known if span[2] < len(before)}
+            found -= {span for span in known if redraws or span[2] < len(before)}
             failures += late
         return FilterCheck(tuple(self._hit(span, after) for span in sorted(found, key=_by_place)), failures)
 

@@ -122,6 +122,13 @@ def test_redrawing_takes_every_text_as_if_it_ended_there() -> None:
     assert not searched.check("the", "the category").hits
 
 
+def test_redrawing_does_not_blame_a_token_for_a_word_that_stood_before_it() -> None:
+    searched = filter_of("cat", action=FilterAction.REDRAW)
+    assert not searched.check("the cat", "the cat sat").hits
+    assert not searched.check("the cat", "the cat", final=True).hits
+    assert [hit.start for hit in searched.check("the cat", "the cat, a cat").hits] == [11]
+
+
 @given(
     pieces=st.lists(st.sampled_from(["cat", " ", "cat food", "egory", "s", ".", "12", "\n", "dog"]), max_size=12),
     entries=st.sets(st.sampled_from(["cat", "cat food", "dog", r"/\d+/", "/s/", "/[a-z]+/"]), min_size=1),
