@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session, read_json, valid_text
-from canopy_desktop.commands.prompt import prompt_parts, prompt_request, template_of, with_system
+from canopy_desktop.commands.prompt import facts_of, prompt_parts, prompt_request, template_of, with_system
 from canopy_desktop.commands.settings import LARGEST_FILE, settings_of, with_tokens
 from canopy_desktop.commands.step_json import step_json
 from canopy_desktop.decoding import settings_json
@@ -94,11 +94,12 @@ def _other_request(arguments: argparse.Namespace, request: PromptRequest) -> Pro
     ):
         if given and not there:
             raise UsageError(f"{flag} needs {needed}.")
+    text = request.text if arguments.prompt_b is None else valid_text(arguments.prompt_b)
     other = replace(
         request,
-        text=request.text if arguments.prompt_b is None else valid_text(arguments.prompt_b),
+        text=text,
         with_history=request.with_history and not arguments.no_history_b,
-        facts=() if arguments.no_facts_b else request.facts,
+        facts=() if arguments.no_facts_b else facts_of(arguments, text),
     )
     return other if arguments.system_b is None else with_system(other, arguments.system_b)
 

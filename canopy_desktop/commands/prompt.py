@@ -32,7 +32,7 @@ def prompt_request(arguments: argparse.Namespace) -> PromptRequest:
         chat=arguments.chat,
         history=() if arguments.history is None else _history(Path(arguments.history)),
         with_history=not arguments.no_history,
-        facts=_facts(arguments.facts, arguments.facts_count, text),
+        facts=facts_of(arguments, text),
     )
     return request if arguments.system is None else with_system(request, arguments.system)
 
@@ -42,6 +42,25 @@ def with_system(request: PromptRequest, text: str) -> PromptRequest:
     text = valid_text(text)
     choice = SystemChoice.CUSTOM if text else SystemChoice.NONE
     return replace(request, system=choice, system_text=text)
+
+
+def facts_of(arguments: argparse.Namespace, text: str) -> tuple[str, ...]:
+    """All facts of a file, or those that fit a prompt's text best.
+
+    Raises `UsageError`, `StorageError` or `SettingsError`.
+    """
+    path, count = arguments.facts, arguments.facts_count
+    if count is not None:
+        in_range("--facts-count", count, 1, MAX_ENTRIES)
+    if path is None:
+        if count is not None:
+            raise UsageError("--facts-count needs --facts: there is no file to search.")
+        return ()
+    from canopy_desktop.exploration.facts import Facts  # its search engine is loaded for a prompt with facts alone
+
+    facts = Facts.read(Path(path))
+    found = facts.facts if count is None else [hit.fact for hit in facts.search(text, count)]
+    return tuple(fact.text for fact in found)
 
 
 def template_of(bundle: Bundle, request: PromptRequest) -> ChatTemplate | None:
@@ -64,21 +83,6 @@ def prompt_parts(prompt: TemplatedPrompt, tokenizer: Tokenizer) -> list[dict[str
         }
         for part in prompt.parts
     ]
-
-
-def _facts(path: str | None, count: int | None, text: str) -> tuple[str, ...]:
-    """All facts of a file, or the `count` that fit the text best."""
-    if count is not None:
-        in_range("--facts-count", count, 1, MAX_ENTRIES)
-    if path is None:
-        if count is not None:
-            raise UsageError("--facts-count needs --facts: there is no file to search.")
-        return ()
-    from canopy_desktop.exploration.facts import Facts  # its search engine is loaded for a prompt with facts alone
-
-    facts = Facts.read(Path(path))
-    found = facts.facts if count is None else [hit.fact for hit in facts.search(text, count)]
-    return tuple(fact.text for fact in found)
 
 
 def _history(path: Path) -> tuple[Turn, ...]:

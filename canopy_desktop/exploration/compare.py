@@ -86,14 +86,17 @@ class BesideRunner:
     ) -> ComparedRun:
         tokens = self._session.tokenizer.tokens([step.chosen.token_id for step in steps])
         data = answer_bytes([token.data for token in tokens], end.check, keep_stop=settings.keep_stop)
-        slots = np.array([step.source for step in steps], np.int64)
+        residuals = np.empty((0, self._session.card.architecture.hidden), np.float32)
+        if steps:
+            slots = np.array([step.source for step in steps], np.int64)
+            residuals = self._sequence.columns.residuals(slots, -1)
         return ComparedRun(
             model=self._session.card.id,
             prompt=prompt,
             settings=settings,
             end_ids=tuple(self._session.card.end_ids),
             steps=tuple(steps),
-            residuals=self._sequence.columns.residuals(slots, -1),
+            residuals=residuals,
             reason=end.reason,
             text=data.decode("utf-8", "replace"),
         )

@@ -180,6 +180,14 @@ def test_after_a_slide_of_the_window_the_figures_are_still_those_of_the_steps(sm
         assert [pair.a_chosen.a for pair in found.steps] == [step.chosen for step in a.steps]
 
 
+def test_a_prompt_that_fills_the_context_leaves_nothing_to_compare_but_itself(small: ModelSession) -> None:
+    full = run(small, "1" * tiny.CONTEXT, DecodingSettings())
+    assert (full.reason, full.steps, full.text) == (StopReason.CONTEXT_FULL, (), "")
+    found = compared(small, full, run(small, "1" * (tiny.CONTEXT - 1), DecodingSettings()))
+    assert (found.prompt.relation, found.prompt.tokens) == (Relation.B_BEGINS_A, tiny.CONTEXT - 1)
+    assert (found.generated.relation, found.generated.tokens, found.steps) == (Relation.A_BEGINS_B, 0, ())
+
+
 def test_a_prompt_that_does_not_fit_is_refused_and_the_next_one_runs(small: ModelSession) -> None:
     runner = BesideRunner(small)
     with pytest.raises(PromptTooLongError):

@@ -111,6 +111,16 @@ def test_only_the_facts_that_fit_the_prompt_can_be_put_in(real: Cli, facts: str)
     assert [part["role"] for part in none["prompt_parts"]] == ["completion"]
 
 
+def test_each_of_two_prompts_has_the_facts_that_fit_it(real: Cli, facts: str) -> None:
+    found = real.json(
+        "compare", "The capital is", "--and", "The library opens", "--facts", facts, "--facts-count", "1",
+        "--max-tokens", "1",
+    )  # fmt: skip
+    first = [found[side]["prompt_parts"][0]["text"] for side in ("a", "b")]
+    assert ["Lutz" in text for text in first] == [True, False]
+    assert "nine" in first[1]
+
+
 def test_with_and_without_the_facts_is_a_pair(real: Cli, facts: str) -> None:
     question = "The capital of Zubrowka is"
     found = real.json("compare", question, "--facts", facts, "--no-facts-b", "--max-tokens", "4")
