@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from canopy_desktop.decoding import settings_json
+from canopy_desktop.decoding.output_filter import FilterAction
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import SettingsError, StorageError
 from canopy_desktop.exploration.prompt import PromptRequest, Turn, turns_of
@@ -42,6 +43,9 @@ class Preferences:
     zoom: int = 100  # percent
     prompt: PromptRequest = field(default_factory=lambda: PromptRequest(text=DEFAULT_PROMPT))
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    new_seeds: bool = False  # a prompt that is begun anew draws another seed
+    filter_file: str = ""  # the output filter's list; none where it is empty
+    filter_action: FilterAction = FilterAction.STOP
     window: ContextWindow = field(default_factory=ContextWindow)
     layer: int = 12
     head: int = 7
@@ -229,6 +233,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "zoom": _integer(*ZOOM_RANGE),
     "prompt": _prompt,
     "decoding": _decoding,
+    "new_seeds": _flag,
+    "filter_file": _text,
+    "filter_action": FilterAction,
     "window": _window,
     "layer": _integer(0, 1_000_000),
     "head": _integer(0, 1_000_000),

@@ -160,6 +160,10 @@ class Generation:
         assert record is not None, "what a person chose is not rejected"
         return record
 
+    def leave_branch(self, node: int) -> None:
+        """Stand on a node, and go on from there by the settings alone."""
+        self._exploring().leave_branch(node)
+
     def go_to(self, node: int) -> None:
         """Stand on a node. Runs nothing; the cache follows when the next token needs it."""
         self._exploring().go_to(node)

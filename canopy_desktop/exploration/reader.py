@@ -7,17 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.decoding.pipeline import NATS_TO_BITS, pipeline, top_ids
+from canopy_desktop.decoding.pipeline import NATS_TO_BITS, History
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.attention import attention_cells, attention_rows, cells_of_rows
 from canopy_desktop.exploration.attention_view import ROLLOUT_TOKENS, AttentionReading, Look, RowReading
-from canopy_desktop.exploration.deciding import LISTED
+from canopy_desktop.exploration.decision import Decision, decide
+from canopy_desktop.exploration.decision_view import DrawsReading
+from canopy_desktop.exploration.draws import first_draws
 from canopy_desktop.exploration.heads import layer_weights, rollout_step
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.squares import Square
-from canopy_desktop.exploration.view import DistributionReading
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.rope import rotate
 
@@ -239,25 +240,45 @@ class ColumnReader:
         vectors = [found[1:] for found in read if found is not None]
         return vectors if len(vectors) == heads else None
 
-    def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
-        """The model's distribution after a column, and where `token_id` stands in it."""
+    def decision(
+        self,
+        slot: Slot,
+        settings: DecodingSettings,
+        history: History,
+        position: int,
+        *,
+        shown: int,
+        also: Sequence[int] = (),
+    ) -> Decision | None:
+        """What settings make of the logits after a column, and which token they take; see `decide`.
+
+        Raises what `pipeline` raises.
+        """
+        logits = self._logits(slot)
+        if logits is None:
+            return None
+        return decide(logits, settings, history, slot=slot, position=position, shown=shown, also=also)
+
+    def draws(
+        self, slot: Slot, settings: DecodingSettings, history: History, *, count: int, listed: int
+    ) -> DrawsReading | None:
+        """The next tokens of `count` draws after a column, and their frequencies; `history` is the whole text before.
+
+        Raises what `pipeline` raises.
+        """
+        logits = self._logits(slot)
+        if logits is None:
+            return None
+        drawn = first_draws(logits, history, settings, count)
+        return DrawsReading(slot, settings, drawn.token_ids, drawn.frequencies(listed))
+
+    def _logits(self, slot: Slot) -> FloatArray | None:
         try:
             residual = self._sequence.columns.residuals(np.array([slot]), -1)
         except LookupError:
             return None
-        logits = self._head.logits(residual)[0]
-        found = pipeline(logits, DecodingSettings())
-        ids = top_ids(logits, LISTED)
-        return DistributionReading(
-            slot=slot,
-            token_id=token_id,
-            logits=logits[ids],
-            token_ids=tuple(int(i) for i in ids),
-            log_sum_exp=found.log_sum_exp,
-            logit=float(logits[token_id]),
-            rank=found.rank(token_id),
-            entropy_bits=found.entropy_bits(),
-        )
+        logits: FloatArray = self._head.logits(residual)[0]
+        return logits
 
     def surprisal(self, slots: IntArray, token_ids: Sequence[int], first: int, last: int) -> FloatArray | None:
         """Bits by which tokens first … last-1 surprised the model; the token at position 0 is NaN."""

@@ -77,6 +77,11 @@ class Exploration:
             self._newest_child[parent] = node
             node = parent
 
+    def leave_branch(self, node: int) -> None:
+        """Stand on a node with no branch ahead: what a person chose after it is there, but is not walked again."""
+        self.go_to(node)
+        self._newest_child.pop(node, None)
+
     def parent(self, node: int) -> int:
         """The node before; the prompt is its own parent."""
         return PROMPT_NODE if node == PROMPT_NODE else self._records[node].parent

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.attention_view import (
     AttentionReading,
     AttentionView,
@@ -21,7 +23,14 @@ from canopy_desktop.exploration.attention_view import (
     look_of,
     row_view,
 )
-from canopy_desktop.exploration.records import ChosenBy, Slot, StepRecord, WindowSlid
+from canopy_desktop.exploration.decision import Decision
+from canopy_desktop.exploration.decision_view import (
+    DistributionView,
+    DrawsReading,
+    view_of_decision,
+    view_of_record,
+)
+from canopy_desktop.exploration.records import ChosenBy, StepRecord, WindowSlid
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token, Tokenizer
@@ -49,6 +58,9 @@ class Selection:
     row: bool = False  # a panel shows where the selected token looks
     colouring: Colouring = Colouring.SURPRISAL
     shown: int = 10  # bars in the probability chart
+    settings: DecodingSettings = field(default_factory=DecodingSettings)  # to decide with, wherever one looks
+    found: int | None = None  # a token that is looked for in the chart
+    draws: int = 0  # many draws from what is shown; 0: none
 
     @property
     def look(self) -> Look:
@@ -99,46 +111,6 @@ class TokenFacts:
     dropped: bool = False  # it is no longer in the window
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One token in the probability chart."""
-
-    token: Token
-    logit: float
-    probability: float  # raw softmax over the whole vocabulary
-    kept_probability: float  # after temperature and cuts; 0 where removed
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DistributionView:
-    """The distribution that the token at `position` was chosen from."""
-
-    position: int
-    step: int | None  # from 1; None where the prompt gave the token
-    bars: tuple[Bar, ...]  # the highest logits first; a chosen token outside of them is the last
-    others: int  # tokens that are not drawn
-    others_probability: float
-    others_kept_probability: float
-    parent: int | None  # where another token would branch from; None: not possible here
-    greedy: bool
-    kept: int  # tokens that no stage removed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DistributionReading:
-    """The model's distribution after a column, computed again from its last residual."""
-
-    slot: Slot
-    token_id: int  # the token that really came next
-    logits: FloatArray = field(repr=False)  # (50,), highest first
-    token_ids: tuple[int, ...] = field(repr=False)  # (50,)
-    log_sum_exp: float
-    logit: float  # of `token_id`
-    rank: int  # of `token_id`, from 1
-    entropy_bits: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """What the reader has computed so far; each part may be of an older selection."""
@@ -149,7 +121,9 @@ class Readings:
     attention_positions: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # in the text, (length,)
     row: RowReading | None = None
     row_positions: IntArray = field(default_factory=lambda: np.empty(0, np.int64))  # in the text, of its window
-    distribution: DistributionReading | None = None
+    decision: Decision | None = None
+    refused: CanopyError | None = None  # why there is none with these settings
+    draws: DrawsReading | None = None
     prompt_surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))  # (tokens,) bits, NaN unknown
 
 
@@ -184,6 +158,7 @@ class WindowView:
     dropped: range = range(0)  # positions that are no longer in the window
     facts: TokenFacts | None = None
     distribution: DistributionView | None = None
+    refused: CanopyError | None = None  # why the settings decide nothing here
     attention: AttentionView | None = None
     attention_gone: GoneColumns | None = None  # why there is no attention
     row: RowView | None = None
@@ -218,6 +193,7 @@ class ViewResolver:
             dropped=dropped,
             facts=replace(facts, dropped=position in dropped),
             distribution=self._distribution(position, steps, selection, readings),
+            refused=readings.refused,
             attention=_attention(chips, position, readings),
             attention_gone=readings.attention_gone,
             row=self._row_view(chips, position, selection, readings),
@@ -267,98 +243,42 @@ class ViewResolver:
                 chosen_by=step.chosen_by,
             )
         bits = float(surprisal[chip.position])
-        reading = self._distribution_reading(chip.position, readings)
+        decision = self._decision(chip.position, readings)
         return TokenFacts(
             chip=chip,
             step=None,
             probability=None if np.isnan(bits) else 2.0**-bits,
-            rank=reading.rank if reading else None,
+            rank=_rank(decision, chip.token.id) if decision else None,
             surprisal_bits=None if np.isnan(bits) else bits,
-            entropy_bits=reading.entropy_bits if reading else None,
+            entropy_bits=decision.entropy_bits if decision else None,
             chosen_by=None,
         )
 
-    def _distribution_reading(self, position: int, readings: Readings) -> DistributionReading | None:
-        reading = readings.distribution
-        slots = self._exploration.prompt_slots
-        if reading is None or position == 0 or position > len(slots) or reading.slot != slots[position - 1]:
+    def _decision(self, position: int, readings: Readings) -> Decision | None:
+        """What was read of a prompt token's decision."""
+        decision, slots = readings.decision, self._exploration.prompt_slots
+        if decision is None or not 0 < position <= len(slots):
             return None
-        return reading
+        return decision if (decision.slot, decision.position) == (slots[position - 1], position) else None
 
     def _distribution(
         self, position: int, steps: Sequence[StepRecord], selection: Selection, readings: Readings
     ) -> DistributionView | None:
+        token_of, step, decision = self._tokenizer.token, None, readings.decision
         if position >= len(self._prompt_chips):
-            return self._of_step(steps[position - len(self._prompt_chips)], position, selection.shown)
-        reading = self._distribution_reading(position, readings)
-        return self._of_reading(reading, position, selection.shown) if reading else None
-
-    def _of_step(self, step: StepRecord, position: int, shown: int) -> DistributionView:
-        listed = list(step.candidates[:shown])
-        if all(candidate.token_id != step.chosen.token_id for candidate in listed):
-            listed.append(step.chosen)
-        bars = tuple(
-            Bar(
-                self._tokenizer.token(candidate.token_id),
-                candidate.logit,
-                float(np.exp(candidate.raw_logprob)),
-                candidate.probability,
-                candidate.token_id == step.chosen.token_id,
-            )
-            for candidate in listed
-        )
-        return DistributionView(
-            position=position,
-            step=position - len(self._prompt_chips) + 1,
-            bars=bars,
-            others=step.vocabulary - len(bars),
-            others_probability=_rest(bar.probability for bar in bars),
-            others_kept_probability=_rest(bar.kept_probability for bar in bars),
-            parent=step.parent,
-            greedy=step.settings.greedy,
-            kept=step.kept,
-        )
-
-    def _of_reading(self, reading: DistributionReading, position: int, shown: int) -> DistributionView:
-        listed = list(zip(reading.token_ids[:shown], reading.logits[:shown], strict=True))
-        if reading.token_id not in reading.token_ids[:shown]:
-            listed.append((reading.token_id, np.float32(reading.logit)))
-        bars = tuple(
-            Bar(
-                self._tokenizer.token(token_id),
-                float(logit),
-                probability := float(np.exp(float(logit) - reading.log_sum_exp)),
-                probability,
-                token_id == reading.token_id,
-            )
-            for token_id, logit in listed
-        )
-        rest = _rest(bar.probability for bar in bars)
-        return DistributionView(
-            position=position,
-            step=None,
-            bars=bars,
-            others=self._tokenizer.vocabulary_size - len(bars),
-            others_probability=rest,
-            others_kept_probability=rest,
-            parent=None,
-            greedy=True,
-            kept=self._tokenizer.vocabulary_size,
-        )
+            step = steps[position - len(self._prompt_chips)]
+            if decision is None or (decision.slot, decision.position) != (step.source, position):
+                return view_of_record(step, token_of, shown=selection.shown)
+        else:
+            decision = self._decision(position, readings)
+        if decision is None:
+            return None
+        came = self._exploration.prompt.ids[position] if step is None else step.chosen.token_id
+        return view_of_decision(decision, came, token_of, step=step, found=selection.found, draws=readings.draws)
 
 
-def wanted_slot(exploration: Exploration, selection: Selection) -> tuple[Slot, int] | None:
-    """The column whose distribution has to be read for a selected prompt token, and that token's id."""
-    position = selection.position
-    if position is None or not 0 < position < len(exploration.prompt.ids):
-        return None
-    if position > len(exploration.prompt_slots):
-        return None
-    return exploration.prompt_slots[position - 1], exploration.prompt.ids[position]
-
-
-def _rest(probabilities: Iterable[float]) -> float:
-    return max(0.0, 1.0 - sum(probabilities))
+def _rank(decision: Decision, token_id: int) -> int | None:
+    return next((one.rank for one in decision.tokens if one.token_id == token_id), None)
 
 
 def _attention(chips: Sequence[Chip], position: int, readings: Readings) -> AttentionView | None:

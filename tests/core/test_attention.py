@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from canopy_desktop.decoding.pipeline import History
+from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.attention import attention_cells, attention_rows
 from tests.core.engine import one_by_one, prefill, session_of
 from tests.reference import fixtures
@@ -129,7 +131,8 @@ def test_columns_of_a_forgotten_exploration_are_not_read(built_model: Path) -> N
     prefill(session, ids[100:140])
     reader = session.new_reader()
     assert reader.attention(slots, 0, 0, hide_first=False) is None
-    assert reader.distribution(int(slots[3]), 5) is None
+    assert reader.decision(int(slots[3]), DecodingSettings(), History(), 4, shown=10) is None
+    assert reader.draws(int(slots[3]), DecodingSettings(), History(), count=5, listed=10) is None
     assert reader.surprisal(slots, ids, 0, 20) is None
 
 
@@ -141,9 +144,10 @@ def test_surprisal_of_a_prompt_is_what_its_logits_say(built_model: Path) -> None
     assert bits is not None
     assert np.isnan(bits[0])
     for position in range(1, len(reference.ids)):
-        reading = reader.distribution(int(slots[position - 1]), reference.ids[position])
-        assert reading is not None
-        expected = (reading.log_sum_exp - reading.logit) / np.log(2)
-        assert bits[position] == pytest.approx(expected, abs=1e-3)
+        slot, came = int(slots[position - 1]), reference.ids[position]
+        decision = reader.decision(slot, DecodingSettings(), History(), position, shown=10, also=(came,))
+        assert decision is not None
+        (token,) = [token for token in decision.tokens if token.token_id == came]
+        assert bits[position] == pytest.approx(-token.raw_logprob / np.log(2), abs=1e-3)
     parts = [reader.surprisal(slots, reference.ids, first, first + 4) for first in (0, 4, 8)]
     assert np.concatenate(parts) == pytest.approx(bits[:12], abs=1e-4, nan_ok=True)

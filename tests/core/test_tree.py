@@ -88,6 +88,17 @@ def test_a_token_that_a_person_chose_is_walked_to_again_while_its_branch_was_the
     assert tree.known_step(PROMPT_NODE, GREEDY) is decided
 
 
+def test_a_branch_that_was_left_is_kept_and_not_walked_again() -> None:
+    tree = exploration()
+    decided = step(tree, PROMPT_NODE, 6, source=2)
+    chosen = step(tree, PROMPT_NODE, 5, source=2, by=ChosenBy.PERSON)
+    tree.leave_branch(PROMPT_NODE)
+    assert (tree.cursor, tree.tip(PROMPT_NODE)) == (PROMPT_NODE, PROMPT_NODE)
+    assert tree.known_step(PROMPT_NODE, GREEDY) is decided
+    assert tree.known_step(PROMPT_NODE, DecodingSettings(temperature=1.0)) is None
+    assert tree.children(PROMPT_NODE) == (decided.node, chosen.node)
+
+
 def test_a_step_must_be_the_next_one() -> None:
     tree = exploration()
     record = step(tree, PROMPT_NODE, 5, source=2)

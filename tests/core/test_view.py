@@ -7,8 +7,10 @@ import pytest
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.attention_view import AttentionReading
+from canopy_desktop.exploration.decision import Decision
+from canopy_desktop.exploration.decision_view import DecisionWish, wanted_decision
 from canopy_desktop.exploration.records import RunFinished, StepRecord
-from canopy_desktop.exploration.view import Readings, Selection, TokenRole, ViewResolver, wanted_slot
+from canopy_desktop.exploration.view import Readings, Selection, TokenRole, ViewResolver
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.chat import encode_completion
 from tests.core.engine import session_of
@@ -19,6 +21,14 @@ SAMPLED = DecodingSettings(temperature=1.3, top_k=8, seed=2, max_tokens=6)
 @pytest.fixture
 def session(built_model: Path):
     return session_of(built_model)
+
+
+def decision_for(session, wish: DecisionWish) -> Decision:
+    decision = session.new_reader().decision(
+        wish.slot, wish.settings, wish.history, wish.position, shown=wish.shown, also=wish.also
+    )
+    assert decision is not None
+    return decision
 
 
 @pytest.fixture
@@ -46,16 +56,18 @@ def test_the_newest_token_is_selected_unless_another_is(explore) -> None:
 
 
 def test_everything_that_is_not_drawn_is_in_the_last_bar(explore, session) -> None:
-    _, resolver = explore("The capital of France is")
+    exploration, resolver = explore("The capital of France is")
     for shown in (10, 50):
-        distribution = resolver.resolve(Selection(shown=shown), Readings()).distribution
-        assert distribution is not None
-        drawn = sum(bar.probability for bar in distribution.bars)
-        assert drawn + distribution.others_probability == pytest.approx(1.0, abs=1e-6)
-        kept = sum(bar.kept_probability for bar in distribution.bars)
-        assert kept + distribution.others_kept_probability == pytest.approx(1.0, abs=1e-6)
-        assert len(distribution.bars) + distribution.others == session.tokenizer.vocabulary_size
-        assert sum(bar.chosen for bar in distribution.bars) == 1
+        wish = wanted_decision(exploration, None, SAMPLED, shown=shown, end_ids=())
+        assert wish is not None
+        for readings in (Readings(), Readings(decision=decision_for(session, wish))):
+            distribution = resolver.resolve(Selection(shown=shown), readings).distribution
+            assert distribution is not None
+            for place, column in enumerate(distribution.columns):
+                listed = [bar.probabilities[place] for bar in distribution.bars]
+                assert sum(listed) + column.others_probability == pytest.approx(1.0, abs=1e-6)
+                assert sum(share > 0 for share in listed) + column.others == column.kept
+            assert sum(bar.chosen for bar in distribution.bars) == 1
 
 
 def test_a_chosen_token_outside_of_the_drawn_ones_is_added_to_them(explore) -> None:
@@ -72,17 +84,19 @@ def test_a_chosen_token_outside_of_the_drawn_ones_is_added_to_them(explore) -> N
 def test_a_prompt_token_has_the_distribution_that_the_reader_computed(explore, session) -> None:
     exploration, resolver = explore("The capital of France is")
     selection = Selection(position=3)
-    wanted = wanted_slot(exploration, selection)
-    assert wanted is not None
+    wish = wanted_decision(exploration, 3, DecodingSettings(), shown=10, end_ids=())
+    assert wish is not None
+    assert wish.history.prompt == exploration.prompt.ids[:3]
     assert resolver.resolve(selection, Readings()).distribution is None
-    reading = session.new_reader().distribution(*wanted)
-    view = resolver.resolve(selection, Readings(distribution=reading))
+    decision = decision_for(session, wish)
+    view = resolver.resolve(selection, Readings(decision=decision))
     assert view.distribution is not None
     assert view.distribution.parent is None
     assert view.facts is not None
-    assert view.facts.rank == reading.rank
+    (france,) = [one for one in decision.tokens if one.token_id == exploration.prompt.ids[3]]
+    assert view.facts.rank == france.rank
     assert any(bar.chosen and bar.token.text == " France" for bar in view.distribution.bars)
-    assert resolver.resolve(Selection(position=4), Readings(distribution=reading)).distribution is None
+    assert resolver.resolve(Selection(position=4), Readings(decision=decision)).distribution is None
 
 
 def test_surprisal_is_minus_the_binary_logarithm_of_what_was_assigned(explore) -> None:

@@ -9,12 +9,16 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.decoding.pipeline import History
+from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError
 from canopy_desktop.exploration.attention_view import AttentionReading, Look, RowReading
+from canopy_desktop.exploration.decision import Decision, decide
+from canopy_desktop.exploration.decision_view import DrawsReading
+from canopy_desktop.exploration.draws import first_draws
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.squares import Square
-from canopy_desktop.exploration.view import DistributionReading
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture, Card, WeightForm
 from canopy_desktop.model.decoder import AttentionBias
@@ -146,20 +150,26 @@ class ScriptedReader:
         flow = np.full(query + 1, 1 / (query + 1), np.float32) if rollout else None
         return RowReading(query=query, weights=np.full(shape, 1 / (query + 1), np.float32), flow=flow)
 
-    def distribution(self, slot: Slot, token_id: int) -> DistributionReading | None:
-        self._session.asked.append(("distribution", slot, token_id))
+    def decision(
+        self,
+        slot: Slot,
+        settings: DecodingSettings,
+        history: History,
+        position: int,
+        *,
+        shown: int,
+        also: Sequence[int] = (),
+    ) -> Decision | None:
+        self._session.asked.append(("decision", slot, settings))
         logits = self._session.sequence.logits(np.array([[slot]]))[0]
-        ids = np.argsort(-logits, kind="stable")[:50]
-        return DistributionReading(
-            slot=slot,
-            token_id=token_id,
-            logits=logits[ids],
-            token_ids=tuple(int(i) for i in ids),
-            log_sum_exp=float(np.log(np.exp(logits).sum())),
-            logit=float(logits[token_id]),
-            rank=int((logits > logits[token_id]).sum()) + 1,
-            entropy_bits=1.0,
-        )
+        return decide(logits, settings, history, slot=slot, position=position, shown=shown, also=also)
+
+    def draws(
+        self, slot: Slot, settings: DecodingSettings, history: History, *, count: int, listed: int
+    ) -> DrawsReading | None:
+        self._session.asked.append(("draws", slot, settings))
+        drawn = first_draws(self._session.sequence.logits(np.array([[slot]]))[0], history, settings, count)
+        return DrawsReading(slot, settings, drawn.token_ids, drawn.frequencies(listed))
 
     def surprisal(self, slots: IntArray, token_ids: Sequence[int], first: int, last: int) -> FloatArray | None:
         self._session.asked.append(("surprisal", first, last))

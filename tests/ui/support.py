@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from canopy_desktop.decoding.pipeline import StageName
+from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.attention_view import (
     AttentionReading,
     AttentionView,
@@ -13,8 +15,9 @@ from canopy_desktop.exploration.attention_view import (
     look_of,
     row_view,
 )
+from canopy_desktop.exploration.decision_view import Bar, ChartColumn, DistributionView, Stretch, Strip
 from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy
-from canopy_desktop.exploration.view import Bar, Chip, DistributionView, MetricsView, TokenFacts, TokenRole, WindowView
+from canopy_desktop.exploration.view import Chip, MetricsView, TokenFacts, TokenRole, WindowView
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
 from canopy_desktop.model.tokenizer import LostByte, Token
 
@@ -82,29 +85,32 @@ def facts_of(chip: Chip, prompt_length: int) -> TokenFacts:
 
 
 def distribution(*, greedy: bool = True, bars: int = 10, parent: int | None = PROMPT_NODE) -> DistributionView:
-    """The first token chosen; with sampling the upper six are kept."""
+    """The first token chosen; with sampling the upper six are kept, by top-k alone."""
     texts = [" able", " not", " relieved", " no", " given", " happy", " more", " left", " proud", "\n"]
     shares = [0.133, 0.101, 0.072, 0.07, 0.029, 0.024, 0.021, 0.018, 0.015, 0.0004]
-    drawn = tuple(
-        Bar(
-            token(texts[number % 10], 1730 + number),
-            22.7 - number * 0.3,
-            shares[number % 10],
-            shares[number % 10] if greedy else (shares[number % 10] * 2.3 if number < 6 else 0.0),
-            number == 0,
-        )
-        for number in range(bars)
-    )
+    settings = DecodingSettings() if greedy else DecodingSettings(temperature=1.0, top_k=6)
+    drawn = []
+    for number in range(bars):
+        share = shares[number % 10]
+        probabilities = (share,) if greedy else (share, share * 2.331 if number < 6 else 0.0)
+        removed_by = StageName.TOP_K if not greedy and number > 5 else None
+        named = token(texts[number % 10], 1730 + number)
+        drawn.append(Bar(named, 22.7 - number * 0.3, number + 1, probabilities, removed_by, number == 0, number == 0))
+    raw = ChartColumn(StageName.RAW, 49_152, 0, 0, 49_152 - bars, max(0.0, 1 - sum(bar.probability for bar in drawn)))
+    cut = ChartColumn(StageName.TOP_K, 6, 49_146, 0, max(0, 6 - bars), 0.0)
+    taken = Stretch(token(" able", 1730), 0.0, 0.31)
     return DistributionView(
         position=14,
         step=1,
-        bars=drawn,
-        others=49_152 - bars,
-        others_probability=max(0.0, 1 - sum(bar.probability for bar in drawn)),
-        others_kept_probability=0.517 if greedy else 0.0,
+        bars=tuple(drawn),
+        columns=(raw,) if greedy else (raw, cut),
         parent=parent,
-        greedy=greedy,
-        kept=49_152 if greedy else 6,
+        settings=settings,
+        used=settings,
+        chosen_by=ChosenBy.GREEDY if greedy else ChosenBy.SAMPLED,
+        strip=Strip((taken, Stretch(token(" not", 1731), 0.31, 0.55)), taken, None if greedy else 0.137),
+        entropy_bits=6.7,
+        entropy_after_bits=None if greedy else 2.2,
     )
 
 

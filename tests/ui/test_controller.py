@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
+from canopy_desktop.decoding.output_filter import FilterAction, FilterList, OutputFilter
+from canopy_desktop.decoding.pipeline import StageName
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopReason
-from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, PromptTooLongError
+from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, NothingLeftError, PromptTooLongError
 from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import PROMPT_NODE, Kept, RunPaused, SlideProgress
@@ -19,7 +21,7 @@ from canopy_ui.controller import Controller
 from canopy_ui.draft import LONG_PROMPT
 from canopy_ui.state import RunPhase
 from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
-from tests.support.scripted import ScriptedSession
+from tests.support.scripted import ARCHITECTURE, ScriptedSession
 
 
 @pytest.fixture
@@ -507,3 +509,102 @@ def test_computing_again_pauses_a_run(driver: Driver) -> None:
     driver.controller.compute_again()
     driver.wait_for(RunPhase.PAUSED)
     assert not driver.session.sequence.gone
+
+
+def columns_of(driver: Driver) -> list[StageName | None]:
+    assert driver.view.distribution is not None
+    return [column.stage for column in driver.view.distribution.columns]
+
+
+def test_other_settings_show_at_once_what_a_past_step_would_have_been(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.select(4)
+    driver.wait_painted()
+    passes, text = len(driver.session.sequence.fed), driver.text()
+    hot = DecodingSettings(temperature=0.5, top_k=2, max_tokens=4)
+    driver.controller.set_decoding(hot)
+    driver.qtbot.waitUntil(
+        lambda: driver.view.distribution is not None and driver.view.distribution.settings == hot, timeout=PATIENCE_MS
+    )
+    assert driver.view.distribution is not None
+    assert driver.view.distribution.what_if
+    assert driver.view.distribution.used == PREFERENCES.decoding
+    assert columns_of(driver) == [StageName.RAW, StageName.TEMPERATURE, StageName.TOP_K]
+    assert driver.view.distribution.kept == 2
+    assert (len(driver.session.sequence.fed), driver.text()) == (passes, text)
+
+
+def test_of_many_settings_in_a_row_the_last_is_shown(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    for hundredths in range(1, 60):
+        driver.controller.set_decoding(DecodingSettings(temperature=hundredths / 100))
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.view.distribution is not None
+    assert driver.view.distribution.settings.temperature == 0.59
+
+
+def test_settings_that_leave_no_token_are_told_and_the_text_stays(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    everything = tuple(range(ARCHITECTURE.vocabulary))
+    driver.controller.set_decoding(DecodingSettings(banned_tokens=everything))
+    driver.qtbot.waitUntil(lambda: isinstance(driver.view.refused, NothingLeftError), timeout=PATIENCE_MS)
+    driver.controller.set_decoding(DecodingSettings())
+    driver.qtbot.waitUntil(lambda: driver.view.refused is None, timeout=PATIENCE_MS)
+    assert driver.generated() == "defg"
+
+
+def test_from_here_on_the_settings_decide_and_not_what_a_person_chose_before(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.choose(PROMPT_NODE, driver.token("z"))
+    driver.qtbot.waitUntil(lambda: driver.generated() == "zefgh", timeout=PATIENCE_MS)
+    banned = DecodingSettings(banned_tokens=(driver.token("d"),), max_tokens=2)
+    driver.controller.set_decoding(banned)
+    driver.controller.branch(PROMPT_NODE)
+    driver.qtbot.waitUntil(lambda: driver.generated() == "ee", timeout=PATIENCE_MS)
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.view.distribution is not None
+    assert not driver.view.distribution.what_if
+    driver.controller.choose(PROMPT_NODE, driver.token("z"))
+    driver.qtbot.waitUntil(lambda: driver.generated().startswith("z"), timeout=PATIENCE_MS)
+
+
+def test_a_new_seed_is_drawn_for_every_prompt_that_is_begun_anew_and_only_then(driver: Driver) -> None:
+    driver.controller.draw_new_seeds(True)
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    first = driver.controller.decoding.seed
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.controller.decoding.seed == first
+    seeds = set()
+    for _ in range(3):
+        driver.controller.reset()
+        driver.controller.run()
+        driver.wait_for(RunPhase.FINISHED)
+        seeds.add(driver.controller.decoding.seed)
+    assert len(seeds | {first}) > 1
+
+
+def test_the_output_filter_is_told_to_the_run_and_what_it_did_is_in_the_record(driver: Driver) -> None:
+    driver.controller.set_output_filter(OutputFilter(FilterList.parse("/e/"), FilterAction.STOP))
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.controller.state.reason is StopReason.FILTERED
+
+
+def test_draws_are_counted_for_what_is_shown(driver: Driver) -> None:
+    driver.controller.set_decoding(DecodingSettings(temperature=1.0, max_tokens=2))
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.draw_many(50)
+    driver.qtbot.waitUntil(
+        lambda: driver.view.distribution is not None and driver.view.distribution.draws is not None,
+        timeout=PATIENCE_MS,
+    )
+    assert driver.view.distribution is not None
+    counts = [bar.drawn.count for bar in driver.view.distribution.bars if bar.drawn is not None]
+    assert 0 < sum(counts) <= 50

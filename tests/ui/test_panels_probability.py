@@ -58,8 +58,8 @@ def test_the_chosen_token_and_a_step_of_the_prompt_branch_nowhere(
 
 def test_the_longest_bar_sets_the_scale_and_others_count(panel: ProbabilityPanel) -> None:
     panel.set_distribution(distribution())
-    assert panel._chart.scale_maximum() == pytest.approx(distribution().others_probability)
-    assert panel._scale.text() == "full bar = 51.7 %"
+    assert panel._chart.scale().largest == pytest.approx(distribution().columns[0].others_probability)
+    assert panel._note.text() == "full bar = 51.7 %"
 
 
 def test_others_stay_in_sight_however_many_bars_there_are(panel: ProbabilityPanel) -> None:
@@ -114,13 +114,14 @@ def test_the_table_ends_with_all_other_tokens() -> None:
     model.set_distribution(view)
     assert model.rowCount() == len(view.bars) + 1
     assert model.index(0, 0).data(BarRole) is view.bars[0]
-    assert [model.index(10, column).data() for column in range(5)] == ["49,142 others", "", "", "51.7 %", "51.7 %"]
+    assert [model.index(10, column).data() for column in range(5)] == ["49,142 others", "", "", "", "51.7 %"]
 
 
-def test_a_token_that_was_cut_is_named_removed() -> None:
+def test_a_token_that_was_cut_names_the_stage_that_removed_it() -> None:
     model = DistributionTable()
     model.set_distribution(distribution(greedy=False))
-    assert model.index(9, 4).data() == "removed"
+    assert model.headerData(5, Qt.Orientation.Horizontal) == "top-k 6"
+    assert model.index(9, 5).data() == "removed by top-k"
 
 
 def test_the_table_is_copied_as_text_between_tabs(panel: ProbabilityPanel, qtbot: QtBot) -> None:
@@ -129,5 +130,5 @@ def test_the_table_is_copied_as_text_between_tabs(panel: ProbabilityPanel, qtbot
     panel._table.selectRow(1)
     qtbot.keyClick(panel._table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QGuiApplication.clipboard().text() == (
-        "token\tid\tlogit\tprobability\tsettings\n·not\t1731\t22.40\t10.1 %\t10.1 %\n"
+        "token\tid\tlogit\trank\tmodel\n·not\t1731\t22.40\t2\t10.1 %\n"
     )

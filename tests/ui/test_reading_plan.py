@@ -7,7 +7,12 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.errors import NothingLeftError
 from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, Looking, RowReading
+from canopy_desktop.exploration.decision import decide
+from canopy_desktop.exploration.decision_view import DrawsReading
+from canopy_desktop.exploration.draws import first_draws
 from canopy_desktop.exploration.records import PROMPT_NODE, Kept, StepRecord, WindowSlid
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.tree import Exploration
@@ -15,7 +20,8 @@ from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
 from canopy_ui.reader import (
     AttentionRequest,
-    DistributionRequest,
+    DecisionRequest,
+    DrawsRequest,
     ReadingRequest,
     ReadingResult,
     RowRequest,
@@ -24,7 +30,7 @@ from canopy_ui.reader import (
 from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan, place_of
 from tests.support.records import step_record
 
-T = TypeVar("T", AttentionRequest, RowRequest, SurprisalRequest)
+T = TypeVar("T", AttentionRequest, RowRequest, DecisionRequest, DrawsRequest, SurprisalRequest)
 LOOK = Selection(layer=1, head=2)
 
 
@@ -183,9 +189,74 @@ def test_going_back_over_a_slide_keeps_what_was_kept() -> None:
 
 def test_back_at_the_prompt_its_last_token_is_looked_at() -> None:
     plan, made = ReadingPlan(), exploration(3)
-    assert not [wish for wish in plan.wishes(made, LOOK, 0.0, busy=True) if isinstance(wish, DistributionRequest)]
-    wishes = [wish for wish in plan.wishes(made, LOOK, 0.0, busy=False) if isinstance(wish, DistributionRequest)]
-    assert [(wish.slot, wish.token_id) for wish in wishes] == [(1, 2)]
+    assert one(plan.wishes(made, LOOK, 0.0, busy=True), DecisionRequest) is None
+    request = one(plan.wishes(made, LOOK, 0.0, busy=False), DecisionRequest)
+    assert request is not None
+    assert (request.wish.slot, request.wish.position, request.wish.also) == (1, 2, (2,))
+
+
+def decided(request: DecisionRequest) -> ReadingResult:
+    wish, logits = request.wish, np.arange(9, dtype=np.float32)
+    decision = decide(
+        logits, wish.settings, wish.history, slot=wish.slot, position=wish.position, shown=10, also=wish.also
+    )
+    return ReadingResult(request=request, value=decision)
+
+
+def test_other_settings_are_asked_for_when_the_answer_before_is_there() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    first = plan.decision_wish(made, LOOK, busy=False)
+    assert first is not None
+    for temperature in (0.5, 0.6, 0.7):
+        changed = replace(LOOK, settings=DecodingSettings(temperature=temperature))
+        assert plan.decision_wish(made, changed, busy=False) is None
+    assert plan.take(decided(first), 0.1)
+    second = plan.decision_wish(made, changed, busy=False)
+    assert second is not None
+    assert second.wish.settings.temperature == 0.7
+    plan.take(decided(second), 0.2)
+    assert plan.decision_wish(made, changed, busy=False) is None
+    assert plan.readings.decision.settings.temperature == 0.7
+
+
+def test_settings_that_leave_nothing_are_told_and_others_take_the_complaint_away() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    first = plan.decision_wish(made, LOOK, busy=False)
+    assert first is not None
+    error = NothingLeftError("the bans")
+    assert plan.take(ReadingResult(request=first, value=None, refused=error), 0.1)
+    assert (plan.readings.decision, plan.readings.refused) == (None, error)
+    assert plan.decision_wish(made, LOOK, busy=False) is None
+    second = plan.decision_wish(made, replace(LOOK, settings=DecodingSettings(temperature=1.0)), busy=False)
+    assert second is not None
+    assert plan.take(decided(second), 0.2)
+    assert plan.readings.refused is None
+
+
+def test_while_the_model_is_at_work_only_a_chosen_step_is_decided_again() -> None:
+    plan, made = ReadingPlan(), exploration(3)
+    made.add(step(0, -1, 2))
+    assert plan.decision_wish(made, LOOK, busy=True) is None
+    request = plan.decision_wish(made, replace(LOOK, position=3), busy=True)
+    assert request is not None
+    assert request.wish.slot == 2
+
+
+def test_many_draws_are_asked_for_after_the_decision_that_they_are_drawn_from() -> None:
+    plan, made, drawing = ReadingPlan(), exploration(3), replace(LOOK, draws=100)
+    wishes = plan.wishes(made, drawing, 0.0, busy=False)
+    assert one(wishes, DrawsRequest) is None
+    decision = one(wishes, DecisionRequest)
+    assert decision is not None
+    plan.take(decided(decision), 0.1)
+    draws = one(plan.wishes(made, drawing, 0.2, busy=False), DrawsRequest)
+    assert draws is not None
+    assert (draws.wish, draws.count) == (decision.wish, 100)
+    drawn = first_draws(np.arange(9, dtype=np.float32), draws.wish.history, draws.wish.settings, 100)
+    reading = DrawsReading(1, draws.wish.settings, drawn.token_ids, drawn.frequencies(10))
+    plan.take(ReadingResult(request=draws, value=reading), 0.3)
+    assert plan.readings.draws is reading
+    assert one(plan.wishes(made, drawing, 0.4, busy=False), DrawsRequest) is None
 
 
 def test_what_is_gone_is_said_and_asked_for_again_only_when_it_may_be_there() -> None:

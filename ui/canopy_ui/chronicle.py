@@ -65,12 +65,12 @@ class Chronicle:
         self._metrics.clear()
         self._plan.clear()
 
-    def begin(self, event: PromptAccepted, tokenizer: Tokenizer) -> None:
-        """Start over with this prompt."""
+    def begin(self, event: PromptAccepted, tokenizer: Tokenizer, end_ids: tuple[int, ...] = ()) -> None:
+        """Start over with this prompt, and a model with these end tokens."""
         self.exploration = Exploration(event.prompt)
         self._resolver = ViewResolver(self.exploration, tokenizer)
         self._metrics.add(event)
-        self._plan.clear()
+        self._plan.clear(end_ids)
 
     def note_progress(self, event: PrefillProgress) -> None:
         """More of the prompt has passed through the model."""
@@ -133,6 +133,12 @@ class Chronicle:
         ids = exploration.token_ids(exploration.cursor)
         return BlockCommand(wish=wish, ids=tuple(ids[at] for at in places[: places.index(wish.query) + 1]), block=block)
 
+    def leave_branch(self, node: int) -> None:
+        """Stand on a node with no branch ahead."""
+        if self.exploration is not None:
+            self.exploration.leave_branch(node)
+            self._plan.rewind(self.exploration.slots(node))
+
     def view(self, selection: Selection) -> WindowView:
         """What the panels paint."""
         return self._resolver.resolve(selection, self._plan.readings) if self._resolver else WindowView()
@@ -142,6 +148,11 @@ class Chronicle:
         exploration = self.exploration
         used = exploration.slots(exploration.cursor).size if exploration is not None else 0
         return self._metrics.view(context_used=int(used), memory_bytes=memory_bytes)
+
+    def decision_wish(self, selection: Selection, *, busy: bool) -> ReadingRequest | None:
+        """What to ask the reader at once when the settings change."""
+        exploration = self.exploration
+        return self._plan.decision_wish(exploration, selection, busy=busy) if exploration is not None else None
 
     def wishes(self, selection: Selection, now: float, *, busy: bool) -> Sequence[ReadingRequest]:
         """What to ask the reader for now."""

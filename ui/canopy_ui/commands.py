@@ -29,12 +29,13 @@ class StartCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeCommand:
-    """Go on from the cursor as a new run; `play` False takes one step."""
+    """Go on as a new run; `play` False takes one step."""
 
     run_id: int
     settings: DecodingSettings
     play: bool
     output_filter: OutputFilter | None = None
+    branch_at: int | None = None  # a node to stand on first, with no branch ahead; None: where we stand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
@@ -37,7 +39,7 @@ from canopy_ui.commands import BlockResult, ChooseCommand, GoToCommand, RemakeCo
 from canopy_ui.draft import Draft
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
-from canopy_ui.reader import ReadingResult
+from canopy_ui.reader import DecisionRequest, ReadingResult
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
 from canopy_ui.worker import Opener
@@ -45,6 +47,7 @@ from canopy_ui.worker import Opener
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
 
+NEW_SEEDS = 1_000_000  # short numbers, to be written down
 _Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
 
 
@@ -58,6 +61,8 @@ class Controller(QObject):
     view_changed = Signal(object)  # WindowView
     metrics_changed = Signal(object)  # MetricsView
     state_changed = Signal(object)  # RunState
+    decoding_changed = Signal(object)  # DecodingSettings
+    filter_changed = Signal(object)  # OutputFilter, or None
     model_opened = Signal(object)  # ModelSession
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
@@ -69,6 +74,8 @@ class Controller(QObject):
     def __init__(self, opener: Opener, preferences: Preferences, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.decoding = preferences.decoding
+        self.new_seeds = preferences.new_seeds
+        self.output_filter: OutputFilter | None = None
         self.window = preferences.window
         self.interval_ms = preferences.speed_ms
         self.selection = Selection(
@@ -76,6 +83,7 @@ class Controller(QObject):
             head=preferences.head,
             hide_first=preferences.hide_first,
             shown=preferences.shown,
+            settings=preferences.decoding,
         )
         self.state = RunState(phase=RunPhase.LOADING, loaded=False)
         self.session: ModelSession | None = None
@@ -94,6 +102,7 @@ class Controller(QObject):
         self._memory = MemoryGauge()
         self._repaint = QTimer(self, singleShot=True)
         self._pace = Pace()
+        self._painted = 0.0  # when the window was painted last, on the clock of `perf_counter`
         self._threads = Threads(opener, self)
         self._connect()
 
@@ -171,7 +180,12 @@ class Controller(QObject):
         self._chronicle.go_to(parent)
         self._must_resume = False
         command = ChooseCommand(
-            run_id=self._new_run(), parent=parent, token_id=token_id, settings=self.decoding, play=self._playing
+            run_id=self._new_run(),
+            parent=parent,
+            token_id=token_id,
+            settings=self.decoding,
+            play=self._playing,
+            output_filter=self.output_filter,
         )
         self._threads.choose_requested.emit(command)
         self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
@@ -202,11 +216,40 @@ class Controller(QObject):
         self.select(None)
         self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
 
+    @Slot(int)
+    def branch(self, parent: int) -> None:
+        """Generate once more what follows `parent`, with the settings as they are now: a branch."""
+        if not self._chronicle.begun or self._phase is RunPhase.PREFILLING:
+            return
+        self._chronicle.leave_branch(parent)
+        self._playing, self._must_resume = True, False
+        self._threads.resume_requested.emit(self._resume_command(play=True, branch_at=parent))
+        self.begun.emit()
+        self._enter(RunPhase.RUNNING)
+
     @Slot(object)
     def set_decoding(self, settings: DecodingSettings) -> None:
-        """Decide like this from the next run or step on."""
-        self._must_resume = self._must_resume or settings != self.decoding
+        """Decide like this from the next run or step on, and show at once what it would have decided."""
+        if settings == self.decoding:
+            return
+        self._must_resume = True
         self.decoding = settings
+        self.selection = replace(self.selection, settings=settings)
+        self.decoding_changed.emit(settings)
+        self._ask_for_decision()
+
+    @Slot(object)
+    def set_output_filter(self, output_filter: OutputFilter | None) -> None:
+        """Look at the text with this filter from the next run or step on."""
+        if output_filter != self.output_filter:
+            self._must_resume = True
+            self.output_filter = output_filter
+            self.filter_changed.emit(output_filter)
+
+    @Slot(bool)
+    def draw_new_seeds(self, wanted: bool) -> None:
+        """Whether every prompt that is begun anew has another seed."""
+        self.new_seeds = wanted
 
     @Slot(object)
     def set_window(self, window: ContextWindow) -> None:
@@ -269,6 +312,16 @@ class Controller(QObject):
     def show_bars(self, shown: int) -> None:
         """The number of tokens in the probability chart."""
         self._look(replace(self.selection, shown=shown))
+
+    @Slot(object)
+    def find(self, token_id: int | None) -> None:
+        """A token that has to be in the probability chart."""
+        self._look(replace(self.selection, found=token_id))
+
+    @Slot(int)
+    def draw_many(self, count: int) -> None:
+        """So many draws from what is shown, to be compared with it; 0: none."""
+        self._look(replace(self.selection, draws=count))
 
     @Slot(object)
     def _on_worker_model_loaded(self, session: ModelSession) -> None:
@@ -335,7 +388,11 @@ class Controller(QObject):
     @Slot(object)
     def _on_reader_result_ready(self, result: ReadingResult) -> None:
         self._chronicle.note_result(result, time.perf_counter())
-        self.touch()
+        if isinstance(result.request, DecisionRequest):
+            self._ask_for_decision()  # the settings may have changed again
+            self._touch_now()
+        else:
+            self.touch()
 
     @Slot()
     def _on_draft_encoded(self) -> None:
@@ -346,6 +403,7 @@ class Controller(QObject):
     @Slot()
     def _on_repaint_due(self) -> None:
         """Paint the newest state, and ask for what it lacks."""
+        self._painted = time.perf_counter()
         self._pace.note_repaint()
         self.view_changed.emit(self._chronicle.view(self.selection))
         self.metrics_changed.emit(self._chronicle.metrics(self._memory.bytes()))
@@ -373,6 +431,8 @@ class Controller(QObject):
         except CanopyError as error:
             self.failed.emit(error)
             return
+        if self.new_seeds:
+            self.set_decoding(replace(self.decoding, seed=secrets.randbelow(NEW_SEEDS)))
         self._playing = play
         self._starting = self._wish
         command = StartCommand(
@@ -382,6 +442,7 @@ class Controller(QObject):
             play=play,
             window=self.window,
             kept=kept,
+            output_filter=self.output_filter,
         )
         self._threads.start_run(command)
         self.begun.emit()
@@ -391,8 +452,7 @@ class Controller(QObject):
         self._playing = play
         if self._must_resume:
             self._must_resume = False
-            command = ResumeCommand(run_id=self._new_run(), settings=self.decoding, play=play)
-            self._threads.resume_requested.emit(command)
+            self._threads.resume_requested.emit(self._resume_command(play=play))
         elif play:
             self._threads.play_requested.emit()
         else:
@@ -403,13 +463,28 @@ class Controller(QObject):
         else:
             self._enter(RunPhase.RUNNING if play else RunPhase.PAUSED)
 
+    def _resume_command(self, *, play: bool, branch_at: int | None = None) -> ResumeCommand:
+        return ResumeCommand(
+            run_id=self._new_run(),
+            settings=self.decoding,
+            play=play,
+            output_filter=self.output_filter,
+            branch_at=branch_at,
+        )
+
+    def _ask_for_decision(self) -> None:
+        """Not at the next repaint: what a slider changes has to be on the screen by then."""
+        wish = self._chronicle.decision_wish(self.selection, busy=self.state.busy)
+        if wish is not None:
+            self._threads.read_requested.emit(wish)
+
     def _begin(self, event: PromptAccepted) -> None:
         if self.session is None:
             return
         self._oldest_run = event.run_id
         self._run_wish, self._starting = self._starting, None
         self._must_resume = False
-        self._chronicle.begin(event, self.session.tokenizer)
+        self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
         self.select(None)
         self.touch()
 
@@ -475,6 +550,13 @@ class Controller(QObject):
         if state != self.state:
             self.state = state
             self.state_changed.emit(state)
+
+    def _touch_now(self) -> None:
+        """Paint at once, unless that would be sooner than the screen's pace after the last time."""
+        since_ms = 1000 * (time.perf_counter() - self._painted)
+        wait_ms = max(0, round(self._pace.interval_ms(busy=self.state.busy) - since_ms))
+        if not self._repaint.isActive() or self._repaint.remainingTime() > wait_ms:
+            self._repaint.start(wait_ms)
 
     def touch(self) -> None:
         """Paint soon, at the screen's pace."""

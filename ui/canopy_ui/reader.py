@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.errors import ColumnsGoneError
+from canopy_desktop.errors import CanopyError, ColumnsGoneError, NothingLeftError, SettingsError
 from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, RowReading
+from canopy_desktop.exploration.decision import Decision
+from canopy_desktop.exploration.decision_view import DecisionWish, DrawsReading
 from canopy_desktop.exploration.records import Kept
-from canopy_desktop.exploration.records import Slot as ColumnSlot
 from canopy_desktop.exploration.squares import Square
-from canopy_desktop.exploration.view import DistributionReading
 from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
@@ -44,12 +44,20 @@ class RowRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DistributionRequest:
-    """The distribution after a column, and where `token_id` stands in it."""
+class DecisionRequest:
+    """What settings make of the logits after a column."""
 
     generation: int
-    slot: ColumnSlot
-    token_id: int
+    wish: DecisionWish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawsRequest:
+    """Many draws from what is decided there."""
+
+    generation: int
+    wish: DecisionWish
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +71,8 @@ class SurprisalRequest:
     last: int
 
 
-ReadingRequest: TypeAlias = AttentionRequest | RowRequest | DistributionRequest | SurprisalRequest
-Reading: TypeAlias = AttentionReading | RowReading | DistributionReading | FloatArray
+ReadingRequest: TypeAlias = AttentionRequest | RowRequest | DecisionRequest | DrawsRequest | SurprisalRequest
+Reading: TypeAlias = AttentionReading | RowReading | Decision | DrawsReading | FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,7 @@ class ReadingResult:
     request: ReadingRequest
     value: Reading | None
     gone: GoneColumns | None = None
+    refused: CanopyError | None = None  # the settings leave nothing to choose from, or cannot be used here
     failed: bool = False
 
 
@@ -107,6 +116,8 @@ class Reader(QObject):
         except ColumnsGoneError as error:
             gone = GoneColumns(kind=Kept(error.what), tokens=error.tokens)
             self.result_ready.emit(ReadingResult(request=request, value=None, gone=gone))
+        except (SettingsError, NothingLeftError) as error:
+            self.result_ready.emit(ReadingResult(request=request, value=None, refused=error))
         except Exception:
             logger.exception("Unexpected error while reading %r", request)
             self.result_ready.emit(ReadingResult(request=request, value=None, failed=True))
@@ -120,8 +131,12 @@ class Reader(QObject):
                 return columns.picture(request.slots, request.look, request.part)
             case RowRequest():
                 return columns.row(request.slots, request.slots.size - 1, rollout=request.rollout)
-            case DistributionRequest():
-                return columns.distribution(request.slot, request.token_id)
+            case DecisionRequest(wish=wish):
+                return columns.decision(
+                    wish.slot, wish.settings, wish.history, wish.position, shown=wish.shown, also=wish.also
+                )
+            case DrawsRequest(wish=wish, count=count):
+                return columns.draws(wish.slot, wish.settings, wish.history, count=count, listed=wish.shown)
             case SurprisalRequest():
                 return columns.surprisal(request.slots, request.token_ids, request.first, request.last)
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from canopy_desktop.arrays import IntArray
 from canopy_desktop.exploration.attention_view import ROLLOUT_TOKENS, AttentionReading, Looking, RowReading
-from canopy_desktop.exploration.records import PROMPT_NODE
+from canopy_desktop.exploration.decision import Decision
+from canopy_desktop.exploration.decision_view import DecisionWish, DrawsReading, wanted_decision
 from canopy_desktop.exploration.squares import Square, clamped
 from canopy_desktop.exploration.tree import Exploration
-from canopy_desktop.exploration.view import DistributionReading, Readings, Selection, wanted_slot
+from canopy_desktop.exploration.view import Readings, Selection
 from canopy_ui.reader import (
     AttentionRequest,
-    DistributionRequest,
+    DecisionRequest,
+    DrawsRequest,
     ReadingRequest,
     ReadingResult,
     RowRequest,
@@ -35,6 +37,7 @@ class ReadingPlan:
     def __init__(self) -> None:
         self.readings = Readings()
         self._generation = 0
+        self._end_ids: tuple[int, ...] = ()
         self._attention: AttentionRequest | None = None  # answered, or under way
         self._asked_positions: IntArray = np.empty(0, np.int64)  # in the text, of that request's columns
         self._read_slots: IntArray = np.empty(0, np.int64)  # the columns of the attention that is known
@@ -45,6 +48,8 @@ class ReadingPlan:
         self._row_slots: IntArray = np.empty(0, np.int64)  # the columns of the row that is known
         self._row_due = 0.0
         self._row_began = 0.0
+        self._decided: DecisionWish | None = None  # answered
+        self._drawn: tuple[DecisionWish, int] | None = None  # answered
         self._under_way: dict[type[ReadingRequest], ReadingRequest] = {}
         self._unreadable: set[type[ReadingRequest]] = set()
 
@@ -53,9 +58,11 @@ class ReadingPlan:
         """Whether no result is awaited."""
         return not self._under_way
 
-    def clear(self) -> None:
-        """Forget everything, for another exploration begins."""
+    def clear(self, end_ids: tuple[int, ...] = ()) -> None:
+        """Forget everything, for another exploration begins, of a model with these end tokens."""
         self.readings = Readings()
+        self._end_ids = end_ids
+        self._decided = self._drawn = None
         self._read_slots = np.empty(0, np.int64)
         self._forget()
 
@@ -99,7 +106,8 @@ class ReadingPlan:
             for wish in (
                 self._wanted_attention(exploration, selection, now, busy=busy),
                 self._wanted_row(exploration, selection, now, busy=busy),
-                self._wanted_distribution(exploration, selection, busy=busy),
+                self._wanted_decision(exploration, selection, busy=busy),
+                self._wanted_draws(exploration, selection, busy=busy),
                 self._wanted_surprisal(exploration),
             )
             if wish is not None and type(wish) not in self._unreadable
@@ -128,9 +136,12 @@ class ReadingPlan:
                 return self._take_attention(request, result, now)
             case RowRequest():
                 return self._take_row(request, result, now)
-            case DistributionRequest():
-                if isinstance(result.value, DistributionReading):
-                    self.readings = replace(self.readings, distribution=result.value)
+            case DecisionRequest():
+                return self._take_decision(request, result)
+            case DrawsRequest():
+                self._drawn = None if result.value is None and result.refused is None else (request.wish, request.count)
+                if isinstance(result.value, DrawsReading):
+                    self.readings = replace(self.readings, draws=result.value)
             case SurprisalRequest():
                 if isinstance(result.value, np.ndarray):
                     known = np.concatenate([self.readings.prompt_surprisal, result.value])
@@ -216,19 +227,52 @@ class ReadingPlan:
             return None
         return AttentionRequest(generation=self._generation, slots=slots, look=look, part=part)
 
-    def _wanted_distribution(
-        self, exploration: Exploration, selection: Selection, *, busy: bool
-    ) -> DistributionRequest | None:
-        if selection.position is None and exploration.cursor == PROMPT_NODE and not busy:
-            selection = replace(selection, position=len(exploration.prompt.ids) - 1)  # the newest is the prompt's last
-        wanted = wanted_slot(exploration, selection)
-        if wanted is None or DistributionRequest in self._under_way:
+    def decision_wish(self, exploration: Exploration, selection: Selection, *, busy: bool) -> DecisionRequest | None:
+        """What to ask for at once where nothing else is wanted; it counts as under way from here on."""
+        wish = self._wanted_decision(exploration, selection, busy=busy)
+        if wish is None or DecisionRequest in self._unreadable:
             return None
-        slot, token_id = wanted
-        known = self.readings.distribution
-        if known is not None and (known.slot, known.token_id) == (slot, token_id):
+        self._under_way[DecisionRequest] = wish
+        return wish
+
+    def _take_decision(self, request: DecisionRequest, result: ReadingResult) -> bool:
+        self._decided = request.wish
+        if result.refused is not None:
+            self.readings = replace(self.readings, decision=None, refused=result.refused)
+        elif isinstance(result.value, Decision):
+            self.readings = replace(self.readings, decision=result.value, refused=None)
+        else:
+            self._decided = None  # the columns changed: ask again
+            return False
+        return True
+
+    def _wanted_decision(self, exploration: Exploration, selection: Selection, *, busy: bool) -> DecisionRequest | None:
+        """While the model is at work, the newest token's record has to do."""
+        if DecisionRequest in self._under_way or (busy and selection.position is None):
             return None
-        return DistributionRequest(generation=self._generation, slot=slot, token_id=token_id)
+        wish = self._looked_at(exploration, selection)
+        if wish is None or wish == self._decided:
+            return None
+        return DecisionRequest(generation=self._generation, wish=wish)
+
+    def _wanted_draws(self, exploration: Exploration, selection: Selection, *, busy: bool) -> DrawsRequest | None:
+        """Draws of a decision that is known; they take longer, so they come after it."""
+        if not selection.draws or DrawsRequest in self._under_way or (busy and selection.position is None):
+            return None
+        wish = self._looked_at(exploration, selection)
+        if wish is None or wish != self._decided or self._drawn == (wish, selection.draws):
+            return None
+        return DrawsRequest(generation=self._generation, wish=wish, count=selection.draws)
+
+    def _looked_at(self, exploration: Exploration, selection: Selection) -> DecisionWish | None:
+        return wanted_decision(
+            exploration,
+            selection.position,
+            selection.settings,
+            shown=selection.shown,
+            end_ids=self._end_ids,
+            found=selection.found,
+        )
 
     def _wanted_surprisal(self, exploration: Exploration) -> SurprisalRequest | None:
         ids = exploration.prompt.ids

@@ -26,6 +26,7 @@ QFrame[look="card"] {{ background: {theme.panel}; border: 1px solid {theme.borde
 QFrame[look="notice"] {{ background: {theme.warning_soft}; border: 1px solid {theme.warning};
     border-radius: {radius}px; }}
 QFrame[look="notice"] QLabel {{ color: {theme.text}; }}
+QFrame[look="what-if"] {{ background: {theme.accent_soft}; border: none; border-bottom: 1px solid {theme.accent}; }}
 QPushButton {{ background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.control_border};
     border-radius: {radius}px; padding: {theme.px(5)}px {theme.px(10)}px; }}
 QPushButton:hover {{ background: {theme.accent_soft}; }}
@@ -43,6 +44,12 @@ QPushButton[look="quiet"] {{ border: 1px solid transparent; padding: {theme.px(3
     color: {theme.accent}; text-align: left; }}
 QPushButton[look="quiet"]:hover {{ background: {theme.accent_soft}; }}
 QPushButton[look="quiet"]:focus {{ border: 1px solid {theme.accent}; }}
+QToolButton[look="small"] {{ background: {theme.panel}; color: {theme.text}; border: 1px solid {theme.control_border};
+    border-radius: {small}px; padding: {theme.px(2)}px {theme.px(5)}px; }}
+QToolButton[look="small"]:hover {{ background: {theme.accent_soft}; }}
+QToolButton[look="small"]:focus {{ border-color: {theme.accent}; }}
+QToolButton[look="small"]:disabled {{ color: {theme.secondary}; border-color: {theme.border}; }}
+QToolButton[look="small"]::menu-indicator {{ image: none; }}
 QPushButton::menu-indicator {{ image: none; width: 0; }}
 QPlainTextEdit[look="editor"] {{ background: {theme.panel}; color: {theme.text};
     placeholder-text-color: {theme.secondary};

@@ -27,7 +27,15 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
-from canopy_ui.commands import BlockCommand, BlockResult, ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
+from canopy_ui.commands import (
+    BlockCommand,
+    BlockResult,
+    ChooseCommand,
+    GoToCommand,
+    RemakeCommand,
+    ResumeCommand,
+    StartCommand,
+)
 from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
@@ -143,9 +151,11 @@ class Worker(QObject):
 
     @Slot(object)
     def resume(self, command: ResumeCommand) -> None:
-        """Go on from the cursor, as a new run."""
+        """Go on as a new run."""
         self._take_up(command.run_id)
         with self._reporting_errors():
+            if command.branch_at is not None:
+                self._loaded().leave_branch(command.branch_at)
             self._loaded().resume(command.run_id, command.settings, command.output_filter)
             self._go_on(play=command.play)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from canopy_desktop.exploration.view import Bar, DistributionView
+from canopy_desktop.decoding.frequencies import Frequency
+from canopy_desktop.exploration.decision_view import Bar, DistributionView
 from canopy_ui.widgets.chip_label import marked
-from canopy_ui.widgets.numbers import percent
+from canopy_ui.widgets.numbers import grouped, percent
+from canopy_ui.widgets.stage_words import column_title, stage_name
 
 BarRole = int(Qt.ItemDataRole.UserRole) + 1
 
@@ -16,18 +16,11 @@ _Index = QModelIndex | QPersistentModelIndex
 _NO_PARENT = QModelIndex()
 
 
-class Column(IntEnum):
-    """The columns, in order."""
-
-    TOKEN = 0
-    ID = 1
-    LOGIT = 2
-    PROBABILITY = 3
-    KEPT = 4
+TOKEN, ID, LOGIT, RANK, FIRST_STAGE = range(5)  # columns; from the last on one for each stage, then that of draws
 
 
 class DistributionTable(QAbstractTableModel):
-    """One row a bar, and a last one for all other tokens."""
+    """One row a bar, and a last one for all other tokens; a column for each stage."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -43,22 +36,24 @@ class DistributionTable(QAbstractTableModel):
         return 0 if parent.isValid() or self._view is None else len(self._view.bars) + 1
 
     def columnCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() else len(Column)
+        if parent.isValid():
+            return 0
+        view = self._view
+        return FIRST_STAGE + (1 if view is None else len(view.columns) + (view.draws is not None))
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(Column):
+        if orientation is not Qt.Orientation.Horizontal or not 0 <= section < self.columnCount():
             return None
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(section)
         if role != Qt.ItemDataRole.DisplayRole:
             return None
-        return {
-            Column.TOKEN: self.tr("token"),
-            Column.ID: self.tr("id"),
-            Column.LOGIT: self.tr("logit"),
-            Column.PROBABILITY: self.tr("probability"),
-            Column.KEPT: self.tr("settings"),
-        }[Column(section)]
+        if section < FIRST_STAGE:
+            return (self.tr("token"), self.tr("id"), self.tr("logit"), self.tr("rank"))[section]
+        view, place = self._view, section - FIRST_STAGE
+        if view is None:
+            return self.tr("model")
+        return column_title(view.columns[place], view.settings) if place < len(view.columns) else self.tr("drawn")
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         view = self._view
@@ -66,36 +61,44 @@ class DistributionTable(QAbstractTableModel):
             return None
         bar = view.bars[index.row()] if index.row() < len(view.bars) else None
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._of_bar(bar, Column(index.column())) if bar else self._of_others(view, Column(index.column()))
+            return self._of_bar(view, bar, index.column()) if bar else self._of_others(view, index.column())
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(index.column())
         return bar if role == BarRole else None
 
-    def _of_bar(self, bar: Bar, column: Column) -> str:
+    def _of_bar(self, view: DistributionView, bar: Bar, column: int) -> str:
         match column:
-            case Column.TOKEN:
+            case 0:
                 return f"{marked(bar.token)} ✓" if bar.chosen else marked(bar.token)
-            case Column.ID:
+            case 1:
                 return str(bar.token.id)
-            case Column.LOGIT:
+            case 2:
                 return f"{bar.logit:.2f}"
-            case Column.PROBABILITY:
-                return percent(bar.probability)
-            case Column.KEPT:
-                return percent(bar.kept_probability) if bar.kept_probability > 0 else self.tr("removed")
+            case 3:
+                return grouped(bar.rank)
+        place = column - FIRST_STAGE
+        if place < len(view.columns):
+            probability = bar.probabilities[place]
+            return percent(probability) if probability > 0 or place == 0 else self._removed(bar)
+        return "" if bar.drawn is None else _counted(bar.drawn)
 
-    def _of_others(self, view: DistributionView, column: Column) -> str:
-        match column:
-            case Column.TOKEN:
-                return self.tr("{count} others").format(count=f"{view.others:,}")
-            case Column.PROBABILITY:
-                return percent(view.others_probability)
-            case Column.KEPT:
-                return percent(view.others_kept_probability)
-            case _:
-                return ""
+    def _removed(self, bar: Bar) -> str:
+        if bar.removed_by is None:
+            return self.tr("removed")
+        return self.tr("removed by {stage}").format(stage=stage_name(bar.removed_by))
+
+    def _of_others(self, view: DistributionView, column: int) -> str:
+        if column == TOKEN:
+            return self.tr("{count} others").format(count=grouped(view.columns[0].others))
+        place = column - FIRST_STAGE
+        return percent(view.columns[place].others_probability) if 0 <= place < len(view.columns) else ""
+
+
+def _counted(drawn: Frequency) -> str:
+    low, high = drawn.interval
+    return f"{drawn.count} ({percent(low)} – {percent(high)})"
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignLeft if column == Column.TOKEN else Qt.AlignmentFlag.AlignRight
+    side = Qt.AlignmentFlag.AlignLeft if column == TOKEN else Qt.AlignmentFlag.AlignRight
     return side | Qt.AlignmentFlag.AlignVCenter

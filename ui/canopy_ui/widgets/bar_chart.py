@@ -17,18 +17,21 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
-from canopy_desktop.exploration.view import Bar, DistributionView
+from canopy_desktop.decoding.frequencies import Frequency
+from canopy_desktop.exploration.decision_view import Bar, DistributionView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.bar_columns import BarColumns
+from canopy_ui.widgets.bar_scale import BarScale, ScaleKind
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.numbers import grouped, percent
+from canopy_ui.widgets.stage_words import column_count, column_title, stage_name
 
 _LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
 
 class BarChart(QAbstractScrollArea):
-    """Rows of token, bar and figures; with sampling a second, thinner bar for what the settings made of it."""
+    """Rows of a token with a bar and a figure for each stage; with many draws also what they gave."""
 
     token_picked = Signal(int)  # another token than the chosen one
 
@@ -40,6 +43,8 @@ class BarChart(QAbstractScrollArea):
         self.setAccessibleName(self.tr("Next-token probabilities"))
         self.viewport().setMouseTracking(True)
         self._view: DistributionView | None = None
+        self._kind = ScaleKind.LINEAR
+        self._scale = BarScale.of(None, self._kind)
         self._row: int | None = None  # under the mouse, or chosen by the keyboard
         self.set_theme(theme)
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
@@ -57,19 +62,26 @@ class BarChart(QAbstractScrollArea):
     def set_distribution(self, view: DistributionView | None) -> None:
         """Show this distribution."""
         self._view = view
+        self._scale = BarScale.of(view, self._kind)
         if self._row is not None and (view is None or self._row >= len(view.bars)):
             self._row = None
         self._place()
 
-    def scale_maximum(self) -> float:
-        """The probability that a bar of full width has."""
-        view = self._view
-        if view is None:
-            return 1.0
-        drawn = [bar.probability for bar in view.bars] + [view.others_probability]
-        if not view.greedy:
-            drawn += [bar.kept_probability for bar in view.bars] + [view.others_kept_probability]
-        return max(drawn) or 1.0
+    def set_scale(self, kind: ScaleKind) -> None:
+        """What the bars stand for."""
+        self._kind = kind
+        self._scale = BarScale.of(self._view, kind)
+        self.viewport().update()
+
+    def scale(self) -> BarScale:
+        """How long a bar is."""
+        return self._scale
+
+    def show_token(self, token_id: int) -> None:
+        """Bring a token's row into sight, if it has one."""
+        for row, bar in enumerate(self._view.bars if self._view else ()):
+            if bar.token.id == token_id:
+                self._move_to(row)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(self._theme.px(220), self._theme.px(90))
@@ -88,14 +100,13 @@ class BarChart(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         columns, width = self._columns(), self.viewport().width()
-        if not view.greedy:
-            self._paint_header(painter, columns)
+        self._paint_header(painter, columns, view)
         painter.save()
         painter.setClipRect(QRectF(0, self._top(), width, self._rows_height()))
         for row, bar in enumerate(view.bars):
             rect = self._rect_of(row)
             if rect.bottom() > self._top() and rect.top() < self._top() + self._rows_height():
-                self._paint_row(painter, columns, bar, rect, row == self._row)
+                self._paint_row(painter, columns, view, bar, rect, row == self._row)
         painter.restore()
         bottom = QRectF(0, self._top() + self._rows_height(), width, self._row_height)
         self._paint_others(painter, columns, view, bottom)
@@ -141,74 +152,150 @@ class BarChart(QAbstractScrollArea):
             return ""
         bar = view.bars[row]
         lines = [
-            self.tr("{token}   token {id}, logit {logit:.2f}").format(
-                token=marked(bar.token), id=grouped(bar.token.id), logit=bar.logit
+            self.tr("{token}   token {id}, logit {logit:.2f}, rank {rank}").format(
+                token=marked(bar.token), id=grouped(bar.token.id), logit=bar.logit, rank=grouped(bar.rank)
             ),
             self.tr("assigned {probability}").format(probability=percent(bar.probability)),
         ]
-        if not view.greedy:
-            kept = percent(bar.kept_probability) if bar.kept_probability > 0 else self.tr("removed")
-            lines.append(self.tr("after the settings: {kept}").format(kept=kept))
+        for column, probability in list(zip(view.columns, bar.probabilities, strict=True))[1:]:
+            if probability > 0:
+                after = self.tr("after {stage}: {probability}")
+                lines.append(after.format(stage=column_title(column, view.settings), probability=percent(probability)))
+        if bar.removed_by is not None:
+            lines.append(self.tr("removed by {stage}").format(stage=stage_name(bar.removed_by)))
+        elif bar.kept_probability <= 0:
+            lines.append(self.tr("removed by the settings"))
+        if bar.drawn is not None:
+            lines.append(self._drawn_told(bar.drawn))
+        if bar.taken and not bar.chosen:
+            lines.append(self.tr("These settings would take it"))
         if self._can_branch(row):
             lines.append(self.tr("Click: the text goes on from here with this token"))
         return "\n".join(lines)
 
-    def _paint_header(self, painter: QPainter, columns: BarColumns) -> None:
-        painter.setFont(self._small_font)
-        painter.setPen(QColor(self._theme.secondary))
-        rect = QRectF(0, 0, self.viewport().width(), self._top())
-        painter.drawText(columns.raw_figure(rect), _RIGHT, self.tr("model"))
-        painter.drawText(columns.kept_figure(rect), _RIGHT, self.tr("settings"))
+    def _drawn_told(self, drawn: Frequency) -> str:
+        low, high = drawn.interval
+        return self.tr("drawn {count} times of {draws}: {share}, 95 % interval {low} to {high}").format(
+            count=drawn.count, draws=drawn.draws, share=percent(drawn.share), low=percent(low), high=percent(high)
+        )
 
-    def _paint_row(self, painter: QPainter, columns: BarColumns, bar: Bar, rect: QRectF, current: bool) -> None:
-        theme, sampling = self._theme, columns.sampling
-        if current:
+    def _paint_header(self, painter: QPainter, columns: BarColumns, view: DistributionView) -> None:
+        if len(columns.places) == 1 and self._kind is not ScaleKind.LOGITS:
+            return
+        line = self._theme.px(18)
+        for number, place in enumerate(columns.places):
+            first, second = self._headings(view, place)
+            for text, font, colour, top in (
+                (first, self._small_font, self._theme.text, 0),
+                (second, self._small_font, self._theme.secondary, line),
+            ):
+                if top and not self._tall_head():
+                    continue
+                painter.setFont(font)
+                painter.setPen(QColor(colour))
+                rect = columns.head(number, QRectF(0, top, 1, line))
+                elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, round(rect.width()))
+                painter.drawText(rect, _RIGHT, elided)
+
+    def _headings(self, view: DistributionView, place: int) -> tuple[str, str]:
+        if place >= len(view.columns):
+            drawn = next((bar.drawn.draws for bar in view.bars if bar.drawn is not None), 0)
+            return self.tr("{count} draws").format(count=grouped(drawn)), self.tr("with 95 % intervals")
+        column = view.columns[place]
+        if place == 0 and self._kind is ScaleKind.LOGITS:
+            return self.tr("logit"), column_count(column)
+        return column_title(column, view.settings), column_count(column)
+
+    def _paint_row(
+        self, painter: QPainter, columns: BarColumns, view: DistributionView, bar: Bar, rect: QRectF, current: bool
+    ) -> None:
+        theme = self._theme
+        if current or bar.found:
             painter.fillRect(rect, QColor(theme.accent_soft))
-        removed = sampling and bar.kept_probability <= 0
+        removed = bar.kept_probability <= 0
         font = QFont(self._chosen_font if bar.chosen else self._label_font)
         font.setStrikeOut(removed)
         painter.setFont(font)
         painter.setPen(QColor(theme.accent if bar.chosen else theme.secondary if removed else theme.text))
         label = columns.label(rect)
-        text = painter.fontMetrics().elidedText(marked(bar.token), Qt.TextElideMode.ElideRight, round(label.width()))
-        painter.drawText(label, _LEFT, text)
-        painter.setPen(Qt.PenStyle.NoPen)
-        scale = self.scale_maximum()
-        painter.setBrush(QColor(theme.accent if bar.chosen else theme.bar))
-        painter.drawRoundedRect(columns.raw_bar(rect, bar.probability / scale), 2, 2)
-        if sampling and not removed:
-            painter.setBrush(QColor(theme.accent if bar.chosen else theme.secondary))
-            painter.drawRoundedRect(columns.kept_bar(rect, bar.kept_probability / scale), 1, 1)
-        painter.setFont(self._figure_font)
-        painter.setPen(QColor(theme.text))
-        painter.drawText(columns.raw_figure(rect), _RIGHT, percent(bar.probability))
-        if sampling:
-            if removed:
+        text = f"{marked(bar.token)} ←" if bar.taken and not bar.chosen else marked(bar.token)
+        elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, round(label.width()))
+        painter.drawText(label, _LEFT, elided)
+        told = False
+        for number, place in enumerate(columns.places):
+            if place >= len(view.columns):
+                self._paint_drawn(painter, columns, number, bar, rect)
+            elif bar.probabilities[place] > 0 or place == 0:
+                self._paint_cell(painter, columns, number, place, bar, rect)
+            elif not told:
                 painter.setFont(self._small_font)
                 painter.setPen(QColor(theme.secondary))
-            text = self.tr("removed") if removed else percent(bar.kept_probability)
-            painter.drawText(columns.kept_figure(rect), _RIGHT, text)
+                painter.drawText(columns.figure(number, rect), _RIGHT, self.tr("removed"))
+                told = True
+
+    def _paint_cell(
+        self, painter: QPainter, columns: BarColumns, number: int, place: int, bar: Bar, rect: QRectF
+    ) -> None:
+        theme = self._theme
+        logits = place == 0 and self._kind is ScaleKind.LOGITS
+        probability = bar.probabilities[place]
+        share = self._scale.logit_share(bar.logit) if logits else self._scale.share(probability)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.accent if bar.chosen else theme.bar))
+        painter.drawRoundedRect(columns.bar(number, rect, share), 2, 2)
+        painter.setFont(self._figure_font)
+        painter.setPen(QColor(theme.text))
+        painter.drawText(columns.figure(number, rect), _RIGHT, f"{bar.logit:.2f}" if logits else percent(probability))
+
+    def _paint_drawn(self, painter: QPainter, columns: BarColumns, number: int, bar: Bar, rect: QRectF) -> None:
+        """A bar as long as the share of the draws, its interval as a line, and the prediction as a stroke."""
+        theme, drawn = self._theme, bar.drawn
+        if drawn is None or (drawn.count == 0 and drawn.predicted <= 0):
+            return
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.bar))
+        painter.drawRoundedRect(columns.bar(number, rect, self._scale.share(drawn.share)), 2, 2)
+        low, high = (columns.at_share(number, self._scale.share(edge)) for edge in drawn.interval)
+        middle, height = rect.center().y(), rect.height() * 0.34
+        painter.setPen(QPen(QColor(theme.text), max(1, theme.px(1))))
+        painter.drawLine(QPointF(low, middle), QPointF(high, middle))
+        for edge in (low, high):
+            painter.drawLine(QPointF(edge, middle - height / 2), QPointF(edge, middle + height / 2))
+        predicted = columns.at_share(number, self._scale.share(drawn.predicted))
+        painter.setPen(QPen(QColor(theme.accent if drawn.agrees else theme.warning), theme.px(2)))
+        painter.drawLine(QPointF(predicted, middle - height), QPointF(predicted, middle + height))
+        painter.setFont(self._figure_font)
+        painter.setPen(QColor(theme.text))
+        painter.drawText(columns.figure(number, rect), _RIGHT, grouped(drawn.count))
 
     def _paint_others(self, painter: QPainter, columns: BarColumns, view: DistributionView, rect: QRectF) -> None:
-        theme, scale = self._theme, self.scale_maximum()
+        theme = self._theme
         painter.fillRect(rect, QColor(theme.panel))
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawLine(rect.topLeft(), rect.topRight())
         painter.setFont(self._small_font)
         painter.setPen(QColor(theme.secondary))
         label = columns.label(rect)
-        others = self.tr("{count} others").format(count=grouped(view.others))
+        others = self.tr("{count} others").format(count=grouped(view.columns[0].others))
         painter.drawText(
             label, _LEFT, painter.fontMetrics().elidedText(others, Qt.TextElideMode.ElideRight, round(label.width()))
         )
-        self._paint_hatched(painter, columns.raw_bar(rect, view.others_probability / scale))
-        if columns.sampling and view.others_kept_probability > 0:
-            self._paint_hatched(painter, columns.kept_bar(rect, view.others_kept_probability / scale))
-        painter.setFont(self._figure_font)
-        painter.setPen(QColor(theme.text))
-        painter.drawText(columns.raw_figure(rect), _RIGHT, percent(view.others_probability))
-        if columns.sampling:
-            painter.drawText(columns.kept_figure(rect), _RIGHT, percent(view.others_kept_probability))
+        for number, place in enumerate(columns.places):
+            if place >= len(view.columns):
+                drawn = sum(bar.drawn.count for bar in view.bars if bar.drawn is not None)
+                count = next((bar.drawn.draws for bar in view.bars if bar.drawn is not None), 0) - drawn
+                figure, share = grouped(count), 0.0
+            else:
+                column = view.columns[place]
+                figure, share = percent(column.others_probability), self._scale.share(column.others_probability)
+                logits = place == 0 and self._kind is ScaleKind.LOGITS
+                if logits:
+                    figure, share = "", 0.0
+            if share > 0:
+                self._paint_hatched(painter, columns.bar(number, rect, share))
+            painter.setFont(self._figure_font)
+            painter.setPen(QColor(theme.text))
+            painter.drawText(columns.figure(number, rect), _RIGHT, figure)
 
     def _paint_hatched(self, painter: QPainter, bar: QRectF) -> None:
         painter.setPen(QPen(QColor(self._theme.hatch_line), 1))
@@ -218,12 +305,21 @@ class BarChart(QAbstractScrollArea):
         painter.drawRect(bar)
 
     def _columns(self) -> BarColumns:
-        sampling = self._view is not None and not self._view.greedy
-        return BarColumns(self.viewport().width(), self._theme, sampling=sampling)
+        view = self._view
+        drawn = view is not None and view.draws is not None
+        count = (len(view.columns) if view else 1) + drawn
+        return BarColumns(self.viewport().width(), self._theme, count=count, needed=1 + drawn)
 
     def _top(self) -> int:
         """Where the rows begin."""
-        return self._theme.px(18 if self._view is not None and not self._view.greedy else 2)
+        if self._view is None or (len(self._columns().places) == 1 and self._kind is not ScaleKind.LOGITS):
+            return self._theme.px(2)
+        return self._theme.px(38 if self._tall_head() else 18)
+
+    def _tall_head(self) -> bool:
+        """Whether there is room for what each stage did."""
+        rows = min(10, len(self._view.bars) if self._view else 0) + 1
+        return self.viewport().height() >= self._theme.px(40) + rows * self._theme.px(20)
 
     def _rows_height(self) -> int:
         room = max(0, self.viewport().height() - self._top() - self._row_height)
