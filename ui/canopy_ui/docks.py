@@ -99,12 +99,16 @@ DOCKS = (
         area=Area.RightDockWidgetArea,
         help=(
             "A row is a token, and shows how one head shares out 100 % among this token and those before it.",
-            "It is where the head looks, not why the model answers as it does.",
+            "It is where the head looks, not why the model answers as it does: forbid a look, and see what changes.",
             "Many heads rest on the first token, the sink: hidden, it leaves the rest rescaled to 100 %.",
         ),
         keys=(
-            ("Up, Down", "Select the token of another row"),
-            ("Left, Right", "Read the value of another column"),
+            ("Up, Down", "Select the token of another row; in the grid, another layer"),
+            ("Left, Right", "Mean another column; in the grid, another head"),
+            ("+, −, 0", "Zoom in, zoom out, the whole context"),
+            ("Shift+arrows", "Move what is in sight"),
+            ("Menu", "Forbid the look that is meant"),
+            ("Ctrl+C", "Copy the strongest links"),
         ),
     ),
     DockSpec(

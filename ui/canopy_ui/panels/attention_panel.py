@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QModelIndex, Signal, Slot
+from PySide6.QtCore import QModelIndex, QSize, Signal, Slot
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -44,7 +44,7 @@ from canopy_ui.widgets.numbers import grouped
 from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.tiles import Tiles
 
-_SPREAD_PX = 760  # from this width on everything is shown side by side
+_SPREAD_PX = (640, 300)  # from this size on everything is shown at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ class AttentionPanel(Panel):
         self._forbid.block_wished.connect(self._on_block_wished)
         self._menu.add_menu(self._forbid)
         self._forbid_button = QToolButton()
-        self._forbid_button.setText(self.tr("Forbid a look"))
+        self._forbid_button.setText(self.tr("Forbid a look ▾"))
+        self._forbid_button.setProperty("look", "small")
         self._forbid_button.setMenu(self._forbid)
         self._forbid_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._forbid_button.setToolTip(self.tr("See what the next token would be if a look were forbidden"))
@@ -149,8 +150,7 @@ class AttentionPanel(Panel):
         self._side = QStackedWidget()
         self._side.addWidget(self._table)
         self._side.addWidget(self._before_after)
-        self._tiles = Tiles([(self._grid, 3), (self._matrix, 4), (self._side, 3)])
-        self._tiles.choose(self._matrix)
+        self._tiles = Tiles(self._matrix, (self._grid, self._side))
         self._tiles.spread_changed.connect(self._on_spread_changed)
         for name, view in (
             (self.tr("matrix"), self._matrix),
@@ -169,7 +169,7 @@ class AttentionPanel(Panel):
         """Change colours and zoom."""
         for widget in (self._matrix, self._grid, self._table, self._before_after, self._menu, self._legend):
             widget.set_theme(theme)
-        self._tiles.set_measures(theme.px(_SPREAD_PX), theme.px(20))
+        self._tiles.set_measures(QSize(theme.px(_SPREAD_PX[0]), theme.px(_SPREAD_PX[1])), theme.px(16))
         for control in (self._layer, self._head, self._shown, self._forbid_button):
             control.setFont(theme.font(13))
         for spin in (self._layer, self._head):

@@ -50,6 +50,7 @@ class TokenPanel(Panel):
         self._progress = ProgressLine(theme)
         self._counts = QLabel()
         self._counts.setProperty("look", "secondary")
+        self._counts.setMinimumWidth(1)  # the panel may be narrower than all that stands below the text
         self._notice = Notice()
         self._page = MessagePage(self._invitation())
         self._pages = QStackedLayout(self)
@@ -133,8 +134,8 @@ class TokenPanel(Panel):
         elif view.row is None:
             self._legend.set_attention(self.tr("computing …"))
         else:
-            scale = self.tr("{look}: 0 – {largest}")
-            self._legend.set_attention(scale.format(look=look_name(view.row.look), largest=percent(view.row.largest)))
+            scale = self.tr("0 – {largest}").format(largest=percent(view.row.largest))
+            self._legend.set_attention(look_name(view.row.look), scale)
 
     def _coloured(self) -> str:
         row = self._view.row

@@ -83,7 +83,7 @@ class BeforeAfter(Shrinkable):
             told = self.tr("The distribution moves by {effect:.3g} bits; rounding alone moves it by {floor:.2g}.")
         else:
             told = self.tr(
-                "The distribution moves by {effect:.2g} bits, no more than rounding alone ({floor:.2g}): it says nothing."
+                "The distribution moves by {effect:.2g} bits, no more than rounding ({floor:.2g}): it says nothing."
             )
         self._size.setText(told.format(effect=view.divergence_bits, floor=view.floor_bits))
 

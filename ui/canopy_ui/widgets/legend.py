@@ -19,6 +19,7 @@ class Legend(QWidget):
         self._dropped = ""
         self._surprisal = self.tr("0 – {bits} bits").format(bits=round(SURPRISAL_BITS))
         self._attention = ""
+        self._range = ""
         self.setAccessibleName(self.tr("Legend"))
         self._describe()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -33,10 +34,10 @@ class Legend(QWidget):
             self.updateGeometry()
             self.update()
 
-    def set_attention(self, scale: str) -> None:
-        """Explain the colours of attention by these words; none: those of surprisal."""
-        if scale != self._attention:
-            self._attention = scale
+    def set_attention(self, look: str, scale: str = "") -> None:
+        """Explain the colours of attention by what is meant and by their scale; none: those of surprisal."""
+        if (look, scale) != (self._attention, self._range):
+            self._attention, self._range = look, scale
             self._describe()
             self.updateGeometry()
             self.update()
@@ -61,10 +62,13 @@ class Legend(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self._font)
         middle, right = self.height() / 2, float(self.width())
-        scale_width = self._metrics.horizontalAdvance(self._scale)
+        scale = self._scale
+        if self._range and self._metrics.horizontalAdvance(scale) + theme.px(80) > right:
+            scale = self._range  # what is meant stands in the panel's title too
+        scale_width = self._metrics.horizontalAdvance(scale)
         painter.setPen(QColor(theme.secondary))
         text = QRectF(right - scale_width, 0, scale_width + 1, self.height())
-        painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, self._scale)
+        painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, scale)
         ramp = QRectF(text.left() - theme.px(78), middle - theme.px(5), theme.px(72), theme.px(10))
         gradient = QLinearGradient(ramp.topLeft(), ramp.topRight())
         gradient.setColorAt(0, theme.link_colour(0) if self._attention else QColor(theme.surprisal_low))
@@ -106,7 +110,9 @@ class Legend(QWidget):
 
     @property
     def _scale(self) -> str:
-        return self._attention or self._surprisal
+        if not self._attention:
+            return self._surprisal
+        return f"{self._attention}: {self._range}" if self._range else self._attention
 
     def _describe(self) -> None:
         self.setAccessibleDescription("; ".join((self._scale, *self._lines())))

@@ -20,6 +20,7 @@ class LookMenu(QToolButton):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setText("⋯")
+        self.setProperty("look", "small")
         self.setAccessibleName(self.tr("What is looked at, and its scale"))
         self.setToolTip(self.tr("One head, the mean of a layer, or rollout; the first token; the scale"))
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

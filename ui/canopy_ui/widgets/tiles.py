@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Signal
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+_SHARES = (5, 3)  # of the width: the first view, and the column of the others
 
 
 class Tiles(QWidget):
-    """Shows all of its views from a width on, with shares of it; below, one."""
+    """Shows all of its views from a size on, the first at the left and the others beside it; below, one."""
 
     spread_changed = Signal(bool)  # whether all are shown
 
-    def __init__(self, views: Sequence[tuple[QWidget, int]], parent: QWidget | None = None) -> None:
-        """`views` from left to right, each with its share of the width."""
+    def __init__(self, first: QWidget, others: Sequence[QWidget], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._views = [view for view, _ in views]
-        self._chosen = self._views[0]
+        self._views = [first, *others]
+        self._chosen = first
         self._spread = False
-        self._least = 1 << 20
+        self._least = QSize(1 << 20, 0)
+        self._beside = QWidget()  # a layout alone would keep its share while it is empty
+        self._column = QVBoxLayout(self._beside)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        for view in others:
+            self._column.addWidget(view, 1)
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
-        for view, share in views:
-            self._row.addWidget(view, share)
+        self._row.addWidget(first, _SHARES[0])
+        self._row.addWidget(self._beside, _SHARES[1])
         self._show()
 
     @property
@@ -32,11 +38,13 @@ class Tiles(QWidget):
         """Whether all are shown."""
         return self._spread
 
-    def set_measures(self, least: int, gap: int) -> None:
-        """All are shown from `least` pixels of width on, `gap` apart."""
+    def set_measures(self, least: QSize, gap: int) -> None:
+        """All are shown from a size of `least` on, `gap` apart."""
         self._least = least
         self._row.setSpacing(gap)
-        self._fit()
+        self._column.setSpacing(gap // 2)
+        if self.isVisible():  # until then its size is not the one that it will have
+            self._fit()
 
     def choose(self, view: QWidget) -> None:
         """The one to show where there is room for one."""
@@ -48,15 +56,18 @@ class Tiles(QWidget):
         return self._spread or view is self._chosen
 
     def minimumSizeHint(self) -> QSize:
-        least = self._chosen.minimumSizeHint()
-        return least if not self._spread else QSize(least.width(), self._row.minimumSize().height())
+        return self._chosen.minimumSizeHint()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()
+
     def _fit(self) -> None:
-        spread = self.width() >= self._least
+        spread = self.width() >= self._least.width() and self.height() >= self._least.height()
         if spread != self._spread:
             self._spread = spread
             self._show()
@@ -65,3 +76,4 @@ class Tiles(QWidget):
     def _show(self) -> None:
         for view in self._views:
             view.setVisible(self.shows(view))
+        self._beside.setVisible(any(self.shows(view) for view in self._views[1:]))

@@ -44,7 +44,7 @@ class ZoomButtons(QWidget):
     def _button(self, sign: str, tip: str) -> QToolButton:
         button = QToolButton()
         button.setText(sign)
-        button.setProperty("look", "zoom")
+        button.setProperty("look", "small")
         button.setToolTip(tip)
         button.setAccessibleName(tip)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keys do the same
