@@ -183,6 +183,25 @@ class PipelineCase:
     sum_of_squares: float  # of all probabilities
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeamText:
+    """One text that a beam search returned."""
+
+    ids: tuple[int, ...]  # generated, with the end token
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeamSearch:
+    """What transformers finds with beams; no choice in it was closer than 0.001."""
+
+    name: str
+    ids: tuple[int, ...]
+    end_id: int
+    settings: dict[str, Any]  # by transformers' names
+    sequences: tuple[BeamText, ...]  # best first
+
+
 def tokenized_texts() -> tuple[TokenizedText, ...]:
     """The hand-picked texts."""
     return tuple(
@@ -344,6 +363,21 @@ def pipeline_cases() -> tuple[PipelineCase, ...]:
         )
         bits, values = bits + bytes_kept, values + count
     return tuple(cases)
+
+
+def beam_searches() -> tuple[BeamSearch, ...]:
+    """Several prompts, each with some settings; those with "num_beam_groups" are diverse."""
+    found = _json("beams.json")
+    return tuple(
+        BeamSearch(
+            name=f"{row['prompt']} {number}",
+            ids=tuple(row["ids"]),
+            end_id=found["end_id"],
+            settings=row["settings"],
+            sequences=tuple(BeamText(ids=tuple(one["ids"]), score=one["score"]) for one in row["sequences"]),
+        )
+        for number, row in enumerate(found["searches"])
+    )
 
 
 def _stepwise(name: str) -> StepwiseLogits:
