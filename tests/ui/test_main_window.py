@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QAbstractButton, QDockWidget, QLabel
+from PySide6.QtGui import QAccessible, QGuiApplication
+from PySide6.QtWidgets import QAbstractButton, QDockWidget, QLabel, QLineEdit, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop import settings
@@ -137,6 +137,18 @@ def test_a_panel_floats_only_in_the_workspace_in_which_it_was_taken_out(window: 
     assert dock.isFloating()
     window.workspaces.reset()
     assert not dock.isFloating()
+
+
+def test_a_panel_from_another_workspace_comes_beside_the_others(window: MainWindow, qtbot: QtBot) -> None:
+    window.workspaces.show("attend")
+    for key in ("prompt", "probabilities", "metrics"):
+        window.docks[key].toggleViewAction().trigger()
+    place = {key: dock.geometry() for key, dock in window.docks.items()}
+    assert place["prompt"].right() < place["tokens"].left() < place["attention"].left()
+    assert place["probabilities"].left() > place["attention"].right()
+    metrics = window.docks["metrics"]
+    assert place["metrics"].top() > place["tokens"].bottom()
+    qtbot.waitUntil(lambda: metrics.height() == metrics.minimumSizeHint().height(), timeout=PATIENCE_MS)
 
 
 def test_resetting_a_workspace_leaves_the_others_as_they_are(window: MainWindow) -> None:
@@ -415,9 +427,25 @@ def test_smaller_text_gives_the_room_back_that_larger_text_took(window: MainWind
 
 
 def test_every_button_has_a_name_for_a_screen_reader(window: MainWindow) -> None:
-    own = [button for button in window.findChildren(QAbstractButton) if not button.objectName().startswith("qt_")]
-    for button in own:
+    for button in window.findChildren(QAbstractButton):
+        if button.objectName().startswith("qt_") or isinstance(button.parent(), QLineEdit):
+            continue  # Qt's own
         assert button.accessibleName() or button.text(), button
+
+
+@pytest.mark.parametrize("workspace", NAMES)
+def test_every_control_has_a_name_for_a_screen_reader(window: MainWindow, workspace: str) -> None:
+    """Containers that only scroll aside; the field of a spin box has the name of the box."""
+    window.workspaces.show(workspace)
+    reached = [
+        control
+        for control in window.findChildren(QWidget)
+        if control.isVisible() and control.focusPolicy() & Qt.FocusPolicy.TabFocus and type(control) is not QLineEdit
+    ]
+    assert len(reached) > 15
+    for control in reached:
+        named = QAccessible.queryAccessibleInterface(control).text(QAccessible.Text.Name)
+        assert named or isinstance(control, QScrollArea), control
 
 
 def test_no_two_actions_share_a_key(window: MainWindow) -> None:

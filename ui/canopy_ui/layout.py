@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from PySide6.QtCore import QByteArray, QRect, QSize, Qt
@@ -26,20 +26,21 @@ def arrange(
     areas: Mapping[str, Qt.DockWidgetArea],
     workspace: Workspace,
 ) -> None:
-    """Put every dock of the workspace in its place, and the others, hidden, in their `areas`."""
+    """Put every dock of the workspace in its place, and the others, hidden, beside them in their `areas`."""
     for dock in docks.values():
         dock.setFloating(False)
         window.removeDockWidget(dock)
     bottom = Qt.DockWidgetArea.BottomDockWidgetArea
     window.setCorner(Qt.Corner.BottomLeftCorner, bottom)
     window.setCorner(Qt.Corner.BottomRightCorner, bottom)
-    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks[_first(workspace.body)])
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, docks[_first(workspace.body)])
     _split(window, docks, workspace.body)
     if workspace.strip is not None:
         window.addDockWidget(bottom, docks[workspace.strip])
+    guests = [key for key in docks if key not in workspace.docks]
+    for area in dict.fromkeys(areas[key] for key in guests):
+        _add_guests(window, area, [docks[key] for key in guests if areas[key] == area])
     for key, dock in docks.items():
-        if key not in workspace.docks:
-            window.addDockWidget(areas[key], dock)
         dock.setVisible(key in workspace.docks)
     share(window, docks, workspace)
 
@@ -53,18 +54,16 @@ def share(window: QMainWindow, docks: Mapping[str, QDockWidget], workspace: Work
         window.resizeDocks([strip], [1], Qt.Orientation.Vertical)  # as low as it can be
 
 
-def lower_strip(window: QMainWindow, docks: Mapping[str, QDockWidget], workspace: Workspace) -> None:
-    """Take from the strip what it does not need: Qt gives room to a dock, and never takes it back."""
+def lower(window: QMainWindow, docks: Iterable[QDockWidget]) -> None:
+    """Take from docks below the others what they do not need: Qt gives room to a dock, and never takes it back."""
     main_layout = window.layout()
-    if workspace.strip is None or main_layout is None:
-        return
-    dock = docks[workspace.strip]
-    if dock.isFloating() or dock.isHidden():
-        return
-    largest = dock.maximumHeight()
-    dock.setMaximumHeight(dock.minimumSizeHint().height())
-    main_layout.activate()
-    dock.setMaximumHeight(largest)
+    for dock in docks:
+        below = window.dockWidgetArea(dock) is Qt.DockWidgetArea.BottomDockWidgetArea
+        if main_layout is not None and below and not dock.isFloating() and not dock.isHidden():
+            largest = dock.maximumHeight()
+            dock.setMaximumHeight(dock.minimumSizeHint().height())
+            main_layout.activate()
+            dock.setMaximumHeight(largest)
 
 
 def restore_docks(window: QMainWindow, state: bytes) -> bool:
@@ -117,6 +116,17 @@ def on_screen(place: QRect, screens: list[QRect]) -> QRect:
     placed.setSize(place.size().boundedTo(screens[0].size()))
     placed.moveCenter(screens[0].center())
     return placed
+
+
+def _add_guests(window: QMainWindow, area: Qt.DockWidgetArea, guests: Sequence[QDockWidget]) -> None:
+    """Put docks at the outer side of an area: one below the other at the left and right, else side by side."""
+    upright = area in (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea)
+    outwards, along = Qt.Orientation.Vertical, Qt.Orientation.Horizontal
+    if upright:
+        outwards, along = along, outwards
+    window.addDockWidget(area, guests[0], outwards)
+    for dock, following in pairwise(guests):
+        window.splitDockWidget(dock, following, along)
 
 
 def _split(window: QMainWindow, docks: Mapping[str, QDockWidget], place: Place) -> None:

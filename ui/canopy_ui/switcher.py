@@ -30,6 +30,8 @@ class Switcher(QObject):
         for number, workspace in zip(count(1), WORKSPACES, strict=False):
             self._add_action(workspace, f"Ctrl+{number}")
         self.actions.triggered.connect(self._on_action_triggered)
+        for dock in docks.values():
+            dock.toggleViewAction().triggered.connect(self.settle_later)
 
     @property
     def workspace(self) -> Workspace:
@@ -65,8 +67,9 @@ class Switcher(QObject):
         self._layouts[self._workspace.name] = layout.remembered_docks(self._window)
         return packed(Remembered(workspace=self._workspace.name, layouts=self._layouts))
 
+    @Slot()
     def settle_later(self) -> None:
-        """Fit the layout to text of another size, as soon as the panels have taken it."""
+        """Let docks below the others be as low as they can, as soon as all panels have taken their room."""
         QTimer.singleShot(SETTLE_MS, self._on_settled)
 
     def _open(self, workspace: Workspace) -> None:
@@ -102,4 +105,4 @@ class Switcher(QObject):
 
     @Slot()
     def _on_settled(self) -> None:
-        layout.lower_strip(self._window, self._docks, self._workspace)
+        layout.lower(self._window, self._docks.values())
