@@ -16,6 +16,7 @@ from canopy_desktop.exploration.attention_view import AttentionView, GoneColumns
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.squares import Square
 from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.qt_models.heads_table import HeadsTable
 from canopy_ui.qt_models.links_table import LinksTable
 from canopy_ui.theme import apply_theme, theme_named
 from canopy_ui.widgets.heads_grid import strips
@@ -208,7 +209,7 @@ def test_a_wide_panel_shows_heads_matrix_and_links_side_by_side(panel: Attention
     assert shown.args == [True]
     assert panel._table.isVisible()
     assert panel._matrix.isVisible()
-    assert panel._grid.isVisible()
+    assert panel._heads.isVisible()
     assert not panel._shown.isVisible()
 
 
@@ -263,10 +264,10 @@ def test_a_click_on_a_strip_chooses_its_layer_and_head(panel: AttentionPanel, qt
     panel._shown.setCurrentIndex(1)
     panel.set_selected(13, 8, True, Looking.MEAN)
     panel.set_attention(attention(), pending=False, row=row_of())
-    geometry = panel._grid.geometry_of_grid()
+    geometry = panel._heads.grid.geometry_of_grid()
     assert geometry is not None
     with qtbot.waitSignals([panel.looking_chosen, panel.head_selected]):
-        qtbot.mouseClick(panel._grid, Qt.MouseButton.LeftButton, pos=geometry.strip(4, 6).center().toPoint())
+        qtbot.mouseClick(panel._heads.grid, Qt.MouseButton.LeftButton, pos=geometry.strip(4, 6).center().toPoint())
     assert panel.look() == Look(4, 6, True)
     panel.grab()
 
@@ -282,14 +283,14 @@ def test_a_click_on_a_strip_chooses_its_layer_and_head(panel: AttentionPanel, qt
 )
 def test_arrow_keys_move_from_head_to_head(panel: AttentionPanel, qtbot: QtBot, key: Qt.Key, look: Look) -> None:
     panel.set_attention(attention(), pending=False, row=row_of())
-    qtbot.keyClick(panel._grid, key)
+    qtbot.keyClick(panel._heads.grid, key)
     assert panel.look() == look
 
 
 def test_a_head_under_the_mouse_says_where_it_looks_most(panel: AttentionPanel) -> None:
     row = row_of()
     panel.set_attention(attention(), pending=False, row=row)
-    panel._grid.head_hovered.emit((13, 8))
+    panel._heads.grid.head_hovered.emit((13, 8))
     share = 100 * float(row.heads[13, 8, 2])
     assert panel._value.whole_text() == f"layer 13 · head 8: they → student, {share:.1f} % of the rest"
 
@@ -419,3 +420,28 @@ def test_the_token_under_the_mouse_is_told_to_other_panels_and_theirs_is_marked(
     assert panel._matrix.grab().toImage() != plain
     panel.set_lit(None)
     assert panel._matrix.grab().toImage() == plain
+
+
+def test_all_heads_are_a_table_too_with_where_each_looks_most_and_how_spread_out(
+    panel: AttentionPanel, qtbot: QtBot
+) -> None:
+    row = row_of()
+    panel._menu.heads_as_table_toggled.emit(True)
+    panel.set_attention(attention(), pending=False, row=row)
+    lines = panel._heads.table.copied_text().splitlines()
+    assert lines[0].split("\t") == ["most at", "layer", "head", "position", "of the rest", "entropy"]
+    assert len(lines) == 1 + 30 * 9
+    weights = row.heads[13, 8]
+    entropy = -float(sum(weight * np.log2(weight) for weight in weights if weight > 0))
+    share = 100 * float(weights[2])
+    assert lines[1 + 13 * 9 + 8].split("\t") == ["·student", "13", "8", "2", f"{share:.1f} %", f"{entropy:.1f} bits"]
+    with qtbot.waitSignal(panel.head_selected) as selected:
+        panel._heads.table.activated.emit(panel._heads.table.model().index(4 * 9 + 3, 0))
+    assert selected.args == [4, 3]
+
+
+def test_the_table_of_heads_keeps_the_rules_of_item_models(qtmodeltester: ModelTester) -> None:
+    model = HeadsTable()
+    qtmodeltester.check(model)
+    model.set_row(row_of())
+    qtmodeltester.check(model)

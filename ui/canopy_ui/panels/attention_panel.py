@@ -34,7 +34,7 @@ from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.forbid_menu import ForbidMenu
-from canopy_ui.widgets.heads_grid import HeadsGrid
+from canopy_ui.widgets.heads_view import HeadsView
 from canopy_ui.widgets.look_menu import LookMenu, rollout_note
 from canopy_ui.widgets.look_words import look_title, short_text
 from canopy_ui.widgets.matrix_legend import MatrixLegend
@@ -136,9 +136,10 @@ class AttentionPanel(Panel):
         self._matrix.part_changed.connect(self.part_changed)
         self._matrix.cell_picked.connect(self._on_cell_picked)
         self._matrix.menu_requested.connect(self._forbid.popup)
-        self._grid = HeadsGrid(theme)
-        self._grid.head_picked.connect(self._on_head_picked)
-        self._grid.head_hovered.connect(self._on_head_hovered)
+        self._heads = HeadsView(theme)
+        self._heads.head_picked.connect(self._on_head_picked)
+        self._heads.head_hovered.connect(self._on_head_hovered)
+        self._menu.heads_as_table_toggled.connect(self._heads.set_as_table)
         self._links = LinksTable(self)
         self._table = CopyableTable(theme)
         self._table.setModel(self._links)
@@ -150,11 +151,11 @@ class AttentionPanel(Panel):
         self._side = QStackedWidget()
         self._side.addWidget(self._table)
         self._side.addWidget(self._before_after)
-        self._tiles = Tiles(self._matrix, (self._grid, self._side))
+        self._tiles = Tiles(self._matrix, (self._heads, self._side))
         self._tiles.spread_changed.connect(self._on_spread_changed)
         for name, view in (
             (self.tr("matrix"), self._matrix),
-            (self.tr("all heads"), self._grid),
+            (self.tr("all heads"), self._heads),
             (self.tr("links"), self._side),
         ):
             self._shown.addItem(name, view)
@@ -167,7 +168,7 @@ class AttentionPanel(Panel):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        for widget in (self._matrix, self._grid, self._table, self._before_after, self._menu, self._legend):
+        for widget in (self._matrix, self._heads, self._table, self._before_after, self._menu, self._legend):
             widget.set_theme(theme)
         self._tiles.set_measures(QSize(theme.px(_SPREAD_PX[0]), theme.px(_SPREAD_PX[1])), theme.px(16))
         for control in (self._layer, self._head, self._shown, self._forbid_button):
@@ -246,7 +247,7 @@ class AttentionPanel(Panel):
             self._pages.setCurrentWidget(self._page)
         else:
             self._matrix.set_view(view, look)
-            self._grid.set_row(self._row, look)
+            self._heads.set_row(self._row, look)
             self._pages.setCurrentWidget(self._tiles)
         self._show_value()
         self._set_title(look_title(look))
@@ -291,7 +292,7 @@ class AttentionPanel(Panel):
         self._tell_row_shown()
 
     def _tell_row_shown(self) -> None:
-        self.row_shown.emit(self._tiles.shows(self._side) or self._tiles.shows(self._grid))
+        self.row_shown.emit(self._tiles.shows(self._side) or self._tiles.shows(self._heads))
 
     @Slot(QModelIndex)
     def _on_link_activated(self, index: QModelIndex) -> None:
@@ -366,7 +367,7 @@ class AttentionPanel(Panel):
 
     @Slot(bool)
     def _on_scale_toggled(self, scaled: bool) -> None:
-        for widget in (self._matrix, self._grid, self._legend):
+        for widget in (self._matrix, self._heads, self._legend):
             widget.set_scaled_by_row(scaled)
 
     @Slot(object)

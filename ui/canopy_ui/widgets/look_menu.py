@@ -16,6 +16,7 @@ class LookMenu(QToolButton):
     looking_chosen = Signal(object)  # Looking
     hide_first_toggled = Signal(bool)
     scaled_by_row_toggled = Signal(bool)
+    heads_as_table_toggled = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,6 +51,9 @@ class LookMenu(QToolButton):
         self.by_row.setCheckable(True)
         self.by_row.setToolTip(self.tr("Weak links can be seen too; colours of different rows cannot be compared then"))
         self.by_row.toggled.connect(self.scaled_by_row_toggled)
+        as_table = menu.addAction(self.tr("All heads as a table"))
+        as_table.setCheckable(True)
+        as_table.toggled.connect(self.heads_as_table_toggled)
         self.setMenu(menu)
         self.set_theme(theme)
 

@@ -12,7 +12,7 @@ _STEPS = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112,
 _LABEL_PITCH = 14  # the least height of a row with a token beside it
 _COLUMN_PITCH = 18  # the least width of a column with a token above it
 _SIDE_LABEL, _TOP_LABEL = 92, 56
-_SIDE_NUMBER, _TOP_NUMBER = 48, 21
+_SIDE_NUMBER, _TOP_NUMBER = 52, 21
 _MARGIN = 4
 _CRISP_PITCH = 12  # from here on cells have whole pixels
 
