@@ -30,6 +30,7 @@ from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.program import make_application
 from canopy_ui.shortcuts import ShortcutsDialog
 from canopy_ui.state import RunPhase
+from canopy_ui.workspace_tabs import WorkspaceButton, WorkspaceTabs
 from canopy_ui.workspaces import NAMES, WORKSPACES, Split, Workspace, leaves, workspace_named
 from tests.support import scripted
 from tests.support.driving import PATIENCE_MS, PREFERENCES
@@ -416,6 +417,28 @@ def test_at_normal_size_the_window_fits_the_smallest_screens(window: MainWindow)
     least = window.minimumSizeHint()
     assert least.width() <= 1024
     assert least.height() <= 700
+
+
+def test_where_tabs_have_no_room_a_menu_names_the_workspace(window: MainWindow, qtbot: QtBot) -> None:
+    tabs, button = window.findChild(WorkspaceTabs), window.findChild(WorkspaceButton)
+    assert tabs.isVisible()
+    assert not button.isVisible()
+    window.workspaces.show("attend")
+    window._zoom(250)
+    qtbot.waitUntil(button.isVisible, timeout=PATIENCE_MS)
+    assert not tabs.isVisible()
+    assert button.text() == "Attend ▾"
+    button.menu().actions()[0].trigger()
+    assert button.text() == "Generate ▾"
+    assert tabs.currentIndex() == 0
+
+
+def test_a_tab_opens_its_workspace(window: MainWindow, qtbot: QtBot) -> None:
+    tabs = window.findChild(WorkspaceTabs)
+    qtbot.mouseClick(tabs, Qt.MouseButton.LeftButton, pos=tabs.tabRect(1).center())
+    assert window.workspaces.workspace.name == "choose"
+    qtbot.keyClick(tabs, Qt.Key.Key_Right)
+    assert window.workspaces.workspace.name == "attend"
 
 
 def test_smaller_text_gives_the_room_back_that_larger_text_took(window: MainWindow, qtbot: QtBot) -> None:
