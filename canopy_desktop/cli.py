@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument(
         "--filter-action", choices=("stop", "mask", "redraw"), help="what is done about them; default: stop"
     )
+    trace.add_argument("--check", metavar="FILE", help="facts that the answer is compared with, one a line")
     attention = _add(commands, "attention", "attention of a text, every layer and head or one")
     attention.add_argument("prompt", metavar="PROMPT")
     attention.add_argument("--layer", type=int, metavar="L")

@@ -30,8 +30,19 @@ def _trace(result: Result) -> str:
         lines.append(f"{step['text']!r:>16} {100 * step['probability']:5.1f} %  rank {step['rank']:<5} {others}")
     metrics = result["metrics"]
     lines += [result["text"], f"stopped: {result['stop_reason']}"]
+    if result["filter"] is not None:
+        lines += _filtered(result["filter"])
+    if result["fact_check"] is not None:
+        lines.append(_facts(result["fact_check"]))
     lines.append("  ".join(f"{name} {value:.1f}" for name, value in metrics.items() if value is not None))
     return "\n".join(lines)
+
+
+def _filtered(found: Result) -> list[str]:
+    """What the output filter did, a line for each hit, rejected token and pattern that took too long."""
+    lines = [f"filter: {hit['text']!r} ({hit['entry']}, line {hit['line']}): {hit['action']}" for hit in found["hits"]]
+    lines += [f"filter: {token['text']!r} rejected ({token['hits'][0]['entry']})" for token in found["rejected"]]
+    return lines + [f"filter: {late['entry']} took too long, and was left out" for late in found["failures"]]
 
 
 def _slid(slide: Result) -> str:

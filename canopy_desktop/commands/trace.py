@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from canopy_desktop.commands.facts import checked
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session
 from canopy_desktop.commands.prompt import prompt_parts, prompt_request, template_of
 from canopy_desktop.commands.settings import settings_of, with_tokens
@@ -19,6 +20,7 @@ from canopy_desktop.decoding.settings_json import to_json
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.deciding import LISTED
+from canopy_desktop.exploration.facts import Facts
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.prompt import fit
 from canopy_desktop.exploration.records import (
@@ -40,6 +42,7 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
     request = prompt_request(arguments)
     window = window_of(arguments)
     output_filter = filter_of(arguments)
+    facts = Facts.read(Path(arguments.check)) if arguments.check else None
     bundle = open_bundle(arguments)
     size = window.tokens(bundle.card.architecture.context)
     tokenizer = Tokenizer.open(bundle.tokenizer)
@@ -67,6 +70,7 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
         "metrics": _metrics(run, len(prompt.ids), generation.kv_bytes),
         "settings": to_json(settings),
         "filter": output_filter and _filter(output_filter, run, answer, tokenizer),
+        "fact_check": facts and checked(facts, answer.shown),
     }
 
 

@@ -35,6 +35,7 @@ METRICS = {
 TRACE = {
     "model": str, "provider": str, "weights": str, "prompt_ids": list, "prompt_parts": list, "context": int,
     "steps": list, "slides": list, "text": str, "stop_reason": str, "metrics": dict, "settings": dict, "filter": NONE,
+    "fact_check": NONE,
 }  # fmt: skip
 
 
@@ -294,6 +295,31 @@ def test_a_stop_text_is_found_across_tokens_and_inside_of_one_and_cut_or_kept(re
     found, kept = real.json(*arguments), real.json(*arguments, "--keep-stop")
     assert (found["stop_reason"], found["text"], kept["text"]) == ("stop_sequence", text, text + stop)
     assert found["steps"][-1]["check"]["stop"] == stop
+
+
+def test_a_filter_stops_masks_or_redraws_and_says_what_it_did(real: Cli, tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("# a comment\nparis\n")
+    arguments = ("trace", "The capital of France is", "--max-tokens", "6", "--filter", str(listed))
+    stopped = real.json(*arguments)
+    assert (stopped["stop_reason"], stopped["text"], stopped["filter"]["written"]) == ("filtered", " ", " Paris.")
+    masked = real.json(*arguments, "--filter-action", "mask")
+    assert (masked["stop_reason"], masked["text"][:7]) == ("max_tokens", " █████.")
+    hit = {"entry": "paris", "line": 2, "start": 1, "end": 6, "text": "Paris", "action": "mask"}
+    assert masked["filter"]["hits"] == masked["steps"][1]["filter"]["hits"] == [hit]
+    drawn = real.json(*arguments, "--filter-action", "redraw")
+    assert [token["text"] for token in drawn["steps"][0]["filter"]["rejected"]] == [" Paris"]
+    assert "Paris" not in drawn["text"]
+    assert len(drawn["steps"]) == 6
+    assert real.refused("trace", "a", "--filter-action", "mask")[0] == 2
+    assert real.refused("trace", "a", "--filter", str(tmp_path / "none.txt"))[0] == 1
+
+
+def test_an_answer_is_checked_against_facts(real: Cli, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.txt"
+    facts.write_text("The capital of France is Lyon.\n")
+    found = real.json("trace", "The capital of France is", "--max-tokens", "2", "--check", str(facts))["fact_check"]
+    assert [claim["text"] for claim in found["claims"]] == ["Paris."]
 
 
 def test_a_full_context_ends_the_run(command: Cli) -> None:
