@@ -13,7 +13,6 @@ from typing import TypeAlias
 logger = logging.getLogger(__name__)
 
 PROMPT, TOKENS, PROBABILITIES, ATTENTION, METRICS = "prompt", "tokens", "probabilities", "attention", "metrics"
-SAMPLING = "sampling"
 
 
 class Direction(Enum):
@@ -73,7 +72,7 @@ WORKSPACES = (
         name="choose",
         title="Choose",
         tip="How the next token is chosen from all tokens of the model",
-        body=row((SAMPLING, 290), (column((TOKENS, 42), (PROBABILITIES, 58)), 966)),
+        body=row((PROMPT, 272), (column((TOKENS, 48), (PROBABILITIES, 52)), 984)),
     ),
     Workspace(
         name="attend",
