@@ -1,0 +1,79 @@
+"""Everything that the window writes can be read: at least 12 pixels high, and against its background."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QLabel
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop.settings import THEMES
+from canopy_ui.controller import Controller
+from canopy_ui.main_window import MainWindow
+from canopy_ui.opening import opener_of
+from canopy_ui.photographer import Photographer
+from canopy_ui.program import make_application
+from canopy_ui.snapshot import preferences_for
+from canopy_ui.view_menu import ViewMenu
+from canopy_ui.workspaces import NAMES
+from tests.support.painted import PaintedText, painted_texts
+
+SMALLEST_PIXELS = 12
+LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
+
+
+def unreadable(found: list[PaintedText]) -> list[PaintedText]:
+    return [text for text in found if text.pixels < SMALLEST_PIXELS or text.contrast < LEAST_CONTRAST]
+
+
+@pytest.fixture(scope="module")
+def window(qapp: QApplication, built_model: Path) -> Iterator[tuple[MainWindow, Photographer]]:
+    """The real window after a real run."""
+    make_application()
+    preferences = preferences_for("light")
+    controller = Controller(opener_of(str(built_model), "cpu"), preferences)
+    made = MainWindow(controller, preferences, lambda preferences: None)
+    made.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen)
+    made.resize(1280, 720)
+    photographer = Photographer(controller, patience_ms=60_000)
+    made.show()
+    controller.open()
+    photographer.wait()
+    yield made, photographer
+    made.close()
+    controller.shutdown()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("workspace", NAMES)
+def test_every_text_can_be_read(window: tuple[MainWindow, Photographer], workspace: str, theme: str) -> None:
+    shown, photographer = window
+    shown.findChild(ViewMenu).theme_chosen.emit(theme)
+    shown.workspaces.show(workspace)
+    shown.workspaces.reset()
+    for _ in range(3):
+        QApplication.processEvents()
+    photographer.wait()
+    found = painted_texts(shown)
+    assert len(found) > 50
+    assert unreadable(found) == []
+
+
+@pytest.mark.parametrize(
+    ("style", "readable"),
+    [
+        ("font-size: 12px; color: #000000", True),
+        ("font-size: 11px; color: #000000", False),
+        ("font-size: 20px; color: #767676", True),  # 4.54 against white
+        ("font-size: 20px; color: #7a7a7a", False),  # 4.29
+    ],
+)
+def test_what_is_small_or_pale_is_found(qtbot: QtBot, style: str, readable: bool) -> None:
+    label = QLabel("Paris 77 %")
+    label.setStyleSheet(f"background: #ffffff; {style}")
+    qtbot.addWidget(label)
+    label.resize(200, 60)
+    found = painted_texts(label)
+    assert [text.text for text in found] == ["Paris 77 %"]
+    assert (unreadable(found) == []) is readable
