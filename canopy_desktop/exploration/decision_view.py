@@ -187,7 +187,7 @@ def view_of_decision(
             one.token_id == came,
             one.token_id == decision.choice.token_id,
             one.token_id == found,
-            Frequency(one.probabilities[-1], counts[one.token_id], len(draws.drawn)) if draws else None,
+            Frequency(_chance(decision, one), counts[one.token_id], len(draws.drawn)) if draws else None,
         )
         for one in decision.tokens
     )
@@ -282,6 +282,13 @@ def _stretches(
             stretches.append(Stretch(token_of(token_id), low, high))
             low = high
     return tuple(stretches)
+
+
+def _chance(decision: Decision, token: DecidedToken) -> float:
+    """That a draw gives this token; without chance it is always the same one."""
+    if decision.settings.greedy:
+        return float(token.token_id == decision.choice.token_id)
+    return token.probabilities[-1]
 
 
 def _probabilities(candidate: Candidate, *, staged: bool) -> tuple[float, ...]:

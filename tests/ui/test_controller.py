@@ -19,6 +19,7 @@ from canopy_desktop.exploration.view import Colouring
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_ui.controller import Controller
 from canopy_ui.draft import LONG_PROMPT
+from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.state import RunPhase
 from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
 from tests.support.scripted import ARCHITECTURE, ScriptedSession
@@ -590,7 +591,7 @@ def test_a_new_seed_is_drawn_for_every_prompt_that_is_begun_anew_and_only_then(d
 
 
 def test_the_output_filter_is_told_to_the_run_and_what_it_did_is_in_the_record(driver: Driver) -> None:
-    driver.controller.set_output_filter(OutputFilter(FilterList.parse("/e/"), FilterAction.STOP))
+    driver.controller.set_filter(FilterChoice(output_filter=OutputFilter(FilterList.parse("/e/"), FilterAction.STOP)))
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert driver.controller.state.reason is StopReason.FILTERED

@@ -16,6 +16,7 @@ from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
 from canopy_ui.panels.probability_panel import ProbabilityPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
+from canopy_ui.panels.sampling_panel import SamplingPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.theme import Theme, apply_theme, load_fonts, theme_named
 from tests.ui.support import (
@@ -55,7 +56,7 @@ def painted(qtbot: QtBot, panel: QWidget) -> None:
 
 
 def test_empty_panels_paint(qtbot: QtBot, theme: Theme) -> None:
-    for panel in (PromptPanel, TokenPanel, ProbabilityPanel, AttentionPanel, MetricsPanel):
+    for panel in (PromptPanel, SamplingPanel, TokenPanel, ProbabilityPanel, AttentionPanel, MetricsPanel):
         painted(qtbot, panel(theme))
 
 

@@ -117,11 +117,11 @@ def test_the_table_ends_with_all_other_tokens() -> None:
     assert [model.index(10, column).data() for column in range(5)] == ["49,142 others", "", "", "", "51.7 %"]
 
 
-def test_a_token_that_was_cut_names_the_stage_that_removed_it() -> None:
+def test_a_token_that_was_cut_is_said_to_be_removed_in_that_stages_column() -> None:
     model = DistributionTable()
     model.set_distribution(distribution(greedy=False))
     assert model.headerData(5, Qt.Orientation.Horizontal) == "top-k 6"
-    assert model.index(9, 5).data() == "removed by top-k"
+    assert model.index(9, 5).data() == "removed"
 
 
 def test_the_table_is_copied_as_text_between_tabs(panel: ProbabilityPanel, qtbot: QtBot) -> None:
@@ -129,6 +129,4 @@ def test_the_table_is_copied_as_text_between_tabs(panel: ProbabilityPanel, qtbot
     panel._as_table.setChecked(True)
     panel._table.selectRow(1)
     qtbot.keyClick(panel._table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
-    assert QGuiApplication.clipboard().text() == (
-        "token\tid\tlogit\trank\tmodel\n·not\t1731\t22.40\t2\t10.1 %\n"
-    )
+    assert QGuiApplication.clipboard().text() == ("token\tid\tlogit\trank\tmodel\n·not\t1731\t22.40\t2\t10.1 %\n")

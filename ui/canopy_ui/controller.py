@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
@@ -37,6 +36,7 @@ from canopy_desktop.settings import Preferences
 from canopy_ui.chronicle import Chronicle
 from canopy_ui.commands import BlockResult, ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
 from canopy_ui.draft import Draft
+from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
 from canopy_ui.reader import DecisionRequest, ReadingResult
@@ -62,7 +62,6 @@ class Controller(QObject):
     metrics_changed = Signal(object)  # MetricsView
     state_changed = Signal(object)  # RunState
     decoding_changed = Signal(object)  # DecodingSettings
-    filter_changed = Signal(object)  # OutputFilter, or None
     model_opened = Signal(object)  # ModelSession
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
@@ -75,7 +74,7 @@ class Controller(QObject):
         super().__init__(parent)
         self.decoding = preferences.decoding
         self.new_seeds = preferences.new_seeds
-        self.output_filter: OutputFilter | None = None
+        self.filter = FilterChoice(preferences.filter_file, preferences.filter_action)
         self.window = preferences.window
         self.interval_ms = preferences.speed_ms
         self.selection = Selection(
@@ -185,7 +184,7 @@ class Controller(QObject):
             token_id=token_id,
             settings=self.decoding,
             play=self._playing,
-            output_filter=self.output_filter,
+            output_filter=self.filter.output_filter,
         )
         self._threads.choose_requested.emit(command)
         self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
@@ -239,12 +238,10 @@ class Controller(QObject):
         self._ask_for_decision()
 
     @Slot(object)
-    def set_output_filter(self, output_filter: OutputFilter | None) -> None:
-        """Look at the text with this filter from the next run or step on."""
-        if output_filter != self.output_filter:
-            self._must_resume = True
-            self.output_filter = output_filter
-            self.filter_changed.emit(output_filter)
+    def set_filter(self, choice: FilterChoice) -> None:
+        """Look at the text with this filter, or none, from the next run or step on."""
+        self._must_resume = self._must_resume or choice.output_filter != self.filter.output_filter
+        self.filter = choice
 
     @Slot(bool)
     def draw_new_seeds(self, wanted: bool) -> None:
@@ -442,7 +439,7 @@ class Controller(QObject):
             play=play,
             window=self.window,
             kept=kept,
-            output_filter=self.output_filter,
+            output_filter=self.filter.output_filter,
         )
         self._threads.start_run(command)
         self.begun.emit()
@@ -468,7 +465,7 @@ class Controller(QObject):
             run_id=self._new_run(),
             settings=self.decoding,
             play=play,
-            output_filter=self.output_filter,
+            output_filter=self.filter.output_filter,
             branch_at=branch_at,
         )
 

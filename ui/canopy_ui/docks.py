@@ -13,15 +13,17 @@ from canopy_ui.links.attention_link import AttentionLink
 from canopy_ui.links.metrics_link import MetricsLink
 from canopy_ui.links.probability_link import ProbabilityLink
 from canopy_ui.links.prompt_link import PromptLink
+from canopy_ui.links.sampling_link import SamplingLink
 from canopy_ui.links.token_link import TokenLink
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
 from canopy_ui.panels.probability_panel import ProbabilityPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
+from canopy_ui.panels.sampling_panel import SamplingPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.panel import Panel
-from canopy_ui.workspaces import ATTENTION, METRICS, PROBABILITIES, PROMPT, TOKENS
+from canopy_ui.workspaces import ATTENTION, METRICS, PROBABILITIES, PROMPT, SAMPLING, TOKENS
 
 Area = Qt.DockWidgetArea
 
@@ -81,14 +83,26 @@ DOCKS = (
         link=ProbabilityLink,
         area=Area.RightDockWidgetArea,
         help=(
-            "A bar is the probability that the model assigned to a token; all others share the hatched bar.",
+            "The first column is what the model assigned, the next ones what each setting made of it.",
             "13 % is not “13 % correct”: the model shares out 100 % among all tokens that could come next.",
-            "Click a bar to take that token instead, and to go on from there.",
+            "Below, the draw falls on one of them; click a bar to take that token instead.",
         ),
         keys=(
             ("Up, Down", "Go from bar to bar"),
             ("Return", "Take that token"),
             ("Ctrl+C", "Copy the table"),
+        ),
+    ),
+    DockSpec(
+        key=SAMPLING,
+        title="Sampling",
+        panel=SamplingPanel,
+        link=SamplingLink,
+        area=Area.LeftDockWidgetArea,
+        help=(
+            "Settings come between the model's probabilities and the draw: they move them, or cut tokens off.",
+            "Move one, and the probabilities of the selected step show at once what it does to them.",
+            "From here on generates a new branch from that step; the old text is kept.",
         ),
     ),
     DockSpec(

@@ -80,6 +80,13 @@ QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({icons}/up-{theme.nam
     width: {theme.px(12)}px; height: {theme.px(12)}px; }}
 QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{ image: url({icons}/down-{theme.name}.svg);
     width: {theme.px(12)}px; height: {theme.px(12)}px; }}
+QSlider::groove:horizontal {{ background: {theme.border}; height: {theme.px(4)}px; border-radius: {theme.px(2)}px; }}
+QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: {theme.px(2)}px; }}
+QSlider::handle:horizontal {{ background: {theme.panel}; border: 2px solid {theme.accent}; width: {theme.px(10)}px;
+    margin: -{theme.px(5)}px 0; border-radius: {theme.px(7)}px; }}
+QSlider::handle:horizontal:focus {{ background: {theme.accent}; }}
+QSlider::handle:horizontal:disabled {{ border-color: {theme.control_border}; }}
+QSlider::sub-page:horizontal:disabled {{ background: {theme.control_border}; }}
 QComboBox::drop-down {{ border: none; width: {theme.px(20)}px; }}
 QComboBox::down-arrow {{ image: url({icons}/down-{theme.name}.svg); width: {theme.px(14)}px;
     height: {theme.px(14)}px; }}

@@ -13,6 +13,7 @@ from typing import TypeAlias
 logger = logging.getLogger(__name__)
 
 PROMPT, TOKENS, PROBABILITIES, ATTENTION, METRICS = "prompt", "tokens", "probabilities", "attention", "metrics"
+SAMPLING = "sampling"
 
 
 class Direction(Enum):
@@ -72,7 +73,7 @@ WORKSPACES = (
         name="choose",
         title="Choose",
         tip="How the next token is chosen from all tokens of the model",
-        body=row((PROMPT, 272), (column((TOKENS, 48), (PROBABILITIES, 52)), 984)),
+        body=row((SAMPLING, 290), (column((TOKENS, 42), (PROBABILITIES, 58)), 966)),
     ),
     Workspace(
         name="attend",

@@ -31,6 +31,7 @@ class PromptLink(QObject):
         controller.state_changed.connect(self._on_state_changed)
         panel.changed.connect(self._on_prompt_changed)
         panel.settings_changed.connect(controller.set_decoding)
+        controller.decoding_changed.connect(panel.set_settings)
         panel.window_changed.connect(self._on_window_changed)
         panel.run_clicked.connect(controller.run)
         panel.step_clicked.connect(controller.step)

@@ -33,7 +33,7 @@ from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.numbers import bits, grouped, percent
 from canopy_ui.widgets.panel import Panel
-from canopy_ui.widgets.stage_words import settings_words
+from canopy_ui.widgets.stage_words import settings_difference
 from canopy_ui.widgets.token_words import one_token
 from canopy_ui.widgets.what_if_bar import WhatIfBar
 
@@ -57,6 +57,7 @@ class ProbabilityPanel(Panel):
         self._view: DistributionView | None = None
         self._tokenizer: Tokenizer | None = None
         self._found: Token | None = None
+        self._shows_found = False  # its row is there
         self._what_if = WhatIfBar(theme)
         self._what_if.from_here_clicked.connect(self._on_from_here_clicked)
         self._what_if.as_used_clicked.connect(self._on_as_used_clicked)
@@ -173,7 +174,11 @@ class ProbabilityPanel(Panel):
 
     def _show(self) -> None:
         view, table = self._view, self._as_table.isChecked()
+        had_found = self._shows_found
         self._chart.set_distribution(None if table else view)
+        self._shows_found = view is not None and any(bar.found for bar in view.bars)
+        if self._shows_found and not had_found and self._found is not None:
+            self._chart.show_token(self._found.id)
         self._rows.set_distribution(view if table else None)
         shown: QWidget = self._page if view is None else self._table if table else self._chart
         self._pages.setCurrentWidget(shown)
@@ -192,6 +197,7 @@ class ProbabilityPanel(Panel):
         width, height = (self._theme.px(size) for size in _ROOMY_PX)
         roomy = self.width() >= width and self.height() >= height
         self._strip.setVisible(roomy and self._view is not None)
+        self._what_if.set_narrow(not roomy)
         for widget in (self._scale, self._find, self._many):
             widget.setVisible(roomy)
 
@@ -226,8 +232,8 @@ class ProbabilityPanel(Panel):
         )
 
     def _told_what_if(self, view: DistributionView) -> str:
-        used = settings_words(view.used) if view.used is not None else ""
-        return self.tr("With these settings; the step used {settings}").format(settings=used)
+        used = settings_difference(view.used, view.settings) if view.used is not None else ""
+        return self.tr("These settings; the step used {settings}").format(settings=used)
 
     def _named(self, view: DistributionView) -> str:
         if view.step is None:

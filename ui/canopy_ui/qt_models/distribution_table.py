@@ -7,8 +7,8 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from canopy_desktop.decoding.frequencies import Frequency
 from canopy_desktop.exploration.decision_view import Bar, DistributionView
 from canopy_ui.widgets.chip_label import marked
-from canopy_ui.widgets.numbers import grouped, percent
-from canopy_ui.widgets.stage_words import column_title, stage_name
+from canopy_ui.widgets.numbers import UNKNOWN, grouped, percent
+from canopy_ui.widgets.stage_words import column_title
 
 BarRole = int(Qt.ItemDataRole.UserRole) + 1
 
@@ -79,13 +79,14 @@ class DistributionTable(QAbstractTableModel):
         place = column - FIRST_STAGE
         if place < len(view.columns):
             probability = bar.probabilities[place]
-            return percent(probability) if probability > 0 or place == 0 else self._removed(bar)
+            return percent(probability) if probability > 0 or place == 0 else self._removed(bar, place)
         return "" if bar.drawn is None else _counted(bar.drawn)
 
-    def _removed(self, bar: Bar) -> str:
-        if bar.removed_by is None:
-            return self.tr("removed")
-        return self.tr("removed by {stage}").format(stage=stage_name(bar.removed_by))
+    def _removed(self, bar: Bar, place: int) -> str:
+        """Said once, in the first column that lacks it."""
+        if place > 1 and bar.probabilities[place - 1] <= 0:
+            return UNKNOWN
+        return self.tr("removed")
 
     def _of_others(self, view: DistributionView, column: int) -> str:
         if column == TOKEN:

@@ -92,6 +92,8 @@ class BarChart(QAbstractScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place()
+        if self._view is not None and self._row is not None and self._view.bars[self._row].found:
+            self._move_to(self._row)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         view = self._view
@@ -180,11 +182,11 @@ class BarChart(QAbstractScrollArea):
         )
 
     def _paint_header(self, painter: QPainter, columns: BarColumns, view: DistributionView) -> None:
-        if len(columns.places) == 1 and self._kind is not ScaleKind.LOGITS:
+        if len(columns.groups) == 1 and self._kind is not ScaleKind.LOGITS:
             return
         line = self._theme.px(18)
-        for number, place in enumerate(columns.places):
-            first, second = self._headings(view, place)
+        for number, group in enumerate(columns.groups):
+            first, second = self._headings(view, group)
             for text, font, colour, top in (
                 (first, self._small_font, self._theme.text, 0),
                 (second, self._small_font, self._theme.secondary, line),
@@ -197,14 +199,16 @@ class BarChart(QAbstractScrollArea):
                 elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, round(rect.width()))
                 painter.drawText(rect, _RIGHT, elided)
 
-    def _headings(self, view: DistributionView, place: int) -> tuple[str, str]:
-        if place >= len(view.columns):
+    def _headings(self, view: DistributionView, group: tuple[int, ...]) -> tuple[str, str]:
+        if not group:
             drawn = next((bar.drawn.draws for bar in view.bars if bar.drawn is not None), 0)
             return self.tr("{count} draws").format(count=grouped(drawn)), self.tr("with 95 % intervals")
-        column = view.columns[place]
-        if place == 0 and self._kind is ScaleKind.LOGITS:
-            return self.tr("logit"), column_count(column)
-        return column_title(column, view.settings), column_count(column)
+        columns = [view.columns[place] for place in group]
+        if len(group) > 1 and len(group) == len(view.columns) - 1:
+            return self.tr("settings"), column_count(columns)
+        if group[-1] == 0 and self._kind is ScaleKind.LOGITS:
+            return self.tr("logit"), column_count(columns)
+        return ", ".join(column_title(column, view.settings) for column in columns), column_count(columns)
 
     def _paint_row(
         self, painter: QPainter, columns: BarColumns, view: DistributionView, bar: Bar, rect: QRectF, current: bool
@@ -222,11 +226,11 @@ class BarChart(QAbstractScrollArea):
         elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, round(label.width()))
         painter.drawText(label, _LEFT, elided)
         told = False
-        for number, place in enumerate(columns.places):
-            if place >= len(view.columns):
+        for number, group in enumerate(columns.groups):
+            if not group:
                 self._paint_drawn(painter, columns, number, bar, rect)
-            elif bar.probabilities[place] > 0 or place == 0:
-                self._paint_cell(painter, columns, number, place, bar, rect)
+            elif bar.probabilities[group[-1]] > 0 or group[-1] == 0:
+                self._paint_cell(painter, columns, number, group[-1], bar, rect)
             elif not told:
                 painter.setFont(self._small_font)
                 painter.setPen(QColor(theme.secondary))
@@ -280,16 +284,15 @@ class BarChart(QAbstractScrollArea):
         painter.drawText(
             label, _LEFT, painter.fontMetrics().elidedText(others, Qt.TextElideMode.ElideRight, round(label.width()))
         )
-        for number, place in enumerate(columns.places):
-            if place >= len(view.columns):
+        for number, group in enumerate(columns.groups):
+            if not group:
                 drawn = sum(bar.drawn.count for bar in view.bars if bar.drawn is not None)
                 count = next((bar.drawn.draws for bar in view.bars if bar.drawn is not None), 0) - drawn
                 figure, share = grouped(count), 0.0
             else:
-                column = view.columns[place]
+                column = view.columns[group[-1]]
                 figure, share = percent(column.others_probability), self._scale.share(column.others_probability)
-                logits = place == 0 and self._kind is ScaleKind.LOGITS
-                if logits:
+                if group[-1] == 0 and self._kind is ScaleKind.LOGITS:
                     figure, share = "", 0.0
             if share > 0:
                 self._paint_hatched(painter, columns.bar(number, rect, share))
@@ -306,13 +309,13 @@ class BarChart(QAbstractScrollArea):
 
     def _columns(self) -> BarColumns:
         view = self._view
+        columns = view.columns if view is not None else ()
         drawn = view is not None and view.draws is not None
-        count = (len(view.columns) if view else 1) + drawn
-        return BarColumns(self.viewport().width(), self._theme, count=count, needed=1 + drawn)
+        return BarColumns(self.viewport().width(), self._theme, columns, drawn=drawn)
 
     def _top(self) -> int:
         """Where the rows begin."""
-        if self._view is None or (len(self._columns().places) == 1 and self._kind is not ScaleKind.LOGITS):
+        if self._view is None or (len(self._columns().groups) == 1 and self._kind is not ScaleKind.LOGITS):
             return self._theme.px(2)
         return self._theme.px(38 if self._tall_head() else 18)
 

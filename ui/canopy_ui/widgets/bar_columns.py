@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QRectF
 
+from canopy_desktop.decoding.pipeline import StageName
+from canopy_desktop.exploration.decision_view import ChartColumn
 from canopy_ui.theme import Theme
+
+_KINDS = {
+    StageName.PENALTIES: 1,
+    StageName.BIAS: 1,
+    StageName.MIN_TOKENS: 1,
+    StageName.TEMPERATURE: 2,
+    StageName.TOP_K: 3,
+    StageName.TOP_P: 3,
+    StageName.MIN_P: 3,
+    StageName.TYPICAL_P: 3,
+    None: 3,
+}
 
 
 class BarColumns:
-    """A token, and for each column that there is room for a bar and a figure."""
+    """A token, and for each group of columns a bar and a figure."""
 
-    def __init__(self, width: int, theme: Theme, *, count: int, needed: int = 1) -> None:
-        """`count` columns; where they do not fit the `needed` last ones go before the first, and that before others."""
+    def __init__(self, width: int, theme: Theme, columns: Sequence[ChartColumn], *, drawn: bool = False) -> None:
+        """Where there is no room for each of the `columns`, several stand for one; `drawn`: one more for many draws."""
         self._margin = theme.px(12)
         self._gap = theme.px(10)
-        self._figure = theme.px(60)
+        self._figure = theme.px(58)
         inner = max(1, width - 2 * self._margin)
-        self._label = min(theme.px(150), max(round(inner * 0.26), min(theme.px(96), inner // 3)))
+        self._label = min(theme.px(140), max(round(inner * 0.26), min(theme.px(96), inner // 3)))
         room = inner - self._label
-        fitting = max(needed, room // (self._figure + self._gap + theme.px(34)))
-        self.places = tuple(range(count)) if count <= fitting else _most_telling(count, fitting, needed)
-        self._width = room / max(1, len(self.places))
+        fitting = room // (self._figure + self._gap + theme.px(30))
+        wide = room // (self._figure + self._gap + theme.px(56))
+        self.groups = grouped_columns(columns, max(1, fitting - drawn), max(1, wide - drawn))
+        if drawn:
+            self.groups = (*self.groups, ())
+        self._width = room / max(1, len(self.groups))
         self._bar = max(1.0, self._width - self._gap - self._figure)
 
     def label(self, row: QRectF) -> QRectF:
@@ -49,18 +68,22 @@ class BarColumns:
         """Room for a visible column's heading."""
         return QRectF(self.bar_left(number), row.top(), self._width - self._gap, row.height())
 
-    def number_at(self, x: float) -> int | None:
-        """The visible column at a place; None left of them all."""
-        number = int((x - self._margin - self._label) // self._width)
-        return number if 0 <= number < len(self.places) else None
-
     def _line(self, left: float, width: float, row: QRectF) -> QRectF:
         """Higher than a low row: a line of text is higher than its letters, and would be clipped."""
         return QRectF(left, row.top() - 3, width, row.height() + 6)
 
 
-def _most_telling(count: int, fitting: int, needed: int) -> tuple[int, ...]:
-    """The first column, and as many of the last ones as there is room for."""
-    if fitting <= needed:
-        return tuple(range(count - needed, count))
-    return (0, *range(count - fitting + 1, count))
+def grouped_columns(columns: Sequence[ChartColumn], fitting: int, wide: int) -> tuple[tuple[int, ...], ...]:
+    """The places of the columns that stand for each visible one, which shows what the last of them left.
+
+    Each for itself where all are `wide`; else penalties, temperature and cuts; else all settings together; where one
+    is `fitting`, only what is left in the end.
+    """
+    places = range(len(columns))
+    if len(columns) <= wide:
+        return tuple((place,) for place in places)
+    kinds = [_KINDS.get(column.stage, 0) for column in columns]
+    by_kind = tuple(tuple(place for place in places if kinds[place] == kind) for kind in sorted(set(kinds)))
+    if len(by_kind) <= fitting:
+        return by_kind
+    return ((0,), tuple(places[1:])) if fitting > 1 else (tuple(places),)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from PySide6.QtCore import QRegularExpression, Signal
+from PySide6.QtCore import QRegularExpression, Signal, Slot
 from PySide6.QtGui import QRegularExpressionValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from canopy_desktop.decoding.settings import MAX_SEED, DecodingSettings
+from canopy_desktop.errors import SettingsError
+from canopy_ui.messages import Wording
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.segmented import Segmented
 
@@ -24,6 +27,7 @@ class DecodingForm(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._settings = DecodingSettings()
+        self._words = Wording(self)
         self._temperature_before = _FIRST_TEMPERATURE
         self._way = Segmented((self.tr("Greedy"), self.tr("Sampling")), self.tr("How the token is chosen"))
         self._temperature = self._number(0.01, 100.0, 0.1)
@@ -51,11 +55,18 @@ class DecodingForm(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.addWidget(self._way)
         self._layout.addLayout(self._grid)
+        self._complaint = QLabel()
+        self._complaint.setProperty("look", "warning")
+        self._complaint.setWordWrap(True)
+        self._complaint.hide()
+        self._layout.addWidget(self._complaint)
         self._show()
         self._way.chosen.connect(self._on_way_chosen)
-        for spin in (self._temperature, self._top_p, self._top_k, self._max_tokens):
-            spin.valueChanged.connect(self._on_edited)
-        self._seed.textChanged.connect(self._on_edited)
+        self._temperature.valueChanged.connect(self._on_temperature_edited)
+        self._top_p.valueChanged.connect(self._on_top_p_edited)
+        self._top_k.valueChanged.connect(self._on_top_k_edited)
+        self._max_tokens.valueChanged.connect(self._on_max_tokens_edited)
+        self._seed.textEdited.connect(self._on_seed_edited)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -75,8 +86,10 @@ class DecodingForm(QWidget):
 
     def set_settings(self, settings: DecodingSettings) -> None:
         """Show these settings, and say nothing."""
-        self._settings = settings
-        self._show()
+        if settings != self._settings:
+            self._settings = settings
+            self._complaint.hide()
+            self._show()
 
     def summary(self) -> str:
         """The settings in one line."""
@@ -131,25 +144,42 @@ class DecodingForm(QWidget):
     def _seed_value(self) -> int:
         return min(int(self._seed.text() or 0), MAX_SEED)
 
+    @Slot(int)
     def _on_way_chosen(self, way: int) -> None:
         if not self._settings.greedy:
             self._temperature_before = self._settings.temperature
-        self._take(replace(self._settings, temperature=self._temperature_before if way == 1 else 0.0))
+        self._edit(temperature=self._temperature_before if way == 1 else 0.0)
         self._show()
 
-    def _on_edited(self) -> None:
-        self._take(
-            replace(
-                self._settings,
-                temperature=0.0 if self._settings.greedy else self._temperature.value(),
-                top_k=self._top_k.value(),
-                top_p=round(self._top_p.value(), 2),
-                seed=self._seed_value(),
-                max_tokens=self._max_tokens.value(),
-            )
-        )
+    @Slot(float)
+    def _on_temperature_edited(self, temperature: float) -> None:
+        self._edit(temperature=round(temperature, 2))
 
-    def _take(self, settings: DecodingSettings) -> None:
+    @Slot(float)
+    def _on_top_p_edited(self, top_p: float) -> None:
+        self._edit(top_p=round(top_p, 2))
+
+    @Slot(int)
+    def _on_top_k_edited(self, top_k: int) -> None:
+        self._edit(top_k=top_k)
+
+    @Slot(int)
+    def _on_max_tokens_edited(self, max_tokens: int) -> None:
+        self._edit(max_tokens=max_tokens)
+
+    @Slot(str)
+    def _on_seed_edited(self, text: str) -> None:
+        self._edit(seed=self._seed_value())
+
+    def _edit(self, **changes: Any) -> None:
+        """Other settings, where they hold together with those that are not shown here."""
+        try:
+            settings = replace(self._settings, **changes)
+        except SettingsError as error:
+            self._complaint.setText(self._words.of_error(error).text)
+            self._complaint.show()
+            return
+        self._complaint.hide()
         if settings != self._settings:
             self._settings = settings
             self.settings_changed.emit(settings)

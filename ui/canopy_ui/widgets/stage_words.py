@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QCoreApplication
 
 from canopy_desktop.decoding.pipeline import StageName
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.decision_view import ChartColumn
 from canopy_ui.widgets.numbers import grouped
+
+_UNCHANGED = DecodingSettings()
+_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "seed")
+_NAMED = {
+    "temperature": "temperature {value:g}",
+    "top_k": "top-k {value}",
+    "top_p": "top-p {value:g}",
+    "min_p": "min-p {value:g}",
+    "typical_p": "typical-p {value:g}",
+    "repetition_penalty": "repetition {value:g}",
+    "presence_penalty": "presence {value:g}",
+    "frequency_penalty": "frequency {value:g}",
+    "logit_bias": "{value} boosted",
+    "banned_tokens": "{value} banned",
+    "min_tokens": "at least {value} tokens",
+    "seed": "seed {value}",
+}
 
 
 def stage_name(stage: StageName) -> str:
@@ -50,47 +69,41 @@ def column_title(column: ChartColumn, settings: DecodingSettings) -> str:
             return _tr("typical-p {value:g}").format(value=settings.typical_p)
 
 
-def column_count(column: ChartColumn) -> str:
-    """How many tokens a stage left, and what it did to them."""
-    if column.stage is StageName.RAW:
-        return _tr("{count} tokens").format(count=grouped(column.kept))
-    if column.removed:
-        return _tr("{kept} left, −{removed}").format(kept=grouped(column.kept), removed=grouped(column.removed))
-    if column.changed:
-        return _tr("{count} changed").format(count=grouped(column.changed))
-    return _tr("{kept} left").format(kept=grouped(column.kept))
+def column_count(columns: Sequence[ChartColumn]) -> str:
+    """How many tokens stages in a row left, and what they did to them together."""
+    kept, removed = columns[-1].kept, sum(column.removed for column in columns)
+    if columns[-1].stage is StageName.RAW:
+        return _tr("{count} tokens").format(count=grouped(kept))
+    if removed:
+        return _tr("{kept} left, −{removed}").format(kept=grouped(kept), removed=grouped(removed))
+    changed = max(column.changed for column in columns)
+    return _tr("{count} changed").format(count=grouped(changed)) if changed else _tr("none changed")
+
+
+def settings_difference(used: DecodingSettings, shown: DecodingSettings) -> str:
+    """What `used` had otherwise than `shown`, of what decides."""
+    if used.greedy:
+        return _tr("greedy") if not shown.greedy else settings_words(used)
+    parts = []
+    for key, text in _NAMED.items():
+        value = getattr(used, key)
+        if value != getattr(shown, key):
+            parts.append(_tr(text).format(value=len(value) if isinstance(value, tuple) else value))
+    return ", ".join(parts)
 
 
 def settings_words(settings: DecodingSettings) -> str:
     """What decides, in one line; nothing of lengths and stop texts."""
+    keys = [key for key in _NAMED if getattr(settings, key) != getattr(_UNCHANGED, key)]
     if settings.greedy:
         parts = [_tr("greedy")]
+        keys = [key for key in keys if key not in _SAMPLING]
     else:
-        parts = [_tr("temperature {value:g}").format(value=settings.temperature)]
-        parts += [
-            text.format(value=value)
-            for text, value, off in (
-                (_tr("top-k {value}"), settings.top_k, 0),
-                (_tr("top-p {value:g}"), settings.top_p, 1.0),
-                (_tr("min-p {value:g}"), settings.min_p, 0.0),
-                (_tr("typical-p {value:g}"), settings.typical_p, 1.0),
-            )
-            if value != off
-        ]
-    parts += [
-        text.format(value=value)
-        for text, value, off in (
-            (_tr("repetition {value:g}"), settings.repetition_penalty, 1.0),
-            (_tr("presence {value:g}"), settings.presence_penalty, 0.0),
-            (_tr("frequency {value:g}"), settings.frequency_penalty, 0.0),
-            (_tr("at least {value} tokens"), settings.min_tokens, 0),
-            (_tr("{value} banned"), len(settings.banned_tokens), 0),
-            (_tr("{value} boosted"), len(settings.logit_bias), 0),
-        )
-        if value != off
-    ]
-    if not settings.greedy:
-        parts.append(_tr("seed {value}").format(value=settings.seed))
+        parts = []
+        keys = [key for key in _NAMED if key in keys or key in ("temperature", "seed")]
+    for key in keys:
+        value = getattr(settings, key)
+        parts.append(_tr(_NAMED[key]).format(value=len(value) if isinstance(value, tuple) else value))
     return ", ".join(parts)
 
 

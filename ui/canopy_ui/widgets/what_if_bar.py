@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QPushButton, QWidget
 
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.elided_label import ElidedLabel
 
 
 class WhatIfBar(QFrame):
@@ -17,18 +18,19 @@ class WhatIfBar(QFrame):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("look", "what-if")
-        self._sentence = QLabel()
-        self._sentence.setWordWrap(True)
+        self._sentence = ElidedLabel()
         self._from_here = QPushButton(self.tr("From here on"))
         self._from_here.setToolTip(self.tr("Generates a new branch from this step with these settings"))
         self._from_here.clicked.connect(self.from_here_clicked)
         self._as_used = QPushButton(self.tr("What it used"))
         self._as_used.setToolTip(self.tr("Puts the settings back to those that this step really used"))
         self._as_used.clicked.connect(self.as_used_clicked)
-        self._row = QHBoxLayout(self)
+        self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self._row.addWidget(self._sentence, 1)
-        self._row.addWidget(self._from_here)
-        self._row.addWidget(self._as_used)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self._from_here)
+        buttons.addWidget(self._as_used)
+        self._row.addLayout(buttons)
         self.set_theme(theme)
         self.hide()
 
@@ -39,11 +41,16 @@ class WhatIfBar(QFrame):
         for widget in (self._sentence, self._from_here, self._as_used):
             widget.setFont(theme.font(13))
 
+    def set_narrow(self, narrow: bool) -> None:
+        """The buttons below the sentence."""
+        ways = QBoxLayout.Direction
+        self._row.setDirection(ways.TopToBottom if narrow else ways.LeftToRight)
+
     def set_text(self, text: str) -> None:
         """Say this; nothing hides the bar."""
-        self._sentence.setText(text)
+        self._sentence.set_text(text)
         self.setVisible(bool(text))
 
     def text(self) -> str:
         """What it says."""
-        return self._sentence.text()
+        return self._sentence.whole_text()

@@ -1,0 +1,40 @@
+"""The settings, what they do to the selected step, and a branch with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+
+from canopy_desktop.exploration.view import WindowView
+from canopy_ui.controller import Controller
+from canopy_ui.panels.sampling_panel import SamplingPanel
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.session import ModelSession
+
+
+class SamplingLink(QObject):
+    """Belongs to the panel."""
+
+    def __init__(self, panel: SamplingPanel, controller: Controller) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        panel.set_settings(controller.decoding)
+        panel.set_new_seeds(controller.new_seeds)
+        panel.settings_changed.connect(controller.set_decoding)
+        panel.new_seeds_wanted.connect(controller.draw_new_seeds)
+        panel.filter_chosen.connect(controller.set_filter)
+        panel.from_here_requested.connect(controller.branch)
+        panel.set_filter(controller.filter)
+        controller.decoding_changed.connect(panel.set_settings)
+        controller.view_changed.connect(self._on_view_changed)
+        controller.model_opened.connect(self._on_model_opened)
+
+    @Slot(object)
+    def _on_view_changed(self, view: WindowView) -> None:
+        self._panel.set_distribution(view.distribution)
+
+    @Slot(object)
+    def _on_model_opened(self, session: ModelSession) -> None:
+        self._panel.set_tokenizer(session.tokenizer)
