@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.errors import ColumnsGoneError
 from canopy_desktop.exploration.attention import softmax
 from canopy_desktop.exploration.intervention import head_bias
 from canopy_desktop.exploration.sequence import TokenSequence
@@ -65,7 +66,7 @@ class InsideStep:
     query: FloatArray = field(repr=False)  # (head_size,), before rotation
     query_rotated: FloatArray = field(repr=False)
     key: FloatArray = field(repr=False)  # (head_size,), before rotation: the cached one turned back
-    key_rotated: FloatArray = field(repr=False)
+    keys: FloatArray = field(repr=False)  # (keys, head_size), all rotated
     products: FloatArray = field(repr=False)  # (keys,): q·k
     scaled: FloatArray = field(repr=False)  # (keys,): q·k / √head_size
     masked: FloatArray = field(repr=False)  # (keys,): with the bias; minus infinity where a key is later or blocked
@@ -84,6 +85,12 @@ class InsideStep:
             value = getattr(self, entry.name)
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
+
+    @property
+    def key_rotated(self) -> FloatArray:
+        """The token's own, (head_size,)."""
+        found: FloatArray = self.keys[self.position]
+        return found
 
     @property
     def before(self) -> FloatArray:
@@ -154,7 +161,7 @@ class InsideReader:
             position=position, layer=layer, head=head, kv_head=kv_head, in_chunk=in_chunk,
             logit=float(self._head.logits(stream[-1:])[0, token_id]), readout=self._readout(stream[-1], token_id),
             query=query, query_rotated=turned,
-            key=self._turned(keys[position], position, back=True), key_rotated=keys[position],
+            key=self._turned(keys[position], position, back=True), keys=keys,
             products=products, scaled=scaled, masked=masked, weights=weights,
             values=values, weighted=weights[:, None] * values,
             attended=run.attended[row].reshape(a.heads, a.head_size),
@@ -168,6 +175,26 @@ class InsideReader:
         changed[step.head] = attended
         output: FloatArray = self._replay(step.layer).heads(changed.reshape(-1))[step.head]
         return output
+
+    def likeliest(self, slots: IntArray, position: int) -> int:
+        """The likeliest token after a position; of equal ones the lower id."""
+        return int(self.logits(self._sequence.columns.residuals(slots[position : position + 1], -1))[0].argmax())
+
+    def logits(self, residuals: FloatArray) -> FloatArray:
+        """What the model's end makes of (rows, hidden) residuals: (rows, vocabulary)."""
+        return self._head.logits(residuals)
+
+    def streams(self, slots: IntArray, layer: int) -> FloatArray | None:
+        """The residuals before a layer that were kept of these columns, (slots, hidden); None where they are gone."""
+        try:
+            found: FloatArray = self._sequence.columns.residuals(slots, layer).astype(np.float32)
+        except ColumnsGoneError:
+            return None
+        return found
+
+    def turned_back(self, vectors: FloatArray, positions: IntArray) -> FloatArray:
+        """Rotated queries or keys as they were before the rotation, both (positions, head_size)."""
+        return rotate(vectors, self._cosines[positions], -self._sines[positions])
 
     def _replayed(
         self, slots: IntArray, layer: int, first: int, stream: FloatArray, bias: AttentionBias | None

@@ -30,6 +30,8 @@ from canopy_desktop.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.inside import InsideReader
+    from canopy_desktop.exploration.inside_view import InsideLooker
+    from canopy_desktop.exploration.searching import Searcher
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +99,12 @@ class ModelSession:
         """One that runs texts beside what was written, for the inference thread."""
         return Trial(self.sequence.decoder.sibling())
 
+    def new_searcher(self) -> Searcher:
+        """One that searches beside what was written, for the inference thread."""
+        from canopy_desktop.exploration.searching import Searcher
+
+        return Searcher(self)
+
     def new_inside(self) -> InsideReader:
         """One that looks into single steps, for the inference thread."""
         # imported here: nothing else at the window's start needs ONNX
@@ -104,6 +112,12 @@ class ModelSession:
         from canopy_desktop.model.weight_map import WeightMap
 
         return InsideReader(self.sequence, self.head, WeightMap(self.bundle), rope_tables(self.card.architecture))
+
+    def new_looker(self) -> InsideLooker:
+        """One that makes what the window shows of single steps, for the inference thread."""
+        from canopy_desktop.exploration.inside_view import InsideLooker
+
+        return InsideLooker(self.new_inside(), self.tokenizer)
 
     def _new_columns(self) -> ColumnStore:
         return ColumnStore(

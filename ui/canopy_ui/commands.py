@@ -8,6 +8,7 @@ from canopy_desktop.arrays import IntArray
 from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.blocking import BlockWish
+from canopy_desktop.exploration.inside_view import InsideView, InsideWish
 from canopy_desktop.exploration.intervention import Block, BlockedStep
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.window import ContextWindow
@@ -82,4 +83,13 @@ class BlockResult:
 
     command: BlockCommand
     step: BlockedStep | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InsideResult:
+    """The inside of a step, or the error that kept it, or neither where it was interrupted or the text is gone."""
+
+    wish: InsideWish
+    view: InsideView | None = None
     error: Exception | None = None

@@ -30,6 +30,7 @@ from canopy_desktop.exploration.records import (
     WindowSlid,
 )
 from canopy_desktop.exploration.squares import Square
+from canopy_desktop.exploration.stages import StepStage
 from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
@@ -37,6 +38,7 @@ from canopy_ui.chronicle import Chronicle
 from canopy_ui.commands import BlockResult, ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
 from canopy_ui.draft import Draft
 from canopy_ui.filter_choice import FilterChoice
+from canopy_ui.inside_desk import InsideDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
 from canopy_ui.reader import DecisionRequest, ReadingResult
@@ -68,6 +70,7 @@ class Controller(QObject):
     block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
     position_lit = Signal(object)  # int, or None: what is under the mouse, in whatever panel
     begun = Signal()  # a run was started or taken up again
+    step_taken = Signal()  # the run in hand has another token, and nothing was painted since
     settled = Signal()  # nothing runs, and everything that is looked at is there
 
     def __init__(self, opener: Opener, preferences: Preferences, parent: QObject | None = None) -> None:
@@ -87,6 +90,7 @@ class Controller(QObject):
         self.state = RunState(phase=RunPhase.LOADING, loaded=False)
         self.session: ModelSession | None = None
         self.draft = Draft(preferences.prompt, self)
+        self.inside = InsideDesk(self)
         self._chronicle = Chronicle()
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
@@ -116,6 +120,9 @@ class Controller(QObject):
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
         worker.block_tried.connect(self._on_worker_block_tried)
         reader.result_ready.connect(self._on_reader_result_ready)
+        self.inside.requested.connect(self._threads.inside_requested)
+        worker.inside_looked.connect(self.inside.take)
+        self.inside.changed.connect(self.touch)
 
     def open(self) -> None:
         """Start the threads, and with them the loading of the model."""
@@ -301,6 +308,12 @@ class Controller(QObject):
         self._look(replace(self.selection, colouring=colouring))
 
     @Slot(bool)
+    def look_inside(self, shown: bool) -> None:
+        """Whether a panel shows the inside of the selected token's step."""
+        self.inside.show(shown)
+        self.touch()
+
+    @Slot(bool)
     def look_at_row(self, shown: bool) -> None:
         """Whether a panel shows where the selected token looks."""
         self._look(replace(self.selection, row=shown))
@@ -309,6 +322,11 @@ class Controller(QObject):
     def show_bars(self, shown: int) -> None:
         """The number of tokens in the probability chart."""
         self._look(replace(self.selection, shown=shown))
+
+    @Slot(object)
+    def look_at_stage(self, stage: StepStage) -> None:
+        """Look at one stage of the selected step."""
+        self._look(replace(self.selection, stage=stage))
 
     @Slot(object)
     def find(self, token_id: int | None) -> None:
@@ -361,6 +379,8 @@ class Controller(QObject):
                 self._chronicle.note_step(event, follow=current)
                 if current and self._phase is RunPhase.PREFILLING:
                     self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+                if current:
+                    self.step_taken.emit()
                 self.touch()
             case SlideProgress() | RemakeProgress():
                 self.touch()
@@ -407,7 +427,10 @@ class Controller(QObject):
         self._publish_state()
         for wish in self._chronicle.wishes(self.selection, time.perf_counter(), busy=self.state.busy):
             self._threads.read_requested.emit(wish)
-        if self._chronicle.read_up and not self.state.busy:
+        self.inside.ask(
+            self._chronicle.exploration, self.selection, busy=self.state.busy, interval_ms=self.interval_ms
+        )
+        if self._chronicle.read_up and self.inside.idle and not self.state.busy:
             self.settled.emit()
 
     def _go(self, *, play: bool) -> None:
@@ -481,6 +504,7 @@ class Controller(QObject):
         self._oldest_run = event.run_id
         self._run_wish, self._starting = self._starting, None
         self._must_resume = False
+        self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
         self.select(None)
         self.touch()

@@ -28,6 +28,7 @@ class Threads(QObject):
     go_to_requested = Signal(object)  # GoToCommand
     remake_requested = Signal(object)  # RemakeCommand
     block_requested = Signal(object)  # BlockCommand
+    inside_requested = Signal(object)  # InsideWish
     play_requested = Signal()
     step_requested = Signal()
     pause_requested = Signal()
@@ -52,6 +53,7 @@ class Threads(QObject):
         self.go_to_requested.connect(self.worker.go_to)
         self.remake_requested.connect(self.worker.remake)
         self.block_requested.connect(self.worker.block)
+        self.inside_requested.connect(self.worker.look_inside)
         self.play_requested.connect(self.worker.play)
         self.step_requested.connect(self.worker.step_once)
         self.pause_requested.connect(self.worker.pause)

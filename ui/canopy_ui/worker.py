@@ -32,6 +32,7 @@ from canopy_ui.commands import (
     BlockResult,
     ChooseCommand,
     GoToCommand,
+    InsideResult,
     RemakeCommand,
     ResumeCommand,
     StartCommand,
@@ -40,6 +41,7 @@ from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
+    from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
     from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.exploration.trial import Trial
 
@@ -65,6 +67,7 @@ class Worker(QObject):
     event_ready = Signal(object)  # GenerationEvent
     footprint_changed = Signal(object)  # Footprint
     block_tried = Signal(object)  # BlockResult
+    inside_looked = Signal(object)  # InsideResult
 
     def __init__(self, opener: Opener) -> None:
         super().__init__()
@@ -72,6 +75,7 @@ class Worker(QObject):
         self._session: ModelSession | None = None
         self._generation: Generation | None = None
         self._trial: Trial | None = None  # kept as long as the text, for the next block of it is quick then
+        self._looker: InsideLooker | None = None
         self._run_id = 0
         self._remaking: Iterator[RemakeProgress] | None = None  # goes before any step
         self._budget: int | None = None  # steps to go; None: until the run ends
@@ -103,7 +107,7 @@ class Worker(QObject):
     def close(self) -> None:
         """Leave the thread's event loop for good."""
         self._rest()
-        self._generation = self._session = self._trial = None
+        self._generation = self._session = self._trial = self._looker = None
         self.thread().quit()
 
     @Slot()
@@ -202,6 +206,19 @@ class Worker(QObject):
             self.block_tried.emit(BlockResult(command=command, error=error))
         else:
             self.block_tried.emit(BlockResult(command=command, step=step))
+
+    @Slot(object)
+    def look_inside(self, wish: InsideWish) -> None:
+        """Pass one recorded token through the model again, and look into it; a run in hand goes on after it."""
+        try:
+            view = self._looking().look(wish)
+        except (InterruptedStepError, LookupError):
+            self.inside_looked.emit(InsideResult(wish=wish))
+        except Exception as error:
+            logger.warning("The step could not be looked into: %s", error, exc_info=not isinstance(error, CanopyError))
+            self.inside_looked.emit(InsideResult(wish=wish, error=error))
+        else:
+            self.inside_looked.emit(InsideResult(wish=wish, view=view))
 
     @Slot()
     def play(self) -> None:
@@ -314,6 +331,13 @@ class Worker(QObject):
                 raise RuntimeError("a command came before the model was loaded")
             self._trial = self._session.new_trial()
         return self._trial
+
+    def _looking(self) -> InsideLooker:
+        if self._looker is None:
+            if self._session is None:
+                raise RuntimeError("a command came before the model was loaded")
+            self._looker = self._session.new_looker()
+        return self._looker
 
     def _loaded(self) -> Generation:
         if self._generation is None:
