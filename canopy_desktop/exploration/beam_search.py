@@ -100,7 +100,7 @@ class BeamSearch:
             return
         endings = Endings(min(settings.max_tokens, free), text.end_ids, self._stops(text, settings))
         decoder = self._decoder.sibling()
-        logits = yield from _prefill(decoder, (*text.prompt, *text.generated))
+        logits = yield from prefill(decoder, (*text.prompt, *text.generated))
         rows = np.repeat(logits[None], beams.groups, axis=0)  # (running, vocabulary)
         state, batch = begin(beams), None
         while True:
@@ -131,7 +131,7 @@ class BeamSearch:
         return stops
 
 
-def _prefill(decoder: DecoderSession, token_ids: Sequence[int]) -> Generator[BeamPrefill, None, FloatArray]:
+def prefill(decoder: DecoderSession, token_ids: Sequence[int]) -> Generator[BeamPrefill, None, FloatArray]:
     """Pass a text through the model; returns the logits after it, (vocabulary,)."""
     logits = np.empty(0, np.float32)
     for count in chunks_of(len(token_ids)):

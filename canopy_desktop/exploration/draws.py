@@ -59,11 +59,21 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnToken:
+    """One more token of one draw."""
+
+    draw: int
+    token_id: int
+    logprob: float  # natural logarithm of what the model assigned to it, before any setting
+
+
+@dataclass(frozen=True, slots=True)
 class DrawProgress:
     """One more token of every draw that is under way."""
 
     tokens: int  # drawn so far, in all
     finished: tuple[Continuation, ...]  # with this token
+    drawn: tuple[DrawnToken, ...]
 
 
 def first_draws(logits: FloatArray, history: History, settings: DecodingSettings, count: int) -> FirstDraws:
@@ -101,9 +111,10 @@ def _all_of(batches: _Batches, first: FirstDraws, rows: int) -> Iterator[DrawPro
     tokens, count = 0, len(first.token_ids) // alike
     for start in range(0, count, rows):
         for taken, ended in batches.run(range(start, min(start + rows, count))):
-            tokens += taken * alike
+            tokens += len(taken) * alike
             finished = tuple(replace(one, draw=one.draw + other) for one in ended for other in range(alike))
-            yield DrawProgress(tokens, finished)
+            drawn = tuple(replace(one, draw=one.draw + other) for one in taken for other in range(alike))
+            yield DrawProgress(tokens, finished, drawn)
 
 
 @dataclass(slots=True)
@@ -113,8 +124,12 @@ class _Row:
     draw: int
     watch: RunWatch
     token_ids: list[int] = field(default_factory=list)
-    total_logprob: float = 0.0
+    logprobs: list[float] = field(default_factory=list)
     check: ContinuationCheck | None = None  # of the last token
+
+    def newest(self) -> DrawnToken:
+        """Its last token."""
+        return DrawnToken(self.draw, self.token_ids[-1], self.logprobs[-1])
 
 
 class _Batches:
@@ -128,8 +143,8 @@ class _Batches:
         self._past = Past.of(decoder.cache, decoder.length).copied()
         self._before = [token.data for token in tokenizer.tokens(first.history.generated)]
 
-    def run(self, draws: Sequence[int]) -> Iterator[tuple[int, tuple[Continuation, ...]]]:
-        """After each pass how many tokens were taken, and the draws that ended with theirs; the others go on."""
+    def run(self, draws: Sequence[int]) -> Iterator[tuple[tuple[DrawnToken, ...], tuple[Continuation, ...]]]:
+        """After each pass the tokens that were taken, and the draws that ended with theirs; the others go on."""
         first, past, batch = self._first, self._past, None
         rows = [_Row(draw, RunWatch(first.settings, first.history.end_ids, b"".join(self._before))) for draw in draws]
         for row in rows:
@@ -137,7 +152,7 @@ class _Batches:
         while True:
             ended = [self._ended(row, reason) for row in rows if (reason := _reason(row)) is not None]
             going = [place for place, row in enumerate(rows) if _reason(row) is None]
-            yield len(rows), tuple(ended)
+            yield tuple(row.newest() for row in rows), tuple(ended)
             if not going:
                 return
             if batch is None:
@@ -158,7 +173,7 @@ class _Batches:
 
     def _take(self, row: _Row, found: Distribution, token_id: int) -> None:
         row.token_ids.append(token_id)
-        row.total_logprob += found.raw_logprob(token_id)
+        row.logprobs.append(found.raw_logprob(token_id))
         used = self._past.length + len(row.token_ids)
         data = self._tokenizer.token(token_id).data
         row.check = row.watch.after(token_id, data, window_used=used, window=self._window, slides=False)
@@ -170,7 +185,7 @@ class _Batches:
             draw=row.draw,
             token_ids=tuple(row.token_ids),
             text=answer[sum(map(len, self._before)) :].decode("utf-8", "replace"),
-            total_logprob=row.total_logprob,
+            total_logprob=sum(row.logprobs),
             reason=reason,
         )
 

@@ -13,7 +13,7 @@ from canopy_desktop.decoding.pipeline import History, choose, pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import InterruptedStepError
-from canopy_desktop.exploration.draws import Continuation, DrawProgress, continuations, first_draws
+from canopy_desktop.exploration.draws import Continuation, continuations, first_draws
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.records import RunFinished, StepRecord
 from canopy_desktop.exploration.session import ModelSession
@@ -198,7 +198,9 @@ def test_draws_show_progress_and_leave_the_sessions_cache_alone(small: ModelSess
     logits = prefill(small, IDS)
     first = first_draws(logits, History(IDS), replace(WARM, max_tokens=4), 5)
     events = continuations(first, small.sequence.decoder, small.tokenizer, rows=3)
-    assert next(events) == DrawProgress(3, ())
+    one = next(events)
+    assert (one.tokens, one.finished) == (3, ())
+    assert [drawn.token_id for drawn in one.drawn] == list(first.token_ids[:3])
     again = one_by_one(small, [60, 61])  # the session goes on, and changes its cache, between two items
     rest = list(events)
     assert np.array_equal(again, undisturbed)
