@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QWheelEvent
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
@@ -20,6 +20,7 @@ from canopy_ui.qt_models.heads_table import HeadsTable
 from canopy_ui.qt_models.links_table import LinksTable
 from canopy_ui.theme import apply_theme, theme_named
 from canopy_ui.widgets.heads_grid import strips
+from canopy_ui.widgets.tiles import Tiles
 from tests.ui.support import attention, row_of
 
 
@@ -445,3 +446,19 @@ def test_the_table_of_heads_keeps_the_rules_of_item_models(qtmodeltester: ModelT
     qtmodeltester.check(model)
     model.set_row(row_of())
     qtmodeltester.check(model)
+
+
+def test_all_stay_side_by_side_where_what_stands_around_takes_a_little_more_room(qtbot: QtBot) -> None:
+    first, other = QWidget(), QWidget()
+    tiles = Tiles(first, [other])
+    qtbot.addWidget(tiles)
+    tiles.set_measures(QSize(400, 300), 10)
+    tiles.resize(400, 300)
+    tiles.show()
+    assert tiles.spread
+    with qtbot.assertNotEmitted(tiles.spread_changed):
+        tiles.resize(400, 260)
+    tiles.resize(400, 200)
+    assert not tiles.spread
+    tiles.resize(400, 260)
+    assert not tiles.spread

@@ -9,6 +9,7 @@ from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 _SHARES = (5, 3)  # of the width: the first view, and the column of the others
+_GIVE = 0.75  # of the least height, once all are shown: what stands around may take more room then
 
 
 class Tiles(QWidget):
@@ -67,7 +68,8 @@ class Tiles(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        spread = self.width() >= self._least.width() and self.height() >= self._least.height()
+        least = self._least.height() * (_GIVE if self._spread else 1.0)
+        spread = self.width() >= self._least.width() and self.height() >= least
         if spread != self._spread:
             self._spread = spread
             self._show()
