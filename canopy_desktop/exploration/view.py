@@ -10,6 +10,7 @@ import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.decoding.stopping import ContinuationCheck, StopReason
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.attention_view import (
     AttentionReading,
@@ -30,7 +31,8 @@ from canopy_desktop.exploration.decision_view import (
     view_of_decision,
     view_of_record,
 )
-from canopy_desktop.exploration.records import ChosenBy, StepRecord, WindowSlid
+from canopy_desktop.exploration.filter_marks import FilterMark, filter_marks
+from canopy_desktop.exploration.records import ChosenBy, RunFinished, StepRecord, WindowSlid
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token, Tokenizer
@@ -95,6 +97,14 @@ class Chip:
     node: int | None  # the step that chose it; None in the prompt
     lost: bytes = b""  # bytes before it for which the model has no token
     slide: WindowSlid | None = None  # what the window did before this token could be chosen
+    mark: FilterMark | None = None  # what the output filter found
+
+    @property
+    def shown(self) -> Token:
+        """The token as it is shown: with blocks where the output filter masks it."""
+        if self.mark is None or self.mark.shown == self.token.text:
+            return self.token
+        return replace(self.token, text=self.mark.shown, data=self.mark.shown.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +119,10 @@ class TokenFacts:
     entropy_bits: float | None
     chosen_by: ChosenBy | None
     dropped: bool = False  # it is no longer in the window
+    rejected: tuple[tuple[Token, str], ...] = ()  # before it, with the entry of the output filter's list
+    stopped: StopReason | None = None  # what ended the run with it
+    check: ContinuationCheck | None = None  # what was checked then
+    refused: bool = False  # the output filter let no token through after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +189,14 @@ class ViewResolver:
         self._lost = _lost_before(exploration, [len(token.data) for token in tokens])
         self._prompt_chips = _prompt_chips(exploration, tokens, self._lost)
         self._step_chips: dict[int, Chip] = {}
+        self._ends: dict[int, RunFinished] = {}  # by the node on which a run ended
         self._row: tuple[RowReading, Look, int, RowView | None] | None = None  # the last, and what it follows from
 
     def resolve(self, selection: Selection, readings: Readings) -> WindowView:
         """Combine what happened with what is selected. Changes neither."""
         steps = self._exploration.path(self._exploration.cursor)
-        chips = (*self._prompt_chips, *(self._chip_of(step) for step in steps))
+        marks = self._marks(steps)
+        chips = (*self._prompt_chips, *(self._chip_of(step, marks.get(place)) for place, step in enumerate(steps)))
         newest = len(chips) - 1
         position = newest if selection.position is None else min(selection.position, newest)
         surprisal = self._surprisal(steps, readings)
@@ -213,13 +229,24 @@ class ViewResolver:
             self._row = reading, selection.look, position, made
         return self._row[3]
 
-    def _chip_of(self, step: StepRecord) -> Chip:
+    def note_end(self, node: int, event: RunFinished) -> None:
+        """A run ended on this node."""
+        self._ends[node] = event
+
+    def _marks(self, steps: Sequence[StepRecord]) -> dict[int, FilterMark]:
+        end = self._ends.get(steps[-1].node) if steps else None
+        return filter_marks(steps, lambda token_id: self._tokenizer.token(token_id).data, end.guarding if end else None)
+
+    def _chip_of(self, step: StepRecord, mark: FilterMark | None) -> Chip:
+        """The same object as long as nothing in it changes."""
         chip = self._step_chips.get(step.node)
+        if chip is not None and chip.mark != mark:
+            chip = self._step_chips[step.node] = replace(chip, mark=mark)
         if chip is None:
             token = self._tokenizer.token(step.chosen.token_id)
             lost = self._lost.get(step.position, b"")  # at the prompt's end, before the first generated token
             slide = self._exploration.slide(step.parent)
-            chip = Chip(step.position, token, TokenRole.GENERATED, step.node, lost, slide)
+            chip = Chip(step.position, token, TokenRole.GENERATED, step.node, lost, slide, mark)
             self._step_chips[step.node] = chip
         return chip
 
@@ -233,6 +260,8 @@ class ViewResolver:
     def _facts(self, chip: Chip, steps: Sequence[StepRecord], surprisal: FloatArray, readings: Readings) -> TokenFacts:
         if chip.node is not None:
             step = steps[chip.position - len(self._prompt_chips)]
+            end = self._ends.get(step.node) if step is steps[-1] else None
+            stopped = step.check.reason if step is steps[-1] and step.check.reason else end.reason if end else None
             return TokenFacts(
                 chip=chip,
                 step=chip.position - len(self._prompt_chips) + 1,
@@ -241,6 +270,10 @@ class ViewResolver:
                 surprisal_bits=-step.chosen.raw_logprob * NATS_TO_BITS,
                 entropy_bits=step.entropy_bits,
                 chosen_by=step.chosen_by,
+                rejected=self._rejected(step),
+                stopped=stopped,
+                check=step.check if stopped is not None else None,
+                refused=end is not None and end.guarding is not None and bool(end.guarding.rejected),
             )
         bits = float(surprisal[chip.position])
         decision = self._decision(chip.position, readings)
@@ -253,6 +286,10 @@ class ViewResolver:
             entropy_bits=decision.entropy_bits if decision else None,
             chosen_by=None,
         )
+
+    def _rejected(self, step: StepRecord) -> tuple[tuple[Token, str], ...]:
+        rejected = step.guarding.rejected if step.guarding else ()
+        return tuple((self._tokenizer.token(one.token_id), one.hits[0].entry) for one in rejected)
 
     def _decision(self, position: int, readings: Readings) -> Decision | None:
         """What was read of a prompt token's decision."""

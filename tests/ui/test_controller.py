@@ -609,3 +609,38 @@ def test_draws_are_counted_for_what_is_shown(driver: Driver) -> None:
     assert driver.view.distribution is not None
     counts = [bar.drawn.count for bar in driver.view.distribution.bars if bar.drawn is not None]
     assert 0 < sum(counts) <= 50
+
+
+def filtering(words: str, action: FilterAction) -> FilterChoice:
+    return FilterChoice(output_filter=OutputFilter(FilterList.parse(words), action))
+
+
+def test_masked_tokens_are_shown_as_blocks_and_keep_their_own_text(driver: Driver) -> None:
+    driver.controller.set_filter(filtering("/ef/\n", FilterAction.MASK))
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert [chip.shown.text for chip in driver.view.chips[3:]] == ["d", "█", "█", "g"]
+    assert driver.generated() == "defg"
+
+
+def test_a_token_that_was_drawn_again_tells_what_was_rejected(driver: Driver) -> None:
+    driver.controller.set_filter(filtering("/e/\n", FilterAction.REDRAW))
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.generated()[1] == "f"
+    driver.controller.select(4)
+    driver.wait_painted()
+    assert driver.view.facts is not None
+    assert [(token.text, entry) for token, entry in driver.view.facts.rejected] == [("e", "/e/")]
+
+
+def test_the_last_token_says_why_the_run_ended_until_the_text_goes_on(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.view.facts is not None
+    assert driver.view.facts.stopped is StopReason.MAX_TOKENS
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.generated() == "defghijk", timeout=PATIENCE_MS)
+    driver.controller.select(6)
+    driver.wait_painted()
+    assert driver.view.facts.stopped is None

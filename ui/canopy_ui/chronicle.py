@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
-from canopy_desktop.exploration.records import PROMPT_NODE, PrefillProgress, PromptAccepted, StepRecord, WindowSlid
+from canopy_desktop.exploration.records import (
+    PROMPT_NODE,
+    PrefillProgress,
+    PromptAccepted,
+    RunFinished,
+    StepRecord,
+    WindowSlid,
+)
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import MetricsView, Selection, ViewResolver, WindowView
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -97,6 +104,11 @@ class Chronicle:
             exploration.go_to(event.node)
         if not follow:
             exploration.go_to(stand)
+
+    def note_end(self, event: RunFinished) -> None:
+        """A run ended where we stand."""
+        if self._resolver is not None:
+            self._resolver.note_end(self.cursor, event)
 
     def note_footprint(self, footprint: Footprint) -> None:
         """What the engine keeps has changed."""

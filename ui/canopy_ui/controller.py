@@ -427,9 +427,7 @@ class Controller(QObject):
         self._publish_state()
         for wish in self._chronicle.wishes(self.selection, time.perf_counter(), busy=self.state.busy):
             self._threads.read_requested.emit(wish)
-        self.inside.ask(
-            self._chronicle.exploration, self.selection, busy=self.state.busy, interval_ms=self.interval_ms
-        )
+        self.inside.ask(self._chronicle.exploration, self.selection, busy=self.state.busy, interval_ms=self.interval_ms)
         if self._chronicle.read_up and self.inside.idle and not self.state.busy:
             self.settled.emit()
 
@@ -517,6 +515,7 @@ class Controller(QObject):
             case RunFinished():
                 self._must_resume = True
                 self._reason = event.reason
+                self._chronicle.note_end(event)
                 self._enter(RunPhase.FINISHED)
             case RunFailed():
                 self._must_resume = True

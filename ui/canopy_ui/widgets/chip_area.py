@@ -98,7 +98,7 @@ class ChipArea(QAbstractScrollArea):
     def _paint_chip(self, painter: QPainter, index: int, rect: QRectF) -> None:
         """Paint one chip; subclasses add their grounds and lines."""
         rect = self._paint_lead(painter, self._chips[index], rect)
-        self._paint_label(painter, label_of(self._chips[index].token), rect)
+        self._paint_label(painter, label_of(self._chips[index].shown), rect)
 
     def _paint_lead(self, painter: QPainter, chip: Chip, rect: QRectF) -> QRectF:
         """Paint what stands before the token, and return what is left for it."""
@@ -200,7 +200,7 @@ class ChipArea(QAbstractScrollArea):
     def _append(self, chips: Sequence[Chip]) -> None:
         append, known = self._layout_of_chips.append, self._known_tokens
         for chip in chips:
-            token = chip.token
+            token = chip.shown
             measured = known.get(token.id)
             if measured is None or measured[0] is not token:
                 measured = known[token.id] = token, self._width_of(token), label_of(token).ends_line

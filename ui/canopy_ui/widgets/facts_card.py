@@ -5,13 +5,16 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.exploration.records import ChosenBy
 from canopy_desktop.exploration.view import TokenFacts
 from canopy_ui.theme import Theme
-from canopy_ui.widgets.chip_label import marked
+from canopy_ui.widgets.chip_label import marked, marked_text
 from canopy_ui.widgets.figure import Figure
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.numbers import bits, grouped, percent
+
+SHOWN = 4  # rejected tokens that are named
 
 
 class FactsCard(QFrame):
@@ -38,9 +41,15 @@ class FactsCard(QFrame):
         figures = FlowLayout()
         for figure in self._figures():
             figures.addWidget(figure)
+        self._more = QLabel()
+        self._more.setProperty("look", "secondary")
+        self._more.setTextFormat(Qt.TextFormat.PlainText)
+        self._more.setWordWrap(True)
+        self._more.hide()
         layout = QVBoxLayout(self)
         layout.addWidget(self._title)
         layout.addLayout(figures)
+        layout.addWidget(self._more)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -70,6 +79,9 @@ class FactsCard(QFrame):
         self._rank.set_value("–" if facts is None or facts.rank is None else grouped(facts.rank))
         self._surprisal.set_value(bits(facts.surprisal_bits if facts else None))
         self._entropy.set_value(bits(facts.entropy_bits if facts else None))
+        more = [*self._rejected(facts), *self._stopped(facts)] if facts else []
+        self._more.setText("\n".join(more))
+        self._more.setVisible(bool(more))
 
     def _title_of(self, facts: TokenFacts) -> str:
         token, theme = facts.chip.token, self._theme
@@ -89,6 +101,49 @@ class FactsCard(QFrame):
             f'<span style="font-size:{theme.font(14).pixelSize()}px; color:{theme.secondary}">'
             f"{_escaped(' · '.join(where))}</span>"
         )
+
+    def _rejected(self, facts: TokenFacts) -> list[str]:
+        if not facts.rejected:
+            return []
+        tokens = ", ".join(
+            self.tr("{token} (for “{entry}”)").format(token=marked(token), entry=entry)
+            for token, entry in facts.rejected[:SHOWN]
+        )
+        if len(facts.rejected) > SHOWN:
+            tokens += self.tr(" and {count} more").format(count=len(facts.rejected) - SHOWN)
+        return [self.tr("The output filter rejected before it: {tokens}").format(tokens=tokens)]
+
+    def _stopped(self, facts: TokenFacts) -> list[str]:
+        """Why the run ended with this token."""
+        check = facts.check
+        match facts.stopped:
+            case StopReason.END_TOKEN:
+                return [self.tr("The run ended here: this is an end token")]
+            case StopReason.STOP_SEQUENCE if check is not None and check.stop is not None:
+                return [
+                    self.tr("The run ended here: the stop text “{text}” is complete").format(
+                        text=marked_text(check.stop.text)
+                    )
+                ]
+            case StopReason.FILTERED if facts.refused:
+                return [self.tr("The run ended here: the output filter let no token through after it")]
+            case StopReason.FILTERED:
+                return [self.tr("The run ended here: the output filter found what it stops at")]
+            case StopReason.MAX_TOKENS if check is not None:
+                return [
+                    self.tr("The run ended here: {count} tokens, as many as asked for").format(
+                        count=grouped(check.max_tokens)
+                    )
+                ]
+            case StopReason.CONTEXT_FULL if check is not None:
+                return [
+                    self.tr("The run ended here: the context window of {count} tokens is full").format(
+                        count=grouped(check.window)
+                    )
+                ]
+            case StopReason.CANCELLED:
+                return [self.tr("The run was stopped here")]
+        return []
 
     def _chosen_by(self, who: ChosenBy) -> str:
         return {

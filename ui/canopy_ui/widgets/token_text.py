@@ -8,7 +8,9 @@ from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEv
 from PySide6.QtWidgets import QPushButton, QToolTip, QWidget
 
 from canopy_desktop.arrays import FloatArray
+from canopy_desktop.decoding.output_filter import FilterAction
 from canopy_desktop.exploration.attention_view import RowView
+from canopy_desktop.exploration.filter_marks import FilterMark
 from canopy_desktop.exploration.records import WindowSlid
 from canopy_desktop.exploration.view import Chip, Colouring, TokenFacts, TokenRole, WindowView
 from canopy_ui.theme import DROPPED_OPACITY, Theme
@@ -145,6 +147,8 @@ class TokenText(ChipArea):
             lines.append(self.tr("no longer in the window: the model does not see it any more"))
         if chip.slide is not None:
             lines.append(self._slide_told(chip.slide))
+        if chip.mark is not None:
+            lines.append(self._mark_told(chip.mark))
         if chip.lost:
             lines.append(self.tr("before it, without a token: {bytes}").format(bytes=hexadecimal(chip.lost)))
         return "\n".join(lines)
@@ -172,6 +176,16 @@ class TokenText(ChipArea):
         )
         return told + (self.tr(", {kept} kept at the beginning").format(kept=grouped(slide.kept)) if slide.kept else "")
 
+    def _mark_told(self, mark: FilterMark) -> str:
+        match mark.action:
+            case FilterAction.STOP:
+                told = self.tr("the output filter stopped the run here: “{entry}”")
+            case FilterAction.MASK:
+                told = self.tr("the output filter masks it for “{entry}”; the model still sees it")
+            case FilterAction.REDRAW:
+                told = self.tr("the output filter found “{entry}” here, and let it stand")
+        return told.format(entry=mark.entry)
+
     def _slide_label(self, slide: WindowSlid) -> str:
         label = self.tr("Window slid: {dropped} tokens dropped, {ms}")
         if slide.dropped == 1:
@@ -190,7 +204,7 @@ class TokenText(ChipArea):
     def _paint_lead(self, painter: QPainter, chip: Chip, rect: QRectF) -> QRectF:
         if chip.slide is None:
             return super()._paint_lead(painter, chip, rect)
-        token = min(self._width_of(chip.token), rect.width() * 0.3)  # of a chip that is cut to its line
+        token = min(self._width_of(chip.shown), rect.width() * 0.3)  # of a chip that is cut to its line
         width = min(self._slide_width(chip), rect.width() - token)
         self._paint_slide(painter, chip.slide, QRectF(rect.left(), rect.top(), width - self._gap, rect.height()))
         return super()._paint_lead(painter, chip, rect.adjusted(width, 0, 0, 0))
@@ -242,7 +256,14 @@ class TokenText(ChipArea):
             painter.drawRoundedRect(
                 QRectF(rect.left(), rect.bottom() - thickness, rect.width(), thickness), thickness / 2, thickness / 2
             )
-        self._paint_label(painter, label_of(chip.token), rect, mark="" if self._shares is None else theme.text)
+        if chip.mark is not None:
+            self._paint_mark(painter, rect)
+        self._paint_label(painter, label_of(chip.shown), rect, mark="" if self._shares is None else theme.text)
+
+    def _paint_mark(self, painter: QPainter, rect: QRectF) -> None:
+        """A line through the upper edge of what the output filter hit."""
+        painter.setBrush(QColor(self._theme.warning))
+        painter.drawRect(QRectF(rect.left(), rect.top(), rect.width(), float(self._theme.px(3))))
 
     def _ground_of(self, index: int) -> QColor | None:
         """The colour behind a token; None where nothing is known."""
@@ -257,7 +278,7 @@ class TokenText(ChipArea):
     def _paint_dropped(self, painter: QPainter, chip: Chip, rect: QRectF) -> None:
         """A token that has left the window: pale, without a ground, and struck through."""
         painter.setOpacity(DROPPED_OPACITY)
-        self._paint_label(painter, label_of(chip.token), rect)
+        self._paint_label(painter, label_of(chip.shown), rect)
         painter.setOpacity(1.0)
         middle = rect.center().y()
         painter.setPen(QPen(QColor(self._theme.secondary), self._theme.px(1)))
