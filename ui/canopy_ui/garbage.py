@@ -1,10 +1,41 @@
-"""Python's search for cyclic garbage, kept from stopping the window."""
+"""Python's search for cyclic garbage, kept on the window's thread, and from stopping it."""
 
 from __future__ import annotations
 
 import gc
 
+from PySide6.QtCore import QObject, QTimer, Slot
+
+SEARCH_MS = 500
 FULL_SEARCHES = 200  # middle-aged collections before everything is searched; Python's own figure is 10
+
+
+class GarbageSearch(QObject):
+    """Searches on the thread that it was made on, instead of wherever Python happens to allocate.
+
+    A widget that is part of a cycle would else be destroyed on the inference or the reader thread, which ends the
+    program.
+    """
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        gc.disable()
+        self._timer = QTimer(self, interval=SEARCH_MS)
+        self._timer.timeout.connect(self._on_turn)
+        self._timer.start()
+
+    @Slot()
+    def _on_turn(self) -> None:
+        search_garbage()
+
+
+def search_garbage() -> None:
+    """Search the generations whose turn it is, by Python's own thresholds."""
+    for generation in (2, 1, 0):
+        count, threshold = gc.get_count()[generation], gc.get_threshold()[generation]
+        if count > threshold > 0:
+            gc.collect(generation)
+            return
 
 
 def settle_garbage(_session: object = None) -> None:

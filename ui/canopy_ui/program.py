@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication
 from canopy_desktop import paths, settings
 from canopy_desktop.errors import StorageError
 from canopy_ui.controller import Controller
-from canopy_ui.garbage import settle_garbage
+from canopy_ui.garbage import GarbageSearch, settle_garbage
 from canopy_ui.interruptions import Interruptions
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
@@ -75,6 +75,8 @@ def make_application() -> QApplication:
     app.setApplicationName("canopy-desktop")
     app.setDesktopFileName("canopy-desktop")
     load_fonts()
+    if app.findChild(GarbageSearch) is None:
+        GarbageSearch(app)
     return app
 
 

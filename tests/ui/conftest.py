@@ -1,0 +1,16 @@
+"""What tests of the window share."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from canopy_ui.garbage import search_garbage
+
+
+@pytest.fixture(autouse=True)
+def _garbage_ends_on_this_thread() -> Iterator[None]:
+    """As in the program: a test's widgets must not be destroyed on the thread that loads the next test's model."""
+    gc.disable()
+    yield
+    search_garbage()
