@@ -16,6 +16,8 @@ from canopy_desktop.exploration.decision import Decision, decide
 from canopy_desktop.exploration.decision_view import DrawsReading
 from canopy_desktop.exploration.draws import first_draws
 from canopy_desktop.exploration.heads import layer_weights, rollout_step
+from canopy_desktop.exploration.lens import lens_grid
+from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish, cell_of
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.squares import Square
@@ -272,9 +274,28 @@ class ColumnReader:
         drawn = first_draws(logits, history, settings, count)
         return DrawsReading(slot, settings, drawn.token_ids, drawn.frequencies(listed))
 
-    def _logits(self, slot: Slot) -> FloatArray | None:
+    def lens(self, slots: IntArray) -> tuple[LensColumn, ...] | None:
+        """What the model's end makes of these columns after each layer.
+
+        Raises `ColumnsGoneError` where residuals have made room.
+        """
         try:
-            residual = self._sequence.columns.residuals(np.array([slot]), -1)
+            grid = lens_grid(self._sequence.columns, slots, self._head, [None] * slots.size, threads=1)
+        except LookupError:
+            return None
+        return tuple(
+            LensColumn(grid.token_ids[:, place].copy(), grid.probabilities[:, place].copy())
+            for place in range(slots.size)
+        )
+
+    def lens_cell(self, wish: LensWish) -> LensCell | None:
+        """The likeliest tokens of one cell of the lens. Raises `ColumnsGoneError`."""
+        logits = self._logits(wish.slot, wish.row)
+        return None if logits is None else cell_of(logits, wish)
+
+    def _logits(self, slot: Slot, row: int = -1) -> FloatArray | None:
+        try:
+            residual = self._sequence.columns.residuals(np.array([slot]), row)
         except LookupError:
             return None
         logits: FloatArray = self._head.logits(residual)[0]

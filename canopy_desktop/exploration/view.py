@@ -32,10 +32,12 @@ from canopy_desktop.exploration.decision_view import (
     view_of_record,
 )
 from canopy_desktop.exploration.filter_marks import FilterMark, filter_marks
+from canopy_desktop.exploration.lens_view import LensReadings, LensView, lens_view
 from canopy_desktop.exploration.records import ChosenBy, RunFinished, StepRecord, WindowSlid
 from canopy_desktop.exploration.squares import Square
+from canopy_desktop.exploration.stages import LAST, StepStage
 from canopy_desktop.exploration.tree import Exploration
-from canopy_desktop.model.tokenizer import Token, Tokenizer
+from canopy_desktop.model.tokenizer import Token, TokenTable
 
 NATS_TO_BITS = 1.0 / float(np.log(2.0))
 
@@ -63,6 +65,9 @@ class Selection:
     settings: DecodingSettings = field(default_factory=DecodingSettings)  # to decide with, wherever one looks
     found: int | None = None  # a token that is looked for in the chart
     draws: int = 0  # many draws from what is shown; 0: none
+    stage: StepStage = LAST  # of the selected step
+    lens: range | None = None  # positions of the lens's columns in sight; None: no panel shows it
+    embedding: bool = False  # in the lens, the row before the first layer instead of that after `layer`
 
     @property
     def look(self) -> Look:
@@ -73,6 +78,11 @@ class Selection:
     def row_wanted(self) -> bool:
         """Whether anything on the screen needs the selected token's row."""
         return self.row or self.colouring is Colouring.ATTENTION
+
+    @property
+    def lens_row(self) -> int:
+        """The row of the lens that is meant: 0 is the embedding, l + 1 what comes out of layer l."""
+        return 0 if self.embedding else self.layer + 1
 
 
 class TokenRole(Enum):
@@ -138,6 +148,7 @@ class Readings:
     decision: Decision | None = None
     refused: CanopyError | None = None  # why there is none with these settings
     draws: DrawsReading | None = None
+    lens: LensReadings = field(default_factory=LensReadings)
     prompt_surprisal: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))  # (tokens,) bits, NaN unknown
 
 
@@ -171,18 +182,21 @@ class WindowView:
     selected: int | None = None  # a position
     dropped: range = range(0)  # positions that are no longer in the window
     facts: TokenFacts | None = None
+    step: StepRecord | None = None  # that chose the selected token; None in the prompt
+    stage: StepStage = LAST
     distribution: DistributionView | None = None
     refused: CanopyError | None = None  # why the settings decide nothing here
     attention: AttentionView | None = None
     attention_gone: GoneColumns | None = None  # why there is no attention
     row: RowView | None = None
+    lens: LensView | None = None
     colouring: Colouring = Colouring.SURPRISAL
 
 
 class ViewResolver:
     """Resolves views of one exploration; remembers its chips, which never change."""
 
-    def __init__(self, exploration: Exploration, tokenizer: Tokenizer) -> None:
+    def __init__(self, exploration: Exploration, tokenizer: TokenTable) -> None:
         self._exploration = exploration
         self._tokenizer = tokenizer
         tokens = tokenizer.tokens(exploration.prompt.ids)
@@ -191,6 +205,7 @@ class ViewResolver:
         self._step_chips: dict[int, Chip] = {}
         self._ends: dict[int, RunFinished] = {}  # by the node on which a run ended
         self._row: tuple[RowReading, Look, int, RowView | None] | None = None  # the last, and what it follows from
+        self._lens: tuple[tuple[object, ...], LensView] | None = None  # the same
 
     def resolve(self, selection: Selection, readings: Readings) -> WindowView:
         """Combine what happened with what is selected. Changes neither."""
@@ -208,11 +223,14 @@ class ViewResolver:
             selected=position,
             dropped=dropped,
             facts=replace(facts, dropped=position in dropped),
+            step=steps[position - len(self._prompt_chips)] if position >= len(self._prompt_chips) else None,
+            stage=selection.stage,
             distribution=self._distribution(position, steps, selection, readings),
             refused=readings.refused,
             attention=_attention(chips, position, readings),
             attention_gone=readings.attention_gone,
             row=self._row_view(chips, position, selection, readings),
+            lens=self._lens_view(chips, position, selection, readings.lens),
             colouring=selection.colouring,
         )
 
@@ -228,6 +246,21 @@ class ViewResolver:
             made = row_view(reading, selection.look, readings.row_positions, texts, position)
             self._row = reading, selection.look, position, made
         return self._row[3]
+
+    def _lens_view(
+        self, chips: Sequence[Chip], position: int, selection: Selection, readings: LensReadings
+    ) -> LensView | None:
+        """The same object as long as nothing in it changes."""
+        if selection.lens is None:
+            return None
+        cursor = self._exploration.cursor
+        slots = self._exploration.slots(cursor)
+        key = (readings, cursor, slots.size, position, selection.lens_row)
+        if self._lens is None or self._lens[0] != key:
+            tokens = [chip.token for chip in chips]
+            positions = self._exploration.positions(cursor)
+            self._lens = key, lens_view(slots, positions, tokens, position, selection.lens_row, readings)
+        return self._lens[1]
 
     def note_end(self, node: int, event: RunFinished) -> None:
         """A run ended on this node."""

@@ -27,8 +27,13 @@ class PaintedText:
     @property
     def contrast(self) -> float:
         """WCAG 2.2, "contrast ratio": 1 to 21."""
-        lights = sorted((_luminance(QColor(self.colour)), _luminance(QColor(self.background))))
-        return (lights[1] + 0.05) / (lights[0] + 0.05)
+        return contrast(QColor(self.colour), QColor(self.background))
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """WCAG 2.2, "contrast ratio": 1 to 21."""
+    lights = sorted((_luminance(one), _luminance(other)))
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
 
 
 def painted_texts(widget: QWidget) -> list[PaintedText]:

@@ -17,6 +17,7 @@ from canopy_desktop.exploration.decision import Decision, decide
 from canopy_desktop.exploration.decision_view import DrawsReading
 from canopy_desktop.exploration.draws import first_draws
 from canopy_desktop.exploration.generation import Generation
+from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish, cell_of
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.model.cache import Cache
@@ -170,6 +171,24 @@ class ScriptedReader:
         self._session.asked.append(("draws", slot, settings))
         drawn = first_draws(self._session.sequence.logits(np.array([[slot]]))[0], history, settings, count)
         return DrawsReading(slot, settings, drawn.token_ids, drawn.frequencies(listed))
+
+    def lens(self, slots: IntArray) -> tuple[LensColumn, ...] | None:
+        """Layer by layer another letter; after the last the one that the script has."""
+        self._session.asked.append(("lens", tuple(slots.tolist())))
+        if gone := self._session.sequence.gone.intersection(slots.tolist()):
+            raise ColumnsGoneError(Kept.RESIDUALS.value, len(gone))
+        rows = ARCHITECTURE.layers + 1
+        last = self._session.sequence.logits(np.array(slots)[:, None]).argmax(axis=-1)
+        return tuple(
+            LensColumn(np.array([*range(30, 29 + rows), top]), np.linspace(0.1, 0.9, rows, dtype=np.float32))
+            for top in last.tolist()
+        )
+
+    def lens_cell(self, wish: LensWish) -> LensCell | None:
+        self._session.asked.append(("cell", wish))
+        if wish.slot in self._session.sequence.gone:
+            raise ColumnsGoneError(Kept.RESIDUALS.value, 1)
+        return cell_of(self._session.sequence.logits(np.array([[wish.slot]]))[0], wish)
 
     def surprisal(self, slots: IntArray, token_ids: Sequence[int], first: int, last: int) -> FloatArray | None:
         self._session.asked.append(("surprisal", first, last))

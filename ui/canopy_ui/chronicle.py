@@ -127,6 +127,11 @@ class Chronicle:
         """What the attention lacks that is looked at."""
         return self._plan.readings.attention_gone
 
+    @property
+    def lens_gone(self) -> GoneColumns | None:
+        """What the lens lacks that is looked at."""
+        return self._plan.readings.lens.gone
+
     def go_to(self, node: int) -> None:
         """Stand on a node."""
         if self.exploration is not None:

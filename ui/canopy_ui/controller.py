@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
-from canopy_desktop.exploration.attention_view import Looking
+from canopy_desktop.exploration.attention_view import GoneColumns, Looking
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
@@ -199,7 +199,15 @@ class Controller(QObject):
     @Slot()
     def compute_again(self) -> None:
         """Make again what the attention lacks; a run in hand pauses."""
-        exploration, gone = self._chronicle.exploration, self._chronicle.gone
+        self._remake(self._chronicle.gone)
+
+    @Slot()
+    def compute_lens_again(self) -> None:
+        """Make again what the lens lacks; a run in hand pauses."""
+        self._remake(self._chronicle.lens_gone)
+
+    def _remake(self, gone: GoneColumns | None) -> None:
+        exploration = self._chronicle.exploration
         if exploration is None or gone is None or self._phase is RunPhase.PREFILLING:
             return
         self._must_resume = True
@@ -276,7 +284,18 @@ class Controller(QObject):
     @Slot(int, int)
     def select_head(self, layer: int, head: int) -> None:
         """Look at one attention head."""
-        self._look(replace(self.selection, layer=layer, head=head))
+        self._look(replace(self.selection, layer=layer, head=head, embedding=False))
+
+    @Slot(int, object)
+    def select_cell(self, row: int, position: int | None) -> None:
+        """Look at one token and one row of the lens: 0 is the embedding, l + 1 what comes out of layer l."""
+        layer = max(row - 1, 0) if row else self.selection.layer
+        self._look(replace(self.selection, layer=layer, embedding=row == 0, position=position))
+
+    @Slot(object)
+    def look_through_lens(self, positions: range | None) -> None:
+        """The positions of the lens's columns in sight; None: no panel shows it."""
+        self._look(replace(self.selection, lens=positions))
 
     @Slot(bool)
     def hide_first(self, hidden: bool) -> None:

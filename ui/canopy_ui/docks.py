@@ -10,12 +10,14 @@ from PySide6.QtCore import QCoreApplication, QObject, Qt
 
 from canopy_ui.controller import Controller
 from canopy_ui.links.attention_link import AttentionLink
+from canopy_ui.links.lens_link import LensLink
 from canopy_ui.links.metrics_link import MetricsLink
 from canopy_ui.links.probability_link import ProbabilityLink
 from canopy_ui.links.prompt_link import PromptLink
 from canopy_ui.links.sampling_link import SamplingLink
 from canopy_ui.links.token_link import TokenLink
 from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
 from canopy_ui.panels.probability_panel import ProbabilityPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
@@ -23,7 +25,7 @@ from canopy_ui.panels.sampling_panel import SamplingPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.panel import Panel
-from canopy_ui.workspaces import ATTENTION, METRICS, PROBABILITIES, PROMPT, SAMPLING, TOKENS
+from canopy_ui.workspaces import ATTENTION, LENS, METRICS, PROBABILITIES, PROMPT, SAMPLING, TOKENS
 
 Area = Qt.DockWidgetArea
 
@@ -123,6 +125,26 @@ DOCKS = (
             ("Shift+arrows", "Move what is in sight"),
             ("Menu", "Forbid the look that is meant"),
             ("Ctrl+C", "Copy the strongest links"),
+        ),
+    ),
+    DockSpec(
+        key=LENS,
+        title="Lens",
+        panel=LensPanel,
+        link=LensLink,
+        area=Area.RightDockWidgetArea,
+        help=(
+            "A column is a token that was read, a row a layer: the cell is what the model would say after it.",
+            "Only the last layer was trained to be read like this; below it, it is a look at what is on its way.",
+            "Click a cell for its whole list, and for the rank of the token that really came next.",
+        ),
+        keys=(
+            ("Up, Down", "Look at another layer"),
+            ("Left, Right", "Look at another token"),
+            ("Page Up, Page Down", "The model's own answer, the embedding"),
+            ("Home", "The first token"),
+            ("End", "Follow the newest token"),
+            ("Ctrl+C", "Copy the grid"),
         ),
     ),
     DockSpec(

@@ -13,6 +13,7 @@ from canopy_desktop.errors import CanopyError, ColumnsGoneError, NothingLeftErro
 from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, RowReading
 from canopy_desktop.exploration.decision import Decision
 from canopy_desktop.exploration.decision_view import DecisionWish, DrawsReading
+from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.squares import Square
 from canopy_ui.priority import step_behind_the_window
@@ -71,8 +72,28 @@ class SurprisalRequest:
     last: int
 
 
-ReadingRequest: TypeAlias = AttentionRequest | RowRequest | DecisionRequest | DrawsRequest | SurprisalRequest
-Reading: TypeAlias = AttentionReading | RowReading | Decision | DrawsReading | FloatArray
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LensRequest:
+    """What the model's end makes of these columns after each layer."""
+
+    generation: int
+    slots: IntArray = field(repr=False)  # (columns,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LensCellRequest:
+    """The likeliest tokens of one cell of the lens."""
+
+    generation: int
+    wish: LensWish
+
+
+ReadingRequest: TypeAlias = (
+    AttentionRequest | RowRequest | DecisionRequest | DrawsRequest | SurprisalRequest | LensRequest | LensCellRequest
+)
+Reading: TypeAlias = (
+    AttentionReading | RowReading | Decision | DrawsReading | FloatArray | tuple[LensColumn, ...] | LensCell
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +160,10 @@ class Reader(QObject):
                 return columns.draws(wish.slot, wish.settings, wish.history, count=count, listed=wish.shown)
             case SurprisalRequest():
                 return columns.surprisal(request.slots, request.token_ids, request.first, request.last)
+            case LensRequest(slots=slots):
+                return columns.lens(slots)
+            case LensCellRequest(wish=cell):
+                return columns.lens_cell(cell)
 
     def _opened(self) -> ColumnReader:
         if self._columns is None:

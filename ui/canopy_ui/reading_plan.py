@@ -14,10 +14,13 @@ from canopy_desktop.exploration.decision_view import DecisionWish, DrawsReading,
 from canopy_desktop.exploration.squares import Square, clamped
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import Readings, Selection
+from canopy_ui.lens_plan import LensPlan
 from canopy_ui.reader import (
     AttentionRequest,
     DecisionRequest,
     DrawsRequest,
+    LensCellRequest,
+    LensRequest,
     ReadingRequest,
     ReadingResult,
     RowRequest,
@@ -50,6 +53,7 @@ class ReadingPlan:
         self._row_began = 0.0
         self._decided: DecisionWish | None = None  # answered
         self._drawn: tuple[DecisionWish, int] | None = None  # answered
+        self._lens = LensPlan()
         self._under_way: dict[type[ReadingRequest], ReadingRequest] = {}
         self._unreadable: set[type[ReadingRequest]] = set()
 
@@ -63,6 +67,7 @@ class ReadingPlan:
         self.readings = Readings()
         self._end_ids = end_ids
         self._decided = self._drawn = None
+        self._lens = LensPlan()
         self._read_slots = np.empty(0, np.int64)
         self._forget()
 
@@ -70,6 +75,8 @@ class ReadingPlan:
         """What was gone may be there again."""
         if self.readings.attention_gone is not None:
             self._attention = self._row = None
+        self._lens.ask_again()
+        self.readings = replace(self.readings, lens=self._lens.readings)
 
     def rewind(self, slots: IntArray) -> None:
         """Keep what stays true when these are the columns at the cursor: what both begin with."""
@@ -109,6 +116,8 @@ class ReadingPlan:
                 self._wanted_decision(exploration, selection, busy=busy),
                 self._wanted_draws(exploration, selection, busy=busy),
                 self._wanted_surprisal(exploration),
+                self._wanted_lens(exploration, selection, now, busy=busy),
+                self._wanted_cell(exploration, selection, busy=busy),
             )
             if wish is not None and type(wish) not in self._unreadable
         ]
@@ -146,6 +155,12 @@ class ReadingPlan:
                 if isinstance(result.value, np.ndarray):
                     known = np.concatenate([self.readings.prompt_surprisal, result.value])
                     self.readings = replace(self.readings, prompt_surprisal=known)
+            case LensRequest():
+                self._lens.take_columns(request, result.value, result.gone, now)
+                self.readings = replace(self.readings, lens=self._lens.readings)
+            case LensCellRequest():
+                self._lens.take_cell(request, result.value, result.gone)
+                self.readings = replace(self.readings, lens=self._lens.readings)
             case _:
                 assert_never(request)
         return result.value is not None
@@ -263,6 +278,18 @@ class ReadingPlan:
         if wish is None or wish != self._decided or self._drawn == (wish, selection.draws):
             return None
         return DrawsRequest(generation=self._generation, wish=wish, count=selection.draws)
+
+    def _wanted_lens(
+        self, exploration: Exploration, selection: Selection, now: float, *, busy: bool
+    ) -> LensRequest | None:
+        if LensRequest in self._under_way:
+            return None
+        return self._lens.wanted_columns(exploration, selection, self._generation, now, busy=busy)
+
+    def _wanted_cell(self, exploration: Exploration, selection: Selection, *, busy: bool) -> LensCellRequest | None:
+        if LensCellRequest in self._under_way:
+            return None
+        return self._lens.wanted_cell(exploration, selection, self._generation, busy=busy)
 
     def _looked_at(self, exploration: Exploration, selection: Selection) -> DecisionWish | None:
         return wanted_decision(

@@ -20,6 +20,7 @@ _TEXT_GROUND = 0.4  # of the way to the full colour of attention: text stays rea
 _TEXT_FAMILIES = ["Inter", "Noto Sans", "DejaVu Sans"]
 _TOKEN_FAMILIES = ["JetBrains Mono", "Noto Sans Mono", "DejaVu Sans Mono"]
 _MIN_PX = 12
+_MIDDLE = 0.179  # luminance on which black and white have the same contrast (WCAG 2.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,16 @@ def mixed(low: str, high: str, share: float) -> QColor:
         round(first.green() + (last.green() - first.green()) * share),
         round(first.blue() + (last.blue() - first.blue()) * share),
     )
+
+
+def ink_on(ground: QColor) -> QColor:
+    """Black or white, whichever can be read better: its contrast is 4.5 or more on any colour."""
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (ground.redF(), ground.greenF(), ground.blueF())
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return QColor("#000000" if luminance > _MIDDLE else "#FFFFFF")
 
 
 def load_fonts(folder: Path | None = None) -> None:

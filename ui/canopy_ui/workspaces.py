@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from canopy_desktop.exploration.stages import StepStage
+
 logger = logging.getLogger(__name__)
 
 PROMPT, TOKENS, PROBABILITIES, ATTENTION, METRICS = "prompt", "tokens", "probabilities", "attention", "metrics"
 SAMPLING = "sampling"
+LENS = "lens"
 
 
 class Direction(Enum):
@@ -81,8 +84,26 @@ WORKSPACES = (
         tip="Where each token of the text looks",
         body=row((TOKENS, 480), (ATTENTION, 776)),
     ),
+    Workspace(
+        name="lens",
+        title="Lens",
+        tip="What the model would say after each of its layers",
+        body=row((TOKENS, 340), (LENS, 916)),
+    ),
 )
 NAMES = tuple(workspace.name for workspace in WORKSPACES)
+# The docks that show what happens at a stage of a step; the first that is there comes forward.
+PANELS_OF_STAGE = {
+    StepStage.TOKENISE: (PROMPT, TOKENS),
+    StepStage.EMBED: (TOKENS,),
+    StepStage.LAYERS: (ATTENTION,),
+    StepStage.LOGITS: (PROBABILITIES,),
+    StepStage.PENALTIES: (PROBABILITIES, SAMPLING),
+    StepStage.TEMPERATURE: (PROBABILITIES, SAMPLING),
+    StepStage.CUT: (PROBABILITIES, SAMPLING),
+    StepStage.DRAW: (PROBABILITIES,),
+    StepStage.CONTINUE: (TOKENS,),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

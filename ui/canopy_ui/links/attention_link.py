@@ -43,6 +43,8 @@ class AttentionLink(QObject):
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
+        if self._controller.selection.look != self._panel.look():
+            self._show_selection()  # another panel chose the layer
         self._panel.set_attention(
             view.attention,
             pending=bool(view.chips) and view.attention is None,

@@ -1,0 +1,35 @@
+"""The lens on the residual stream of the window's tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Slot
+
+from canopy_desktop.exploration.view import WindowView
+from canopy_ui.controller import Controller
+from canopy_ui.panels.lens_panel import LensPanel
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.session import ModelSession
+
+
+class LensLink(QObject):
+    """Belongs to the panel."""
+
+    def __init__(self, panel: LensPanel, controller: Controller) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        controller.model_opened.connect(self._on_model_opened)
+        controller.view_changed.connect(self._on_view_changed)
+        panel.cell_picked.connect(controller.select_cell)
+        panel.sight_changed.connect(controller.look_through_lens)
+        panel.compute_again_requested.connect(controller.compute_lens_again)
+
+    @Slot(object)
+    def _on_model_opened(self, session: ModelSession) -> None:
+        self._panel.set_model(session.card.architecture.layers, session.tokenizer.token)
+
+    @Slot(object)
+    def _on_view_changed(self, view: WindowView) -> None:
+        self._panel.set_lens(view.lens, begun=bool(view.chips))
