@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ from canopy_desktop.arrays import DoubleArray, FloatArray, IntArray
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import NothingLeftError, ProviderError
 
-LIKELY = 4096  # tokens that are ranked first: most cuts and draws need no more, and ranking all takes longer
+BINS = 4096  # among which tokens are put by their scores; only one of them is sorted
+TINY = 1e-290  # a span of scores that cannot be cut into bins
 KEPT = 255  # in `removed_by`: no stage removed the token
 NATS_TO_BITS = 1.0 / float(np.log(2.0))
 
@@ -170,20 +171,15 @@ def choose(
     left = np.flatnonzero(kept)
     if not left.size:
         raise NothingLeftError("the output filter")
-    strip_of = found.probabilities[left]
-    total = float(strip_of.sum())
+    scores, weights = found.stages[-1].scores[left], found.probabilities[left]
+    total = float(weights.sum())
     if settings.greedy:
-        place = int(np.argmax(found.stages[-1].scores[left]))
-        return Choice(int(left[place]), None, 0.0, float(strip_of[place]) / total)
+        place = int(np.argmax(scores))
+        return Choice(int(left[place]), None, 0.0, float(weights[place]) / total)
     number = uniform(settings.seed, position, draw, len(rejected))
-    for count in (min(LIKELY, left.size), left.size):
-        ranked = _ranked(strip_of, count)
-        strip = np.cumsum(ranked)
-        if number * total < strip[-1]:
-            break
-    place = min(int(np.searchsorted(strip, number * total, side="right")), _last_possible(strip))
-    low = float(strip[place - 1]) / total if place else 0.0
-    return Choice(int(left[_at_rank(strip_of, ranked, place)]), number, low, min(1.0, float(strip[place]) / total))
+    strip = _strip(-scores, weights, number * total, "right")
+    low, high = strip.low / total, strip.high / total
+    return Choice(int(left[strip.near[strip.place]]), number, low, min(1.0, high))
 
 
 def chosen(found: Distribution, token_id: int) -> Choice:
@@ -326,17 +322,15 @@ def _top_k(scores: DoubleArray, log_sum_exp: float, count: float) -> Mask | None
     """The `count` highest (Fan et al. 2018, arXiv:1805.04833)."""
     if count >= scores.size:
         return None
-    return _highest(scores, _ranked(scores, int(count)), int(count))
+    border = np.partition(scores, -int(count))[-int(count)]
+    kept: Mask = scores > border
+    kept[np.flatnonzero(scores == border)[: int(count) - int(np.count_nonzero(kept))]] = True
+    return kept
 
 
 def _top_p(scores: DoubleArray, log_sum_exp: float, mass: float) -> Mask | None:
     """The fewest, from the highest on, that together have this probability (Holtzman et al. 2020, arXiv:1904.09751)."""
-    for count in (min(LIKELY, scores.size), scores.size):
-        ranked = _ranked(scores, count)
-        sums = np.cumsum(np.exp(ranked - log_sum_exp))
-        if sums[-1] >= mass:
-            break
-    return _highest(scores, ranked, min(int(np.searchsorted(sums, mass)) + 1, scores.size))
+    return _strip(-scores, np.exp(scores - log_sum_exp), mass, "left").up_to_place()
 
 
 def _min_p(scores: DoubleArray, log_sum_exp: float, share: float) -> Mask | None:
@@ -350,40 +344,44 @@ def _typical_p(scores: DoubleArray, log_sum_exp: float, mass: float) -> Mask | N
     logs = scores - log_sum_exp
     probabilities = np.exp(logs)
     entropy = -float(probabilities @ np.where(np.isfinite(logs), logs, 0.0))
-    distance = np.abs(-logs - entropy)
-    nearest = np.argsort(distance)
-    place = min(int(np.searchsorted(np.cumsum(probabilities[nearest]), mass)), scores.size - 1)
-    return _lowest(distance, float(distance[nearest[place]]), place + 1)
+    return _strip(np.abs(-logs - entropy), probabilities, mass, "left").up_to_place()
 
 
-def _highest(scores: DoubleArray, ranked: DoubleArray, count: int) -> Mask:
-    """The `count` highest of the scores, of which `ranked` are the highest in order."""
-    return _lowest(-scores, -float(ranked[count - 1]), count)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strip:
+    """Weights side by side in the order of their keys, sorted only near the place that is looked for."""
+
+    before: Mask  # what lies before all of `near`
+    near: IntArray  # in order
+    place: int  # in `near`
+    low: float  # where its weight begins on the strip
+    high: float  # and ends
+
+    def up_to_place(self) -> Mask:
+        """Everything up to and with the place."""
+        kept = self.before.copy()
+        kept[self.near[: self.place + 1]] = True
+        return kept
 
 
-def _lowest(values: DoubleArray, border: float, count: int) -> Mask:
-    """The `count` lowest of the values, of which `border` is the last; of those equal to it, the lowest ids."""
-    kept: Mask = values < border
-    equal = np.flatnonzero(values == border)
-    kept[equal[: count - int(np.count_nonzero(kept))]] = True
-    return kept
+def _strip(keys: DoubleArray, weights: DoubleArray, length: float, side: Literal["left", "right"]) -> _Strip:
+    """The place on the strip of weights, lowest key first, at which it is so long; of equal keys the lowest id first.
 
-
-def _ranked(scores: DoubleArray, count: int) -> DoubleArray:
-    """The `count` highest scores, highest first."""
-    highest = scores if count == scores.size else np.partition(scores, -count)[-count:]
-    return np.sort(highest)[::-1]
-
-
-def _at_rank(scores: DoubleArray, ranked: DoubleArray, place: int) -> int:
-    """The id of the token with this place, from 0, of which `ranked` are the scores."""
-    equal = np.flatnonzero(scores == ranked[place])
-    return int(equal[place - int(np.count_nonzero(scores > ranked[place]))])
-
-
-def _last_possible(strip: DoubleArray) -> int:
-    """The last place on a strip whose stretch is not empty."""
-    return int(np.searchsorted(strip, strip[-1], side="left"))
+    At a border between two, "left" is the one that ends there, "right" the one that begins. Keys are put in bins of
+    equal width, and only one bin is sorted: sorting a vocabulary takes longer than all else.
+    """
+    lowest = keys.min()
+    width = float(keys.max(where=np.isfinite(keys), initial=lowest) - lowest)
+    bins = np.minimum((keys - lowest) * (BINS / width if width > TINY else 0.0), BINS - 1).astype(np.int64)
+    lengths = np.cumsum(np.bincount(bins, weights, BINS))
+    last = int(np.searchsorted(lengths, lengths[-1]))  # the last bin with any weight
+    at = min(int(np.searchsorted(lengths, length, side)), last)
+    near = np.flatnonzero(bins == at)
+    near = near[np.argsort(keys[near], kind="stable")]
+    begins = float(lengths[at - 1]) if at else 0.0
+    ends = begins + np.cumsum(weights[near])
+    place = min(int(np.searchsorted(ends, length, side)), int(np.searchsorted(ends, ends[-1])))
+    return _Strip(bins < at, near, place, float(ends[place - 1]) if place else begins, float(ends[place]))
 
 
 def _rank(scores: FloatArray | DoubleArray, token_id: int) -> int:

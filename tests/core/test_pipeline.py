@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from canopy_desktop.decoding.pipeline import (
     KEPT,
-    LIKELY,
+    BINS,
     Choice,
     Distribution,
     History,
@@ -205,7 +205,7 @@ def test_greedy_takes_the_lowest_id_of_the_highest_logits_and_cuts_nothing(logit
     assert math.isclose(found.probabilities[token_id], math.exp(found.raw_logprob(token_id)), rel_tol=1e-9)
 
 
-@given(arrays(np.float32, LIKELY + 500, elements=st.sampled_from([0.0, 0.25, 0.5])), PROBABILITY, st.integers(0, 99))
+@given(arrays(np.float32, BINS + 500, elements=st.sampled_from([0.0, 0.25, 0.5])), PROBABILITY, st.integers(0, 99))
 def test_flat_distributions_over_many_tokens_are_cut_and_drawn_from_exactly(logits, mass, position) -> None:
     raw = np.exp(logits.astype(np.float64))
     raw /= raw.sum()
