@@ -62,6 +62,11 @@ def log_file() -> Path:
     return Path(platformdirs.user_log_dir(APP, appauthor=False)) / "canopy-desktop.log"
 
 
+def journals() -> Path:
+    """Where explorations that were not saved are kept."""
+    return Path(platformdirs.user_state_dir(APP, appauthor=False)) / "explorations"
+
+
 def _site_data_folders() -> list[str]:
     folders = platformdirs.site_data_dir(APP, appauthor=False, multipath=True)
     return [part for part in folders.split(os.pathsep) if part]

@@ -87,12 +87,14 @@ class StopWatch:
 class RunWatch:
     """Counts a run's tokens, reads its text, and says after each token whether it goes on."""
 
-    def __init__(self, settings: DecodingSettings, end_ids: Sequence[int], before: bytes = b"") -> None:
-        """`before`: the text that was generated before this run."""
+    def __init__(
+        self, settings: DecodingSettings, end_ids: Sequence[int], before: bytes = b"", *, taken: int = 0
+    ) -> None:
+        """`before`: the text that was generated before this run; `taken`: tokens that count as the run's own."""
         self._settings = settings
         self._end_ids = tuple(end_ids)
         self._stops = StopWatch(settings, before)
-        self._tokens = 0
+        self._tokens = taken
 
     def after(
         self, token_id: int, data: bytes, *, window_used: int, window: int, slides: bool, filtered: bool = False

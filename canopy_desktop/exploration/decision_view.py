@@ -12,7 +12,7 @@ from canopy_desktop.decoding.frequencies import Frequencies, Frequency
 from canopy_desktop.decoding.pipeline import Choice, History, StageName
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.decision import DecidedToken, Decision
-from canopy_desktop.exploration.records import Candidate, ChosenBy, Slot, StepRecord
+from canopy_desktop.exploration.records import UNMADE, Candidate, ChosenBy, Slot, StepRecord
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token
 
@@ -135,13 +135,15 @@ def wanted_decision(
     end_ids: tuple[int, ...],
     found: int | None = None,
 ) -> DecisionWish | None:
-    """What the token at `position`, None the newest, was chosen from; None where no column was before it."""
+    """What the token at `position`, None the newest, was chosen from; None where no column is before it."""
     prompt = exploration.prompt.ids
     newest = len(prompt) + exploration.depth(exploration.cursor) - 1
     position = newest if position is None else min(position, newest)
     also = () if found is None else (found,)
     if position >= len(prompt):
         step = exploration.path(exploration.cursor)[position - len(prompt)]
+        if step.source == UNMADE:
+            return None
         rejected = tuple(one.token_id for one in step.guarding.rejected) if step.guarding else ()
         return DecisionWish(
             slot=step.source,

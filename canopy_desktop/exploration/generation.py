@@ -13,6 +13,7 @@ from canopy_desktop.decoding.stopping import ContinuationCheck, RunWatch, StopRe
 from canopy_desktop.errors import ContextFullError, EmptyPromptError
 from canopy_desktop.exploration.deciding import Place, step_record
 from canopy_desktop.exploration.guard import Guard
+from canopy_desktop.exploration.kept import KeptExploration
 from canopy_desktop.exploration.prompt import fit
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
@@ -22,12 +23,14 @@ from canopy_desktop.exploration.records import (
     PrefillProgress,
     PromptAccepted,
     RemakeProgress,
+    ReplayProgress,
     RunFinished,
     SlideProgress,
     Slot,
     StepRecord,
     WindowSlid,
 )
+from canopy_desktop.exploration.replay import Replay
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.slide import SlideUnderWay
 from canopy_desktop.exploration.tree import Exploration
@@ -55,6 +58,7 @@ class Generation:
         self._window = MODELS_OWN
         self._kept = 0  # tokens at the prompt's beginning that no slide drops
         self._slide: SlideUnderWay | None = None
+        self._replay: Replay | None = None
         self._run_id = 0
         self._prefill_ms = 0.0
         self._chunks: list[int] = []
@@ -99,26 +103,44 @@ class Generation:
         """
         size = window.tokens(self._sequence.decoder.context)
         fit(prompt, size)
-        self._window, self._kept, self._slide = window, kept, None
-        self._sequence.forget()
-        self.exploration = Exploration(prompt)
+        self._take_over(Exploration(prompt), window, kept)
         self._chunks = chunks_of(len(prompt.ids))
-        self._prefill_ms = 0.0
-        self._logits = None
         self.resume(run_id, settings, output_filter)
         return PromptAccepted(run_id=run_id, prompt=prompt, context=size)
 
-    def resume(self, run_id: int, settings: DecodingSettings, output_filter: OutputFilter | None = None) -> None:
-        """Go on from the cursor as a new run: its own settings and filter, and its tokens counted from here."""
+    def reopen(self, run_id: int, kept: KeptExploration) -> None:
+        """Forget the exploration before and take up one that was kept: `advance` makes its columns again first.
+
+        It goes on as the run in which it was left, with the tokens of that run counted. Raises `UsageError` or
+        `PromptTooLongError` where the model has no such window; then nothing has changed.
+        """
+        begun = kept.beginning
+        fit(begun.prompt, begun.window.tokens(self._sequence.decoder.context))
+        self._take_over(kept.tree(), begun.window, begun.kept)
+        self._replay = Replay(self._exploring())
+        self.resume(run_id, kept.settings, kept.output_filter, taken=kept.taken)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether columns of a reopened exploration have to be made before anything else."""
+        return self._replay is not None
+
+    def resume(
+        self, run_id: int, settings: DecodingSettings, output_filter: OutputFilter | None = None, *, taken: int = 0
+    ) -> None:
+        """Go on from the cursor as a new run: its own settings and filter, and its tokens counted from here.
+
+        `taken`: tokens of that run that are there already.
+        """
         self._run_id = run_id
         self._settings = settings
         exploration = self._exploring()
         before = self._generated_bytes(exploration, exploration.cursor)
-        self._watch = RunWatch(settings, self._end_ids, before)
+        self._watch = RunWatch(settings, self._end_ids, before, taken=taken)
         self._guard = Guard(output_filter, before)
         self._check = None
 
-    def advance(self) -> PrefillProgress | SlideProgress | WindowSlid | StepRecord | RunFinished:
+    def advance(self) -> ReplayProgress | PrefillProgress | SlideProgress | WindowSlid | StepRecord | RunFinished:
         """One chunk of the prompt or of a slide of the window, one token, or the end of the run.
 
         Where a person's choice was walked last, or the settings already led somewhere from the cursor, that record is
@@ -126,6 +148,8 @@ class Generation:
         exploration is as before.
         """
         exploration = self._exploring()
+        if self._replay is not None:
+            return self._replay_on(self._replay)
         if self._chunks:
             return self._prefill(exploration)
         if (reason := self._reason_to_stop(exploration)) is not None:
@@ -192,6 +216,20 @@ class Generation:
         if self.exploration is None:
             raise EmptyPromptError
         return self.exploration
+
+    def _take_over(self, exploration: Exploration, window: ContextWindow, kept: int) -> None:
+        self._window, self._kept, self._slide = window, kept, None
+        self._sequence.forget()
+        self.exploration = exploration
+        self._chunks, self._replay = [], None
+        self._prefill_ms = 0.0
+        self._logits = None
+
+    def _replay_on(self, replay: Replay) -> ReplayProgress:
+        event = replay.advance(self._sequence, self._run_id)
+        if replay.complete:
+            self._replay = None
+        return event
 
     def _prefill(self, exploration: Exploration) -> PrefillProgress:
         done = len(exploration.prompt_slots)

@@ -16,6 +16,9 @@ from canopy_desktop.model.chat import TemplatedPrompt
 Slot: TypeAlias = int
 """The number of a column in the column store."""
 
+UNMADE: Slot = -1
+"""Stands for a column of a reopened exploration that has not been made again."""
+
 PROMPT_NODE = -1
 """The node that stands for the whole prompt; every first step has it as parent."""
 
@@ -183,6 +186,18 @@ class RemakeProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayProgress:
+    """A reopened exploration passes through the model again; what one pass left, and how far it is."""
+
+    run_id: int
+    done: int  # tokens that have passed
+    total: int
+    prompt: tuple[Slot, ...] = field(default=(), repr=False)  # the prompt's next columns, in order of position
+    own: tuple[int, Slot] | None = None  # a node, and the column of its own token
+    slide: WindowSlid | None = None  # with its columns; it was in the exploration before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused:
     """The run waits on the current token."""
 
@@ -214,6 +229,7 @@ GenerationEvent: TypeAlias = (
     | WindowSlid
     | StepRecord
     | RemakeProgress
+    | ReplayProgress
     | RunPaused
     | RunFinished
     | RunFailed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,8 +11,24 @@ from canopy_desktop.arrays import IntArray
 from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.exploration.records import PROMPT_NODE, ChosenBy, Slot, StepRecord, WindowSlid
+from canopy_desktop.exploration.records import (
+    PROMPT_NODE,
+    UNMADE,
+    ChosenBy,
+    ReplayProgress,
+    Slot,
+    StepRecord,
+    WindowSlid,
+)
 from canopy_desktop.model.chat import TemplatedPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where one stands in a tree, and which branches were visited last."""
+
+    cursor: int
+    forward: tuple[tuple[int, int], ...]  # (node, its child that was visited last)
 
 
 class Exploration:
@@ -34,6 +51,30 @@ class Exploration:
 
     def __len__(self) -> int:
         return len(self._records)
+
+    @property
+    def steps(self) -> tuple[StepRecord, ...]:
+        """All steps, by node."""
+        return tuple(self._records)
+
+    @property
+    def all_slides(self) -> tuple[WindowSlid, ...]:
+        """All slides, in the order in which they happened."""
+        return tuple(self._slides.values())
+
+    @property
+    def stand(self) -> Stand:
+        """Where one stands."""
+        return Stand(self.cursor, tuple(self._newest_child.items()))
+
+    def stand_on(self, stand: Stand) -> None:
+        """Stand as in a tree of the same steps. Raises `LookupError` for nodes and ways that are not there."""
+        if (
+            any(child not in self._children[node] for node, child in stand.forward)
+            or stand.cursor not in self._children
+        ):
+            raise LookupError(stand)
+        self.cursor, self._newest_child = stand.cursor, dict(stand.forward)
 
     def next_node(self) -> int:
         """The number that the next record gets."""
@@ -118,21 +159,27 @@ class Exploration:
     def slots(self, node: int) -> IntArray:
         """The columns of the window at `node`, those of its tokens that have passed through the model, (length,).
 
-        A node's own token has a column only after a step was taken from it, or the window slid there.
+        A node's own token has a column only after a step was taken from it, or the window slid there. Of a reopened
+        exploration: up to the first that has not been made again.
         """
+        if len(self.prompt_slots) < len(self.prompt.ids):
+            return np.array(self.prompt_slots[: self._untouched(node)], dtype=np.int64)
         slide = self.last_slide(node)
         first = self.prompt_slots if slide is None else [*self.prompt_slots[: slide.kept], *slide.slots]
         steps = list(self._upwards(node, PROMPT_NODE if slide is None else slide.node))
         steps.reverse()
         own = self.own_slot(node)
         sources = [step.source for step in steps[1:]] + ([own] if steps and own is not None else [])
-        return np.array([*first, *sources], dtype=np.int64)
+        slots = np.array([*first, *sources], dtype=np.int64)
+        unmade = np.flatnonzero(slots == UNMADE)
+        return slots[: unmade[0]] if unmade.size else slots
 
     def positions(self, node: int) -> IntArray:
         """Where in the text the tokens of `slots` stand, (length,)."""
         dropped = self.dropped(node)
         count = self.slots(node).size
-        return np.concatenate([np.arange(dropped.start), np.arange(dropped.stop, count + len(dropped))])
+        start = min(count, dropped.start)
+        return np.concatenate([np.arange(start), np.arange(dropped.stop, dropped.stop + count - start)])
 
     def dropped(self, node: int) -> range:
         """The positions in the text that are no longer in the window at `node`."""
@@ -166,9 +213,52 @@ class Exploration:
     def own_slot(self, node: int) -> Slot | None:
         """The column of a node's own token, if it has passed through the model."""
         if (slide := self._slides.get(node)) is not None:
-            return slide.slots[-1]
-        children = self._children[node]
-        return self._records[children[0]].source if children else None
+            slot = slide.slots[-1]
+        else:
+            children = self._children[node]
+            slot = self._records[children[0]].source if children else UNMADE
+        return None if slot == UNMADE else slot
+
+    def unmade(self) -> list[int]:
+        """The nodes whose own token, or slide, has to pass again before all columns are there.
+
+        Those before the cursor come first, and each after its parent. The prompt's own slide counts, its tokens do not.
+        """
+        near = [PROMPT_NODE, *(step.node for step in self.path(self.cursor))]
+        first = set(near)
+        return [
+            node
+            for node in (*near, *(step.node for step in self._records if step.node not in first))
+            if self.own_slot(node) is None and (node in self._slides or (node != PROMPT_NODE and self._children[node]))
+        ]
+
+    def note_replay(self, event: ReplayProgress) -> None:
+        """Columns of a reopened exploration are there again."""
+        self.prompt_slots.extend(event.prompt)
+        if event.prompt and len(self.prompt_slots) == len(self.prompt.ids):
+            self._note_own(PROMPT_NODE, self.prompt_slots[-1])
+        if event.slide is not None:
+            slide = event.slide
+            self._slides[slide.node] = slide
+            known = [before.node if before is not None else None for before in self._slide_before]
+            self._slide_before = [
+                slide if node == slide.node else before for node, before in zip(known, self._slide_before, strict=True)
+            ]
+            self._note_own(slide.node, slide.slots[-1])
+        if event.own is not None:
+            self._note_own(*event.own)
+
+    def _note_own(self, node: int, slot: Slot) -> None:
+        """What follows a node was decided from this column, unless the window slid there."""
+        if node in self._slides and slot != self._slides[node].slots[-1]:
+            return
+        for child in self._children[node]:
+            self._records[child] = replace(self._records[child], source=slot)
+
+    def _untouched(self, node: int) -> int:
+        """How many of the prompt's first tokens are in the window at `node`, side by side."""
+        slide = self.last_slide(node)
+        return len(self.prompt.ids) if slide is None else slide.kept
 
     def known_step(
         self, node: int, settings: DecodingSettings, output_filter: OutputFilter | None = None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from canopy_desktop.errors import BundleError, UsageError
 from canopy_desktop.model.byte_alphabet import byte_alphabet
@@ -28,6 +28,16 @@ class Token:
     text: str  # for display: bytes of a split character are shown as U+FFFD
     data: bytes
     special: bool
+
+
+class TokenTable(Protocol):
+    """Knows tokens by their ids."""
+
+    def token(self, token_id: int) -> Token:
+        """The token with this id."""
+
+    def tokens(self, ids: Sequence[int]) -> tuple[Token, ...]:
+        """The tokens with these ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,177 @@
+"""Exploration files (`.canopy`): a zip of `manifest.json` and `exploration.jsonl`, the lines of `kept_lines`.
+
+The manifest has the version, and size and sum of the other member; nothing in it is run, and nothing is unpacked to a
+disk. Before anything is read, the number of members and their sizes are limited; what is read is cut off there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from canopy_desktop import __version__
+from canopy_desktop.atomic import replacing
+from canopy_desktop.decoding.settings_json import parsed
+from canopy_desktop.errors import StorageError
+from canopy_desktop.exploration.codec import BrokenValueError
+from canopy_desktop.exploration.kept import KeptExploration
+from canopy_desktop.exploration.kept_lines import MAX_LINE, MAX_STEPS, VERSION, LineReader, LineWriter
+from canopy_desktop.model.tokenizer import TokenTable
+
+SUFFIX = ".canopy"
+FORMAT = "canopy exploration"
+MANIFEST, LINES = "manifest.json", "exploration.jsonl"
+MAX_FILE = 256_000_000  # bytes
+MAX_LINES_BYTES = 512_000_000  # unpacked
+MAX_LINES = 1_000_000
+MOST_MEMBERS = 2
+_MAX_MANIFEST = 10_000
+_MAX_DIRECTORY = 10_000
+_END = struct.Struct("<4sHHHHIIH")  # of a zip's directory (APPNOTE.TXT 4.3.16)
+_WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same exploration gives the same file
+_NO_EXPLORATION = "this is no exploration file: choose one that was saved by this program"
+_DAMAGED = "this exploration is damaged ({reason}): take an earlier copy"
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    bytes: int
+    sha256: str
+
+
+def save(path: Path, kept: KeptExploration, tokens: TokenTable) -> None:
+    """Write an exploration, or leave the file that was there. Raises `StorageError`.
+
+    `tokens` knows all that it names.
+    """
+    if len(kept.steps) > MAX_STEPS:
+        raise StorageError(path, f"an exploration file holds {MAX_STEPS:,} tokens, and there are more: begin anew")
+    try:
+        with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            written = _write_lines(archive, LineWriter(tokens).whole(kept))
+            if written.bytes > MAX_LINES_BYTES:
+                raise StorageError(path, "the exploration is too large for a file: begin anew")
+            member = {"name": LINES, "bytes": written.bytes, "sha256": written.sha256}
+            manifest = {"format": FORMAT, "version": VERSION, "program": __version__, "members": [member]}
+            archive.writestr(zipfile.ZipInfo(MANIFEST, _WRITTEN), json.dumps(manifest, indent=1))
+    except OSError as error:
+        raise StorageError(path, f"the exploration could not be saved: {error.strerror or error}") from error
+
+
+def load(path: Path) -> KeptExploration:
+    """Read an exploration. Raises `StorageError`."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StorageError(path, _NO_EXPLORATION)
+        with path.open("rb") as file:
+            _check_directory(path, file)
+            with zipfile.ZipFile(file) as archive:
+                return _read(path, archive)
+    except BrokenValueError as error:
+        raise StorageError(path, _DAMAGED.format(reason=error)) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise StorageError(path, _DAMAGED.format(reason="it cannot be unpacked")) from error
+    except OSError as error:
+        raise StorageError(path, f"the exploration cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise StorageError(path, "this is no name of a file") from error
+
+
+def read_lines(lines: Iterable[bytes]) -> KeptExploration:
+    """An exploration from whole lines. Raises `BrokenValueError` that names the line."""
+    reader = LineReader()
+    for number, line in enumerate(lines, 1):
+        try:
+            if number > MAX_LINES:
+                raise BrokenValueError("there are too many")
+            reader.take(line)
+        except BrokenValueError as error:
+            raise BrokenValueError(f"line {number}: {error}") from error
+    return reader.found()
+
+
+def _write_lines(archive: zipfile.ZipFile, lines: Iterable[bytes]) -> _Member:
+    entry = zipfile.ZipInfo(LINES, _WRITTEN)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    digest, size = hashlib.sha256(), 0
+    with archive.open(entry, "w", force_zip64=False) as member:
+        for line in lines:
+            member.write(line)
+            digest.update(line)
+            size += len(line)
+    return _Member(size, digest.hexdigest())
+
+
+def _check_directory(path: Path, file: BinaryIO) -> None:
+    """Raise `StorageError` unless the file ends as one of ours: a short directory of two members, and no comment."""
+    size = file.seek(0, 2)
+    if size > MAX_FILE:
+        raise StorageError(path, f"this file has more than {MAX_FILE // 10**6} MB, and no exploration has")
+    file.seek(max(0, size - _END.size - 20))
+    end = file.read()
+    if len(end) < _END.size:
+        raise StorageError(path, _NO_EXPLORATION)
+    sign, _, _, here, members, directory, _, comment = _END.unpack(end[-_END.size :])
+    wide = end.startswith(b"PK\x06\x07")  # a second, larger directory
+    plain = sign == b"PK\x05\x06" and not wide and not comment and here == members
+    if not plain or members > MOST_MEMBERS or directory > _MAX_DIRECTORY:
+        raise StorageError(path, _NO_EXPLORATION)
+
+
+def _read(path: Path, archive: zipfile.ZipFile) -> KeptExploration:
+    found = sorted(archive.namelist())
+    if MANIFEST not in found:
+        raise StorageError(path, _NO_EXPLORATION)
+    member = _manifest(path, _limited(archive, MANIFEST, _MAX_MANIFEST))
+    if found != sorted([MANIFEST, LINES]):
+        raise BrokenValueError("it has members that no exploration has")
+    if archive.getinfo(LINES).file_size != member.bytes:
+        raise BrokenValueError("a member has another size")
+    with archive.open(LINES) as lines:
+        return read_lines(_checked_lines(lines, member))
+
+
+def _manifest(path: Path, data: bytes) -> _Member:
+    try:
+        stored: Any = parsed(data.decode())
+    except ValueError as error:
+        raise BrokenValueError("its manifest is no JSON") from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT or type(stored.get("version")) is not int:
+        raise StorageError(path, _NO_EXPLORATION)
+    if stored["version"] > VERSION:
+        raise StorageError(path, f"this exploration is of a newer version ({stored['version']}): update the program")
+    match stored.get("members"):
+        case [{"name": str(name), "bytes": int(size), "sha256": str(sha256)}] if name == LINES:
+            if 0 <= size <= MAX_LINES_BYTES:
+                return _Member(size, sha256)
+    raise BrokenValueError("its manifest does not say what it must")
+
+
+def _limited(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    with archive.open(name) as member:
+        data = member.read(limit + 1)
+    if len(data) > limit:
+        raise BrokenValueError(f"{name} is too large")
+    return data
+
+
+def _checked_lines(member: IO[bytes], said: _Member) -> Iterator[bytes]:
+    """Lines, no further than the manifest says. Raises `BrokenValueError` where size, sum or the last end is wrong."""
+    digest, left = hashlib.sha256(), said.bytes
+    while left:
+        line = member.readline(min(left, MAX_LINE) + 1)
+        left -= len(line)
+        if left < 0 or not line.endswith(b"\n"):
+            raise BrokenValueError("a line is too long, or has no end")
+        digest.update(line)
+        yield line[:-1]
+    if member.read(1) or digest.hexdigest() != said.sha256:
+        raise BrokenValueError("its sum is wrong")
