@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.exploration.lens import read_rows
 from canopy_desktop.model.tokenizer import Token, Tokenizer
 
 if TYPE_CHECKING:  # ONNX comes with it, and the window shall not wait for that
@@ -188,8 +189,6 @@ class InsideLooker:
         known = self._ends
         if known is not None and known[0][1] == chosen and np.array_equal(known[0][0], wish.slots[: wish.place + 1]):
             return known[1:]
-        from canopy_desktop.exploration.lens import read_rows  # not at the window's start: onnxruntime comes with it
-
         logits = self._reader.logits(step.stream)
         outcomes = outcomes_of(logits[-1], self._tokenizer)
         ids, probabilities, ranks = read_rows(logits, np.full(len(logits), chosen, np.int64))

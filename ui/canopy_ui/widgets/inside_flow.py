@@ -1,0 +1,176 @@
+"""The picture of one step, painted once for each change; it names the operation under the mouse or the keyboard."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from canopy_desktop.exploration.inside_view import InsideView
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.inside_layout import (
+    LEAST_HEIGHT,
+    LEAST_WIDTH,
+    InsideLayout,
+    Station,
+    inside_layout,
+    lanes_that_fit,
+    outcomes_that_fit,
+)
+from canopy_ui.widgets.inside_painter import InsidePainter, Shown, shown_of
+from canopy_ui.widgets.inside_words import station_name
+
+_ORDER = tuple(Station)
+
+
+class InsideFlow(QWidget):
+    """A click, or Return, opens an operation; arrow keys change layer and head."""
+
+    station_opened = Signal(object)  # Station
+    head_picked = Signal(int, int)  # layer, head
+    position_picked = Signal(object)  # int
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._view: InsideView | None = None
+        self._kitchen: dict[Station, str] = {}
+        self._shown: Shown | None = None
+        self._at: InsideLayout | None = None
+        self._picture: QPixmap | None = None
+        self._marked: Station | None = None  # by the keyboard
+        self._hovered: Station | None = None
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setAccessibleName(self.tr("The way of a token through the model"))
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change colours and zoom."""
+        self._theme = theme
+        self.setMinimumSize(theme.px(LEAST_WIDTH), theme.px(LEAST_HEIGHT))
+        self._forget_picture()
+
+    def set_view(self, view: InsideView | None) -> None:
+        """Show this step."""
+        if view is not self._view:
+            self._view = view
+            self._forget_picture()
+
+    def set_kitchen_words(self, words: dict[Station, str]) -> None:
+        """Write these below the operations' names."""
+        if words != self._kitchen:
+            self._kitchen = words
+            self._forget_picture()
+
+    def layout_of_picture(self) -> InsideLayout | None:
+        """Where things stand now."""
+        self._lay_out()
+        return self._at
+
+    def sizeHint(self) -> QSize:
+        return QSize(self._theme.px(LEAST_WIDTH), self._theme.px(LEAST_HEIGHT))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        self._lay_out()
+        if self._at is None or self._shown is None:
+            return
+        painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._painted(self._at, self._shown))
+        for station, colour in ((self._hovered, self._theme.secondary), (self._marked, self._theme.accent)):
+            if station is not None:
+                box = self._at.blocks_frame if station is Station.BLOCKS else self._at.headers[station]
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                painter.setPen(QPen(QColor(colour), self._theme.px(2)))
+                painter.drawRoundedRect(QRectF(box.x, box.y + 1, box.width, box.height), 4, 4)
+        painter.end()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._forget_picture()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._set_hovered(self._station_at(event.position()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._set_hovered(None)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        at, shown = self._at, self._shown
+        if event.button() != Qt.MouseButton.LeftButton or at is None or shown is None:
+            return
+        x, y = event.position().x(), event.position().y()
+        step = shown.view.step
+        if (lane := at.lane_at(x, y)) is not None:
+            self.position_picked.emit(shown.rows[lane].position)
+        elif (head := at.head_at(x, y)) is not None:
+            self.head_picked.emit(step.layer, head)
+        elif (layer := at.block_at(x, y)) is not None:
+            self.head_picked.emit(layer, step.head)
+        elif (station := at.station_at(x, y)) is not None:
+            self._mark(station)
+            self.station_opened.emit(station)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        view, key = self._view, Qt.Key(event.key())
+        if view is None or event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            super().keyPressEvent(event)
+            return
+        step = view.step
+        match key:
+            case Qt.Key.Key_Up | Qt.Key.Key_Down:
+                layer = step.layer + (1 if key == Qt.Key.Key_Down else -1)
+                self.head_picked.emit(min(max(layer, 0), len(view.layers) - 1), step.head)
+            case Qt.Key.Key_Left | Qt.Key.Key_Right:
+                head = step.head + (1 if key == Qt.Key.Key_Right else -1)
+                self.head_picked.emit(step.layer, min(max(head, 0), len(view.heads) - 1))
+            case Qt.Key.Key_PageDown | Qt.Key.Key_PageUp:
+                place = -1 if self._marked is None else _ORDER.index(self._marked)
+                way = 1 if key == Qt.Key.Key_PageDown else -1
+                self._mark(_ORDER[min(max(place + way, 0), len(_ORDER) - 1)])
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter if self._marked is not None:
+                self.station_opened.emit(self._marked)
+            case _:
+                super().keyPressEvent(event)
+
+    def _mark(self, station: Station) -> None:
+        self._marked = station
+        self.setAccessibleDescription(station_name(station))
+        self.update()
+
+    def _set_hovered(self, station: Station | None) -> None:
+        if station is not self._hovered:
+            self._hovered = station
+            self.setCursor(Qt.CursorShape.ArrowCursor if station is None else Qt.CursorShape.PointingHandCursor)
+            self.update()
+
+    def _station_at(self, point: QPointF) -> Station | None:
+        return self._at.station_at(point.x(), point.y()) if self._at is not None else None
+
+    def _lay_out(self) -> None:
+        view = self._view
+        if view is None or self._at is not None:
+            return
+        unit, kitchen = self._theme.zoom, bool(self._kitchen)
+        height = float(self.height())
+        self._shown = shown_of(
+            view, lanes_that_fit(height, unit, kitchen=kitchen), outcomes_that_fit(height, unit, kitchen=kitchen)
+        )
+        self._at = inside_layout(float(self.width()), height, unit, self._shown.contents(), kitchen=kitchen)
+
+    def _painted(self, at: InsideLayout, shown: Shown) -> QPixmap:
+        ratio = self.devicePixelRatioF()
+        if self._picture is None or self._picture.devicePixelRatio() != ratio:
+            picture = QPixmap(round(self.width() * ratio), round(self.height() * ratio))
+            picture.setDevicePixelRatio(ratio)
+            picture.fill(QColor(self._theme.panel))
+            painter = QPainter(picture)
+            InsidePainter(painter, self._theme, self._kitchen).paint(at, shown)
+            painter.end()
+            self._picture = picture
+        return self._picture
+
+    def _forget_picture(self) -> None:
+        self._at = self._shown = self._picture = None
+        self.update()
