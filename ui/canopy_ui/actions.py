@@ -19,6 +19,9 @@ class Command(Enum):
     RESET = "reset"
     BACK = "back"
     STEP = "step"
+    NEXT_STAGE = "next_stage"
+    PREVIOUS_STAGE = "previous_stage"
+    SLOW_MOTION = "slow_motion"
     RUN = "run"
     STOP = "stop"
     ZOOM_IN = "zoom_in"
@@ -49,6 +52,14 @@ SPECS = (
     ActionSpec(Command.RUN, "Run", "Run or pause", ("Ctrl+Return", "Ctrl+Enter")),
     ActionSpec(Command.STEP, "Step", "Generate one token", ("F10", "Ctrl+Right")),
     ActionSpec(Command.BACK, "Back", "Go back one token; nothing is lost", ("F9", "Ctrl+Left")),
+    ActionSpec(
+        Command.NEXT_STAGE,
+        "Stage",
+        "Go to the next stage of this step, from the last to another token",
+        ("F8",),
+    ),
+    ActionSpec(Command.PREVIOUS_STAGE, "Stage back", "Go back one stage; nothing is lost", ("F7",)),
+    ActionSpec(Command.SLOW_MOTION, "Slow motion", "Go from stage to stage, at the pace of the speed", ("Ctrl+F8",)),
     ActionSpec(Command.STOP, "Stop", "End the run; its text stays", ("Esc",)),
     ActionSpec(Command.RESET, "Reset", "Clear the text; the prompt stays", ("Ctrl+R",)),
     ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),
@@ -85,5 +96,6 @@ def _made(spec: ActionSpec, window: QWidget) -> QAction:
     action.setToolTip(f"{tip} ({key})" if key else tip)
     action.setWhatsThis(tip)
     action.setObjectName(spec.command.value)
+    action.setCheckable(spec.command is Command.SLOW_MOTION)
     window.addAction(action)
     return action

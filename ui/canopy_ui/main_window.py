@@ -10,6 +10,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMainWindow
 
+from canopy_desktop.exploration.stages import StepStage
 from canopy_desktop.settings import Preferences
 from canopy_ui import layout
 from canopy_ui.actions import Command, make_actions
@@ -18,19 +19,22 @@ from canopy_ui.dock import Dock
 from canopy_ui.docks import DOCKS
 from canopy_ui.entries import Entry, entries_of
 from canopy_ui.kept_keys import KeptKeys
+from canopy_ui.links.stage_link import StageLink
 from canopy_ui.messages import Wording
 from canopy_ui.palette import CommandPalette
 from canopy_ui.panel_focus import focused, neighbour
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.shell_style import shell_style
 from canopy_ui.shortcuts import ShortcutsDialog
+from canopy_ui.stage_strip import StageStrip
+from canopy_ui.stage_walk import StageWalk
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.switcher import Switcher
 from canopy_ui.theme import apply_theme, theme_named
 from canopy_ui.transport import Transport
 from canopy_ui.view_menu import ViewMenu, zoomed
 from canopy_ui.widgets.panel import Panel
-from canopy_ui.workspaces import TOKENS
+from canopy_ui.workspaces import PANELS_OF_STAGE, TOKENS
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
@@ -67,6 +71,10 @@ class MainWindow(QMainWindow):
         self._view_menu = ViewMenu(self.docks.values(), self.workspaces.actions, self.commands, self)
         self.transport = Transport(self.commands, self.workspaces.actions, self._view_menu, self._theme)
         self.addToolBar(self.transport)
+        self.stages = StageStrip(self.commands, self._theme)
+        self.addToolBarBreak()
+        self.addToolBar(self.stages)
+        self._stage_link, self._walk = StageLink(self.stages, controller), StageWalk(controller, self)
         for spec, panel in zip(DOCKS, self._panels, strict=True):
             spec.link(panel, controller)
         KeptKeys(self.commands[Command.PALETTE], self)
@@ -94,6 +102,9 @@ class MainWindow(QMainWindow):
             (Command.RUN, controller.toggle),
             (Command.STEP, controller.step),
             (Command.BACK, controller.back),
+            (Command.NEXT_STAGE, self._walk.forward),
+            (Command.PREVIOUS_STAGE, self._walk.back),
+            (Command.SLOW_MOTION, self._walk.play),
             (Command.STOP, controller.stop),
             (Command.RESET, controller.reset),
             (Command.ZOOM_IN, self._on_zoom_in),
@@ -114,6 +125,9 @@ class MainWindow(QMainWindow):
         if isinstance(app, QGuiApplication):
             app.screenRemoved.connect(self._on_screen_removed)
         self.transport.speed_changed.connect(controller.set_interval)
+        self.transport.speed_changed.connect(self._walk.set_pace)
+        self._walk.slow_changed.connect(commands[Command.SLOW_MOTION].setChecked)
+        self._stage_link.stage_meant.connect(self._on_stage_meant)
 
     def _connect_controller(self) -> None:
         controller = self._controller
@@ -163,12 +177,22 @@ class MainWindow(QMainWindow):
             (Command.RUN, state.can_run),
             (Command.STEP, state.can_run),
             (Command.BACK, state.can_go_back),
+            (Command.NEXT_STAGE, state.can_run),
+            (Command.PREVIOUS_STAGE, state.can_go_back),
+            (Command.SLOW_MOTION, state.can_run),
             (Command.STOP, state.can_stop),
             (Command.RESET, state.can_reset),
         ):
             self.commands[command].setEnabled(possible)
         self.transport.set_state(state, self._words.of_state(state))
         self.setWindowTitle(self._titled(state))
+
+    @Slot(object)
+    def _on_stage_meant(self, stage: StepStage) -> None:
+        """Bring the stage's panel forward where the workspace shows it; the keyboard stays."""
+        shown = [self.docks[key] for key in PANELS_OF_STAGE[stage] if not self.docks[key].isHidden()]
+        if shown:
+            shown[0].raise_()
 
     def _titled(self, state: RunState) -> str:
         if state.phase is RunPhase.LOADING:
@@ -212,6 +236,7 @@ class MainWindow(QMainWindow):
         for dock in self.docks.values():
             dock.set_theme(theme)
         self.transport.set_theme(theme)
+        self.stages.set_theme(theme)
 
     @Slot()
     def _on_screen_removed(self) -> None:

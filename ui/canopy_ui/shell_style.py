@@ -19,6 +19,12 @@ QToolBar#transport QLabel[look="brand"] {{ color: {theme.accent}; font-size: {ma
     font-weight: 600; padding-right: {theme.px(6)}px; }}
 QToolBar#transport QLabel[look="chip"] {{ border: 1px solid {theme.border}; border-radius: {radius}px;
     padding: {theme.px(4)}px {theme.px(8)}px; font-size: {small}px; }}
+QToolBar#stages {{ background: {theme.panel}; border: none; border-bottom: 1px solid {theme.border};
+    padding: {theme.px(2)}px {theme.px(4)}px; }}
+QPushButton[look="stage"] {{ padding: {theme.px(2)}px {theme.px(8)}px; }}
+QPushButton[look="stage"]:focus {{ padding: {theme.px(2) - 1}px {theme.px(8) - 1}px; }}
+QPushButton[look="stage"]:checked {{ background: {theme.accent_soft}; color: {theme.accent};
+    border-color: {theme.accent}; font-weight: 600; }}
 QTabBar#workspaces::tab {{ background: transparent; border: 1px solid transparent; border-radius: {radius}px;
     padding: {theme.px(5)}px {theme.px(10)}px; margin: 0; }}
 QTabBar#workspaces::tab:hover {{ border-color: {theme.border}; }}
