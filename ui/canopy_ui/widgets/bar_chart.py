@@ -71,7 +71,7 @@ class BarChart(QAbstractScrollArea):
         """What the bars stand for."""
         self._kind = kind
         self._scale = BarScale.of(self._view, kind)
-        self.viewport().update()
+        self._place()
 
     def scale(self) -> BarScale:
         """How long a bar is."""
@@ -101,16 +101,16 @@ class BarChart(QAbstractScrollArea):
             return
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        columns, width = self._columns(), self.viewport().width()
+        columns, width = self._columns, self.viewport().width()
         self._paint_header(painter, columns, view)
         painter.save()
-        painter.setClipRect(QRectF(0, self._top(), width, self._rows_height()))
+        painter.setClipRect(QRectF(0, self._top, width, self._rows_height()))
         for row, bar in enumerate(view.bars):
             rect = self._rect_of(row)
-            if rect.bottom() > self._top() and rect.top() < self._top() + self._rows_height():
+            if rect.bottom() > self._top and rect.top() < self._top + self._rows_height():
                 self._paint_row(painter, columns, view, bar, rect, row == self._row)
         painter.restore()
-        bottom = QRectF(0, self._top() + self._rows_height(), width, self._row_height)
+        bottom = QRectF(0, self._top + self._rows_height(), width, self._row_height)
         self._paint_others(painter, columns, view, bottom)
         painter.end()
 
@@ -191,7 +191,7 @@ class BarChart(QAbstractScrollArea):
                 (first, self._small_font, self._theme.text, 0),
                 (second, self._small_font, self._theme.secondary, line),
             ):
-                if top and not self._tall_head():
+                if top and not self._tall_head:
                     continue
                 painter.setFont(font)
                 painter.setPen(QColor(colour))
@@ -307,36 +307,19 @@ class BarChart(QAbstractScrollArea):
         painter.setBrush(QBrush(QColor(self._theme.hatch_line), Qt.BrushStyle.BDiagPattern))
         painter.drawRect(bar)
 
-    def _columns(self) -> BarColumns:
-        view = self._view
-        columns = view.columns if view is not None else ()
-        drawn = view is not None and view.draws is not None
-        return BarColumns(self.viewport().width(), self._theme, columns, drawn=drawn)
-
-    def _top(self) -> int:
-        """Where the rows begin."""
-        if self._view is None or (len(self._columns().groups) == 1 and self._kind is not ScaleKind.LOGITS):
-            return self._theme.px(2)
-        return self._theme.px(38 if self._tall_head() else 18)
-
-    def _tall_head(self) -> bool:
-        """Whether there is room for what each stage did."""
-        rows = min(10, len(self._view.bars) if self._view else 0) + 1
-        return self.viewport().height() >= self._theme.px(40) + rows * self._theme.px(20)
-
     def _rows_height(self) -> int:
-        room = max(0, self.viewport().height() - self._top() - self._row_height)
+        room = max(0, self.viewport().height() - self._top - self._row_height)
         needed = self._row_height * (len(self._view.bars) if self._view else 0)
         return needed if needed <= room else room - room % self._row_height  # never half a row
 
     def _rect_of(self, row: int) -> QRectF:
-        top = self._top() + row * self._row_height - self.verticalScrollBar().value()
+        top = self._top + row * self._row_height - self.verticalScrollBar().value()
         return QRectF(0, top, self.viewport().width(), self._row_height)
 
     def _row_at(self, point: QPointF) -> int | None:
-        if self._view is None or not self._top() <= point.y() < self._top() + self._rows_height():
+        if self._view is None or not self._top <= point.y() < self._top + self._rows_height():
             return None
-        row = int((point.y() - self._top() + self.verticalScrollBar().value()) // self._row_height)
+        row = int((point.y() - self._top + self.verticalScrollBar().value()) // self._row_height)
         return row if row < len(self._view.bars) else None
 
     def _can_branch(self, row: int | None) -> bool:
@@ -350,10 +333,10 @@ class BarChart(QAbstractScrollArea):
     def _move_to(self, row: int) -> None:
         self._set_row(row)
         rect, bar = self._rect_of(row), self.verticalScrollBar()
-        if rect.top() < self._top():
-            bar.setValue(bar.value() - round(self._top() - rect.top()))
-        elif rect.bottom() > self._top() + self._rows_height():
-            bar.setValue(bar.value() + round(rect.bottom() - self._top() - self._rows_height()))
+        if rect.top() < self._top:
+            bar.setValue(bar.value() - round(self._top - rect.top()))
+        elif rect.bottom() > self._top + self._rows_height():
+            bar.setValue(bar.value() + round(rect.bottom() - self._top - self._rows_height()))
 
     def _set_row(self, row: int | None) -> None:
         if row != self._row:
@@ -366,10 +349,17 @@ class BarChart(QAbstractScrollArea):
         self.viewport().update()
 
     def _place(self) -> None:
-        """Choose the rows' height, and the scroll bar's range."""
-        rows = len(self._view.bars) if self._view else 0
-        room = self.viewport().height() - self._top()
-        least, most = self._theme.px(17), self._theme.px(27)
+        """Choose the columns, the height of head and rows, and the scroll bar's range."""
+        view, theme = self._view, self._theme
+        rows = len(view.bars) if view else 0
+        width, height = self.viewport().width(), self.viewport().height()
+        columns = view.columns if view is not None else ()
+        self._columns = BarColumns(width, theme, columns, drawn=view is not None and view.draws is not None)
+        headed = len(self._columns.groups) > 1 or self._kind is ScaleKind.LOGITS
+        self._tall_head = headed and height >= theme.px(40) + (min(10, rows) + 1) * theme.px(20)
+        self._top = theme.px(38 if self._tall_head else 18 if headed and view is not None else 2)
+        room = height - self._top
+        least, most = theme.px(17), theme.px(27)
         in_sight = min(max(room // least, 2), rows + 1)  # the others included
         self._row_height = min(max(room // in_sight, least), most)
         bar = self.verticalScrollBar()
