@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_PROMPT = "When the student finished the exam, they felt relieved. The student was"
 THEMES = ("light", "dark", "contrast")
+SYSTEM_THEME = "system"  # whichever of them the system asks for
+THEME_CHOICES = (SYSTEM_THEME, *THEMES)
 ZOOM_RANGE = (80, 250)  # percent
 SPEEDS_MS = (0, 100, 250, 1000)  # least time from one token to the next; 0 is full speed
 SHOWN_RANGE = (10, 50)
@@ -39,7 +41,8 @@ _Value = TypeVar("_Value")
 class Preferences:
     """Everything that outlives a session. The defaults are those of the first start."""
 
-    theme: str = "light"
+    theme: str = SYSTEM_THEME
+    still: bool = False  # nothing moves, even where the system allows it
     zoom: int = 100  # percent
     prompt: PromptRequest = field(default_factory=lambda: PromptRequest(text=DEFAULT_PROMPT))
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
@@ -229,7 +232,8 @@ def _entries(value: object, readers: Mapping[str, Callable[[Any], Any]]) -> dict
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "theme": _one_of(*THEMES),
+    "theme": _one_of(*THEME_CHOICES),
+    "still": _flag,
     "zoom": _integer(*ZOOM_RANGE),
     "prompt": _prompt,
     "decoding": _decoding,

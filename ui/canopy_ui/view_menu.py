@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QDockWidget, QMenu, QWidget
 
-from canopy_desktop.settings import THEMES
+from canopy_desktop.settings import THEME_CHOICES
 from canopy_ui.actions import Command
 
 ZOOM_STEPS = (80, 90, 100, 110, 125, 150, 175, 200, 225, 250)  # percent
@@ -33,15 +33,21 @@ class ViewMenu(QMenu):
             self.addAction(actions[command])
         self.addSeparator()
         self._themes = QActionGroup(self)
-        for name, text in zip(THEMES, self._theme_texts(), strict=True):
+        for name, text in zip(THEME_CHOICES, self._theme_texts(), strict=True):
             choice = self._themes.addAction(text)
             choice.setCheckable(True)
             choice.setData(name)
             choice.setWhatsThis(self.tr("Change the colours of the whole window"))
             self.addAction(choice)
         self._themes.triggered.connect(self._on_theme_triggered)
+        self.still = self.addAction(self.tr("Nothing moves"))
+        self.still.setCheckable(True)
+        self.still.setWhatsThis(self.tr("Panels jump to their places, as they do where the system asks for it"))
         self.addSeparator()
         for command in (Command.ZOOM_IN, Command.ZOOM_OUT, Command.ZOOM_RESET):
+            self.addAction(actions[command])
+        self.addSeparator()
+        for command in (Command.UNDO, Command.REDO):
             self.addAction(actions[command])
         self.addSeparator()
         for command in (Command.PALETTE, Command.SHORTCUTS, Command.QUIT):
@@ -62,7 +68,7 @@ class ViewMenu(QMenu):
         return menu
 
     def _theme_texts(self) -> tuple[str, ...]:
-        return self.tr("Light theme"), self.tr("Dark theme"), self.tr("High contrast")
+        return self.tr("Colours of the system"), self.tr("Light theme"), self.tr("Dark theme"), self.tr("High contrast")
 
     @Slot(QAction)
     def _on_theme_triggered(self, choice: QAction) -> None:
