@@ -30,6 +30,7 @@ from canopy_ui.stage_strip import StageStrip
 from canopy_ui.stage_walk import StageWalk
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.switcher import Switcher
+from canopy_ui.system_look import SystemLook, motion_wanted
 from canopy_ui.theme import apply_theme, theme_named
 from canopy_ui.transport import Transport
 from canopy_ui.view_menu import ViewMenu, zoomed
@@ -59,7 +60,8 @@ class MainWindow(QMainWindow):
         self._preferences = preferences
         self._remember = remember
         self._words = Wording(self)
-        self._theme = theme_named(preferences.theme, preferences.zoom / 100)
+        self._system = SystemLook(self)
+        self._theme = theme_named(self._system.theme_name(preferences.theme), preferences.zoom / 100)
         self._palette: CommandPalette | None = None
         self._shortcuts: ShortcutsDialog | None = None
         self.setWindowTitle("Canopy")
@@ -86,6 +88,7 @@ class MainWindow(QMainWindow):
         self.workspaces.restore(preferences.docks)
         self.transport.set_speed(controller.interval_ms)
         self._view_menu.show_theme(preferences.theme)
+        self._view_menu.still.setChecked(preferences.still)
         self._on_state_changed(controller.state)
         self._panels[0].setFocus()  # a first start begins with typing
 
@@ -106,6 +109,8 @@ class MainWindow(QMainWindow):
             (Command.PREVIOUS_STAGE, self._walk.back),
             (Command.SLOW_MOTION, self._walk.play),
             (Command.STOP, controller.stop),
+            (Command.UNDO, controller.branches.undo),
+            (Command.REDO, controller.branches.redo),
             (Command.RESET, controller.reset),
             (Command.ZOOM_IN, self._on_zoom_in),
             (Command.ZOOM_OUT, self._on_zoom_out),
@@ -121,6 +126,8 @@ class MainWindow(QMainWindow):
         ):
             commands[command].triggered.connect(slot)
         self._view_menu.theme_chosen.connect(self._on_theme_chosen)
+        self._view_menu.still.toggled.connect(self._on_still_toggled)
+        self._system.changed.connect(self._on_system_look_changed)
         app = QGuiApplication.instance()
         if isinstance(app, QGuiApplication):
             app.screenRemoved.connect(self._on_screen_removed)
@@ -181,6 +188,8 @@ class MainWindow(QMainWindow):
             (Command.PREVIOUS_STAGE, state.can_go_back),
             (Command.SLOW_MOTION, state.can_run),
             (Command.STOP, state.can_stop),
+            (Command.UNDO, state.can_undo),
+            (Command.REDO, state.can_redo),
             (Command.RESET, state.can_reset),
         ):
             self.commands[command].setEnabled(possible)
@@ -208,6 +217,15 @@ class MainWindow(QMainWindow):
         self._preferences = replace(self._preferences, theme=name)
         self._apply_look()
 
+    @Slot(bool)
+    def _on_still_toggled(self, still: bool) -> None:
+        self._preferences = replace(self._preferences, still=still)
+        self._apply_look()
+
+    @Slot()
+    def _on_system_look_changed(self) -> None:
+        self._apply_look()
+
     @Slot()
     def _on_zoom_in(self) -> None:
         self._zoom(zoomed(self._preferences.zoom, 1))
@@ -226,11 +244,14 @@ class MainWindow(QMainWindow):
         self.workspaces.settle_later()
 
     def _apply_look(self) -> None:
-        theme = self._theme = theme_named(self._preferences.theme, self._preferences.zoom / 100)
+        name = self._system.theme_name(self._preferences.theme)
+        theme = self._theme = theme_named(name, self._preferences.zoom / 100)
         app = QApplication.instance()
         if isinstance(app, QApplication):
             apply_theme(app, theme)
         self.setStyleSheet(shell_style(theme))
+        self._system.allow_motion(not self._preferences.still)
+        self.setAnimated(motion_wanted())
         for panel in self._panels:
             panel.set_theme(theme)
         for dock in self.docks.values():
@@ -250,7 +271,7 @@ class MainWindow(QMainWindow):
             *entries_of(self.tr("Workspace"), self.workspaces.actions.actions()),
             *entries_of(self.tr("Panel"), [dock.reveal_action for dock in docks]),
             *entries_of(self.tr("Help"), [dock.help_action for dock in docks]),
-            *entries_of(self.tr("Colours"), self._view_menu.themes()),
+            *entries_of(self.tr("Colours"), (*self._view_menu.themes(), self._view_menu.still)),
         )
 
     @Slot()
