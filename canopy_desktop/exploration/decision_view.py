@@ -68,6 +68,7 @@ class Bar:
     taken: bool  # these settings take it
     found: bool = False  # somebody looks for it
     drawn: Frequency | None = None  # in many draws
+    rejected: bool = False  # it was drawn, and the output filter did not let it through
 
     @property
     def probability(self) -> float:
@@ -179,6 +180,8 @@ def view_of_decision(
     if draws is not None and (draws.slot, draws.settings) != (decision.slot, decision.settings):
         draws = None
     counts = Counter(draws.drawn) if draws else Counter()
+    rejected = _rejected(decision, step)
+    strip = _strip_of_decision(decision, step, rejected, token_of)
     bars = tuple(
         Bar(
             token_of(one.token_id),
@@ -187,9 +190,10 @@ def view_of_decision(
             tuple(one.probabilities[place] for place in places),
             one.removed_by,
             one.token_id == came,
-            one.token_id == decision.choice.token_id,
+            one.token_id == strip.taken.token.id,
             one.token_id == found,
             Frequency(_chance(decision, one), counts[one.token_id], len(draws.drawn)) if draws else None,
+            one.token_id in rejected,
         )
         for one in decision.tokens
     )
@@ -206,7 +210,7 @@ def view_of_decision(
         settings=decision.settings,
         used=None if step is None else step.settings,
         chosen_by=None if step is None else step.chosen_by,
-        strip=_strip_of_decision(decision, step, token_of),
+        strip=strip,
         entropy_bits=decision.entropy_bits,
         entropy_after_bits=decision.entropy_after_bits,
         draws=draws.frequencies if draws else None,
@@ -256,14 +260,22 @@ def view_of_record(step: StepRecord, token_of: TokenOf, *, shown: int) -> Distri
     )
 
 
-def _strip_of_decision(decision: Decision, step: StepRecord | None, token_of: TokenOf) -> Strip:
-    """What really happened where that is what is shown; the output filter's rejected tokens are not on its strip."""
-    rejected: set[int] = set()
+def _happened(decision: Decision, step: StepRecord | None) -> bool:
+    """Whether the token came of what is shown."""
+    return step is not None and step.chosen_by is not ChosenBy.PERSON and step.settings.decides_as(decision.settings)
+
+
+def _rejected(decision: Decision, step: StepRecord | None) -> set[int]:
+    if step is None or step.guarding is None or not _happened(decision, step):
+        return set()
+    return {one.token_id for one in step.guarding.rejected}
+
+
+def _strip_of_decision(decision: Decision, step: StepRecord | None, rejected: set[int], token_of: TokenOf) -> Strip:
+    """What really happened where that is what is shown; tokens that were rejected are not on the strip."""
     choice = decision.choice
-    if step is not None and step.chosen_by is not ChosenBy.PERSON and step.settings.decides_as(decision.settings):
+    if step is not None and _happened(decision, step):
         choice = Choice(step.chosen.token_id, step.uniform, step.low, step.high)
-        if step.guarding is not None:
-            rejected = {one.token_id for one in step.guarding.rejected}
     last = {one.token_id: one.probabilities[-1] for one in decision.tokens}
     return Strip(
         _stretches(last, rejected, decision.tokens, token_of),

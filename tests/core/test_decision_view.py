@@ -89,6 +89,8 @@ def test_the_needle_falls_on_the_stretch_of_the_token_that_was_taken(settings: D
 def test_tokens_that_the_filter_rejected_are_not_on_the_strip() -> None:
     step = step_of(SAMPLING, rejected=(0, 2))
     view = view_of_decision(decided(SAMPLING), step.chosen.token_id, token_of, step=step)
+    assert {bar.token.id for bar in view.bars if bar.rejected} == {0, 2}
+    assert [bar.token.id for bar in view.bars if bar.taken] == [step.chosen.token_id]
     assert not {0, 2} & {one.token.id for one in view.strip.stretches}
     assert view.strip.stretches[-1].high == pytest.approx(1.0)
     (under,) = [one for one in view.strip.stretches if one.token.id == step.chosen.token_id]

@@ -113,6 +113,8 @@ def test_a_contradiction_is_one_sentence_and_what_was_typed_stays(panel: Samplin
         panel._length._least.setValue(50)
     assert panel._notice.text().startswith("Minimum of tokens (50) is above the maximum (24)")
     assert panel.settings() == DecodingSettings(max_tokens=24)
+    panel._filter._example.click()
+    assert panel._notice.text().startswith("Minimum of tokens (50)")
     with qtbot.waitSignal(panel.settings_changed) as changed:
         panel._length._most.setValue(80)
     assert changed.args == [DecodingSettings(min_tokens=50, max_tokens=80)]

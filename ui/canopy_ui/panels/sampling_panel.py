@@ -41,6 +41,7 @@ class SamplingPanel(Panel):
         super().__init__(parent)
         self._settings = DecodingSettings()
         self._pending: dict[str, Any] = {}  # edits that contradict the others
+        self._contradiction = ""  # and why
         self._view: DistributionView | None = None
         self._words = Wording(self)
         self._make_head()
@@ -84,8 +85,7 @@ class SamplingPanel(Panel):
         """Show these settings, and say nothing."""
         if settings != self._settings:
             self._settings = settings
-            self._pending.clear()
-            self._notice.set_text("")
+            self._settle()
             self._show()
 
     def set_new_seeds(self, wanted: bool) -> None:
@@ -188,12 +188,16 @@ class SamplingPanel(Panel):
 
     def _take(self, settings: DecodingSettings) -> None:
         """Settings that hold together: they are the ones from now on."""
-        self._pending.clear()
-        self._notice.set_text("")
+        self._settle()
         if settings != self._settings:
             self._settings = settings
             self._show()
             self.settings_changed.emit(settings)
+
+    def _settle(self) -> None:
+        self._pending.clear()
+        self._contradiction = ""
+        self._notice.set_text("")
 
     def _complain(self, error: CanopyError) -> None:
         self._notice.set_text(self._words.of_error(error).text)
@@ -205,6 +209,7 @@ class SamplingPanel(Panel):
             settings = replace(self._settings, **self._pending)
         except SettingsError as error:
             self._complain(error)
+            self._contradiction = self._notice.text()
         else:
             self._take(settings)
 
@@ -224,7 +229,7 @@ class SamplingPanel(Panel):
     @Slot(object)
     def _on_filter_refused(self, error: CanopyError | None) -> None:
         if error is None:
-            self._notice.set_text("")
+            self._notice.set_text(self._contradiction)
         else:
             self._complain(error)
 

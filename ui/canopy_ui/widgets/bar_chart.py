@@ -169,8 +169,10 @@ class BarChart(QAbstractScrollArea):
             lines.append(self.tr("removed by the settings"))
         if bar.drawn is not None:
             lines.append(self._drawn_told(bar.drawn))
+        if bar.rejected:
+            lines.append(self.tr("× the output filter rejected it"))
         if bar.taken and not bar.chosen:
-            lines.append(self.tr("These settings would take it"))
+            lines.append(self.tr("← these settings would take it"))
         if self._can_branch(row):
             lines.append(self.tr("Click: the text goes on from here with this token"))
         return "\n".join(lines)
@@ -222,7 +224,8 @@ class BarChart(QAbstractScrollArea):
         painter.setFont(font)
         painter.setPen(QColor(theme.accent if bar.chosen else theme.secondary if removed else theme.text))
         label = columns.label(rect)
-        text = f"{marked(bar.token)} ←" if bar.taken and not bar.chosen else marked(bar.token)
+        sign = " ×" if bar.rejected else " ←" if bar.taken and not bar.chosen else ""
+        text = marked(bar.token) + sign
         elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, round(label.width()))
         painter.drawText(label, _LEFT, elided)
         told = False
