@@ -7,7 +7,8 @@ from typing import Any
 
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session, prompt_ids, valid_text
 from canopy_desktop.exploration.cache_size import CacheSize
-from canopy_desktop.exploration.race import Lap, Race, RaceFinished, RaceProgress, RaceStep
+from canopy_desktop.exploration.measurements import Lap, RaceFinished, RaceProgress, RaceStep
+from canopy_desktop.exploration.race import Race
 from canopy_desktop.model.tokenizer import Tokenizer
 
 MAX_TOKENS = 32

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from canopy_desktop.model.decoder import DecoderSession
+if TYPE_CHECKING:
+    from canopy_desktop.model.decoder import DecoderSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

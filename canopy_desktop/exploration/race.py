@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -21,46 +20,10 @@ from canopy_desktop.arrays import FloatArray
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import EmptyPromptError, PromptTooLongError
 from canopy_desktop.exploration.cache_size import CacheSize, cache_size
+from canopy_desktop.exploration.measurements import Lap, RaceEvent, RaceFinished, RaceProgress, RaceStep
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.decoder import DecoderSession, chunks_of
 
-
-@dataclass(frozen=True, slots=True)
-class Lap:
-    """One runner's part of a step."""
-
-    token_id: int  # that it would choose
-    ms: float
-    difference: float  # its largest logit difference from the runner without the cache
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaceStep:
-    """One token of the text. At the first all three have the same pass, the prefill, which runs once."""
-
-    position: int
-    token_id: int  # the text's: given, or what the runner without the cache chose
-    without_cache: Lap
-    refed: Lap
-    cached: Lap
-
-
-@dataclass(frozen=True, slots=True)
-class RaceProgress:
-    """So many tokens of the text have been recomputed for the step under way."""
-
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class RaceFinished:
-    """Why no further step comes."""
-
-    reason: StopReason
-
-
-RaceEvent: TypeAlias = RaceProgress | RaceStep | RaceFinished
 _Timed: TypeAlias = tuple[FloatArray, float]  # logits, milliseconds
 
 

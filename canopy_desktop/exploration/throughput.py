@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from canopy_desktop.exploration.measurements import Throughput, ThroughputProgress
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.batch import BatchDecoder, Past
 from canopy_desktop.model.decoder import DecoderSession
@@ -19,14 +20,6 @@ from canopy_desktop.model.decoder import DecoderSession
 PROMPT_TOKENS = 16  # of the shortest request; each of the others is two longer, so that their pasts differ
 STEPS = 24
 SEED = 20261123
-
-
-@dataclass(frozen=True, slots=True)
-class Throughput:
-    """So many requests decoded together."""
-
-    requests: int
-    tokens_per_s: float  # of all requests together, from the median step
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +41,31 @@ def throughput(session: ModelSession, counts: Sequence[int], *, steps: int = STE
 
     Raises `EngineError`, `InterruptedStepError` among them.
     """
+    return (event for event in throughput_passes(session, counts, steps=steps) if isinstance(event, Throughput))
+
+
+def throughput_passes(
+    session: ModelSession, counts: Sequence[int], *, steps: int = STEPS
+) -> Iterator[Throughput | ThroughputProgress]:
+    """The same with an event after every pass, so that whoever waits can leave."""
     decoder = session.sequence.decoder.sibling()
-    pasts, first_ids = _requests(decoder, max(counts))
+    pasts: list[Past] = []
+    first_ids: list[int] = []
     for count in counts:
+        total = count - min(len(pasts), count) + 1 + steps
+        done = 0
+        while len(pasts) < count:
+            past, first = _request(decoder, len(pasts))
+            pasts.append(past)
+            first_ids.append(first)
+            done += 1
+            yield ThroughputProgress(count, done, total)
         batch = BatchDecoder(decoder, pasts[:count], room=steps + 1)
         token_ids = batch.feed(first_ids[:count])[0].argmax(axis=-1).tolist()  # not timed: it touches new memory
         times = []
         for _ in range(steps):
+            done += 1
+            yield ThroughputProgress(count, done, total)
             began = time.perf_counter()
             token_ids = batch.feed(token_ids)[0].argmax(axis=-1).tolist()
             times.append(time.perf_counter() - began)
@@ -83,16 +94,12 @@ def branch_costs(
         yield BranchCost(count, 1000 * float(batch_s), 1000 * float(single_s))
 
 
-def _requests(decoder: DecoderSession, count: int) -> tuple[list[Past], list[int]]:
-    """Prefilled pasts of different length, and the token that each goes on with."""
-    pasts, following = [], []
-    for request in range(count):
-        ids = _random_ids(decoder, PROMPT_TOKENS + 2 * request, request)
-        decoder.truncate(0)
-        logits, _ = decoder.feed(ids)
-        pasts.append(Past.of(decoder.cache, len(ids)).copied())
-        following.append(int(logits.argmax()))
-    return pasts, following
+def _request(decoder: DecoderSession, number: int) -> tuple[Past, int]:
+    """A prefilled past, longer than that of the number before, and the token that it goes on with."""
+    ids = _random_ids(decoder, PROMPT_TOKENS + 2 * number, number)
+    decoder.truncate(0)
+    logits, _ = decoder.feed(ids)
+    return Past.of(decoder.cache, len(ids)).copied(), int(logits.argmax())
 
 
 def _random_ids(decoder: DecoderSession, count: int, request: int = 0) -> list[int]:

@@ -11,7 +11,8 @@ import pytest
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import EmptyPromptError, InterruptedStepError, PromptTooLongError
 from canopy_desktop.exploration.cache_size import cache_size
-from canopy_desktop.exploration.race import Race, RaceEvent, RaceFinished, RaceProgress, RaceStep
+from canopy_desktop.exploration.measurements import RaceEvent, RaceFinished, RaceProgress, RaceStep
+from canopy_desktop.exploration.race import Race
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.throughput import branch_costs, throughput
 from canopy_desktop.model.bundle import Bundle

@@ -31,14 +31,26 @@ from canopy_desktop.exploration.records import (
 )
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.stages import StepStage
+from canopy_desktop.exploration.trail import Deed
 from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
+from canopy_ui.branch_desk import BranchDesk, SearchAsk
 from canopy_ui.chronicle import Chronicle
-from canopy_ui.commands import BlockResult, ChooseCommand, GoToCommand, RemakeCommand, ResumeCommand, StartCommand
+from canopy_ui.commands import (
+    BlockResult,
+    ChooseCommand,
+    GoToCommand,
+    RemakeCommand,
+    ResumeCommand,
+    StartCommand,
+    WalkCommand,
+)
 from canopy_ui.draft import Draft
+from canopy_ui.errands import Errand
 from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.inside_desk import InsideDesk
+from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
 from canopy_ui.reader import DecisionRequest, ReadingResult
@@ -91,7 +103,9 @@ class Controller(QObject):
         self.session: ModelSession | None = None
         self.draft = Draft(preferences.prompt, self)
         self.inside = InsideDesk(self)
+        self.measuring = MeasuringDesk(self)
         self._chronicle = Chronicle()
+        self.branches = BranchDesk(self._chronicle, self)
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
         self._sliding: SlideProgress | None = None
@@ -123,6 +137,25 @@ class Controller(QObject):
         self.inside.requested.connect(self._threads.inside_requested)
         worker.inside_looked.connect(self.inside.take)
         self.inside.changed.connect(self.touch)
+        self._connect_branches()
+        self.measuring.cache_size_requested.connect(self._threads.cache_size_requested)
+        self.measuring.errand_requested.connect(self._on_errand_requested)
+        self.measuring.errand_end_requested.connect(self._threads.errand_end_requested)
+        self.measuring.failed.connect(self.failed)
+        self.measuring.changed.connect(self.touch)
+        worker.cache_measured.connect(self.measuring.take_size)
+        worker.errand_reported.connect(self.measuring.take_report)
+
+    def _connect_branches(self) -> None:
+        branches, threads = self.branches, self._threads
+        branches.picture_requested.connect(threads.picture_requested)
+        branches.search_requested.connect(threads.search_requested)
+        branches.search_stop_requested.connect(threads.search_stop_requested)
+        branches.go_wished.connect(self._stand_on)
+        branches.changed.connect(self.touch)
+        threads.drawer.drawn.connect(branches.take_picture)
+        threads.worker.searches.changed.connect(branches.take_search)
+        threads.worker.searches.failed.connect(self.failed)
 
     def open(self) -> None:
         """Start the threads, and with them the loading of the model."""
@@ -172,17 +205,54 @@ class Controller(QObject):
         exploration = self._chronicle.exploration
         if exploration is None or not self.state.can_go_back:
             return
-        node = exploration.parent(exploration.cursor)
+        self.go_to(exploration.parent(exploration.cursor))
+
+    @Slot(int)
+    def go_to(self, node: int) -> None:
+        """Stand on a node of the tree, and look at it; nothing is lost."""
+        if self._can_move:
+            self.branches.note(Deed.GO)
+            self._stand_on(node)
+
+    @Slot(int)
+    def _stand_on(self, node: int) -> None:
         self._chronicle.go_to(node)
         self._must_resume = True
         self._threads.go_to_requested.emit(GoToCommand(run_id=self._new_run(), node=node))
+        self.select(None)
         self._enter(RunPhase.PAUSED)
+
+    @Slot(int, object)
+    def walk(self, parent: int, token_ids: tuple[int, ...]) -> None:
+        """Make a text that was searched after `parent` a branch, and stand at its end."""
+        if not self._can_move:
+            return
+        self.branches.note(Deed.CHOOSE)
+        self._chronicle.go_to(parent)
+        self._must_resume = True
+        command = WalkCommand(
+            run_id=self._new_run(),
+            parent=parent,
+            token_ids=token_ids,
+            settings=self.decoding,
+            output_filter=self.filter.output_filter,
+        )
+        self._threads.walk_requested.emit(command)
+        self.select(None)
+        self._enter(RunPhase.RUNNING)
+
+    @Slot(object)
+    def search(self, ask: SearchAsk) -> None:
+        """Search beams, or draw, after a node, beside the recorded text."""
+        if self.session is not None and self._can_move:
+            self.branches.search(ask, self.decoding, self.session.card.end_ids)
 
     @Slot(int, int)
     def choose(self, parent: int, token_id: int) -> None:
         """Continue with another token after `parent`: a branch. Goes on as before, running or step by step."""
         if not self._chronicle.begun or self._phase is RunPhase.PREFILLING:
             return
+        self.branches.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
         self._must_resume = False
         command = ChooseCommand(
@@ -226,6 +296,7 @@ class Controller(QObject):
         self._oldest_run = self._new_run()
         self._run_wish = self._starting = None
         self._chronicle.clear()
+        self.branches.forget()
         self._show_context()
         self.select(None)
         self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
@@ -235,6 +306,7 @@ class Controller(QObject):
         """Generate once more what follows `parent`, with the settings as they are now: a branch."""
         if not self._chronicle.begun or self._phase is RunPhase.PREFILLING:
             return
+        self.branches.note(Deed.BRANCH)
         self._chronicle.leave_branch(parent)
         self._playing, self._must_resume = True, False
         self._threads.resume_requested.emit(self._resume_command(play=True, branch_at=parent))
@@ -413,6 +485,12 @@ class Controller(QObject):
                 assert_never(event)
 
     @Slot(object)
+    def _on_errand_requested(self, errand: Errand) -> None:
+        """A run in hand pauses first: it would disturb what is measured."""
+        self.pause()
+        self._threads.errand_requested.emit(errand)
+
+    @Slot(object)
     def _on_worker_block_tried(self, result: BlockResult) -> None:
         if result.error is not None:
             self.failed.emit(result.error)
@@ -446,8 +524,10 @@ class Controller(QObject):
         self._publish_state()
         for wish in self._chronicle.wishes(self.selection, time.perf_counter(), busy=self.state.busy):
             self._threads.read_requested.emit(wish)
+        self.branches.ask()
         self.inside.ask(self._chronicle.exploration, self.selection, busy=self.state.busy, interval_ms=self.interval_ms)
-        if self._chronicle.read_up and self.inside.idle and not self.state.busy:
+        idle = self._chronicle.read_up and self.inside.idle and self.branches.idle and self.measuring.idle
+        if idle and not self.state.busy:
             self.settled.emit()
 
     def _go(self, *, play: bool) -> None:
@@ -486,6 +566,7 @@ class Controller(QObject):
         self._enter(RunPhase.PREFILLING)
 
     def _go_on(self, *, play: bool) -> None:
+        self.branches.note(Deed.RUN)
         self._playing = play
         if self._must_resume:
             self._must_resume = False
@@ -523,6 +604,7 @@ class Controller(QObject):
         self._must_resume = False
         self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
+        self.branches.forget()
         self.select(None)
         self.touch()
 
@@ -551,6 +633,11 @@ class Controller(QObject):
         if self.session is not None and not self._chronicle.begun:
             self._chronicle.set_context(self.window.tokens(self.session.card.architecture.context))
             self.touch()
+
+    @property
+    def _can_move(self) -> bool:
+        """Whether one may stand elsewhere: the prompt has been read."""
+        return self._chronicle.begun and self._phase is not RunPhase.PREFILLING
 
     def _new_run(self) -> int:
         self._run_id += 1
@@ -581,6 +668,8 @@ class Controller(QObject):
             can_go_back=chronicle.cursor != PROMPT_NODE and self._phase is not RunPhase.PREFILLING,
             slid=self._sliding.done if self._sliding else 0,
             to_slide=self._sliding.total if self._sliding else 0,
+            can_undo=self.branches.can_undo and self._can_move,
+            can_redo=self.branches.can_redo and self._can_move,
             remade=self._remaking.done if self._remaking else 0,
             to_remake=self._remaking.total if self._remaking else 0,
             edited=chronicle.begun and self._wish != self._run_wish,

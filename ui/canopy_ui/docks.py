@@ -135,7 +135,7 @@ DOCKS = (
         area=Area.RightDockWidgetArea,
         help=(
             "A column is a token that was read, a row a layer: the cell is what the model would say after it.",
-            "Only the last layer was trained to be read like this; below it, it is a look at what is on its way.",
+            "Only the last layer was trained to be read like this; the rows below are a look on the way.",
             "Click a cell for its whole list, and for the rank of the token that really came next.",
         ),
         keys=(

@@ -6,6 +6,7 @@ import logging
 
 from PySide6.QtCore import QObject, QThread, Signal
 
+from canopy_ui.branch_drawer import BranchDrawer
 from canopy_ui.commands import StartCommand
 from canopy_ui.reader import Reader
 from canopy_ui.worker import Opener, Worker
@@ -29,6 +30,13 @@ class Threads(QObject):
     remake_requested = Signal(object)  # RemakeCommand
     block_requested = Signal(object)  # BlockCommand
     inside_requested = Signal(object)  # InsideWish
+    walk_requested = Signal(object)  # WalkCommand
+    search_requested = Signal(object)  # SearchWish
+    search_stop_requested = Signal()
+    picture_requested = Signal(object)  # BranchWish
+    cache_size_requested = Signal()
+    errand_requested = Signal(object)  # Errand
+    errand_end_requested = Signal()
     play_requested = Signal()
     step_requested = Signal()
     pause_requested = Signal()
@@ -41,11 +49,13 @@ class Threads(QObject):
         super().__init__(parent)
         self.worker = Worker(opener)
         self.reader = Reader()
+        self.drawer = BranchDrawer()
         self._inference, self._reading = QThread(self), QThread(self)
         self._inference.setObjectName("inference")
         self._reading.setObjectName("reader")
         self.worker.moveToThread(self._inference)
-        self.reader.moveToThread(self._reading)
+        for reading in (self.reader, self.drawer):
+            reading.moveToThread(self._reading)
         self.load_requested.connect(self.worker.load)
         self.start_requested.connect(self.worker.start)
         self.resume_requested.connect(self.worker.resume)
@@ -54,6 +64,12 @@ class Threads(QObject):
         self.remake_requested.connect(self.worker.remake)
         self.block_requested.connect(self.worker.block)
         self.inside_requested.connect(self.worker.look_inside)
+        self.walk_requested.connect(self.worker.walk)
+        self.search_requested.connect(self.worker.search)
+        self.search_stop_requested.connect(self.worker.stop_search)
+        self.cache_size_requested.connect(self.worker.measure_cache)
+        self.errand_requested.connect(self.worker.run_errand)
+        self.errand_end_requested.connect(self.worker.end_errand)
         self.play_requested.connect(self.worker.play)
         self.step_requested.connect(self.worker.step_once)
         self.pause_requested.connect(self.worker.pause)
@@ -61,6 +77,8 @@ class Threads(QObject):
         self.interval_requested.connect(self.worker.set_interval)
         self.worker.model_loaded.connect(self.reader.open)
         self.read_requested.connect(self.reader.read)
+        self.worker.model_loaded.connect(self.drawer.open)
+        self.picture_requested.connect(self.drawer.draw)
         self.close_requested.connect(self.worker.close)
         self.close_requested.connect(self.reader.close)
 

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError, InterruptedStepError
+from canopy_desktop.exploration.cache_size import cache_size
 from canopy_desktop.exploration.intervention import blocked_step
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.records import (
@@ -36,12 +37,16 @@ from canopy_ui.commands import (
     RemakeCommand,
     ResumeCommand,
     StartCommand,
+    WalkCommand,
 )
+from canopy_ui.errands import Errand, Errands
 from canopy_ui.priority import step_behind_the_window
+from canopy_ui.search_runner import SearchRunner
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
     from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
+    from canopy_desktop.exploration.searching import SearchWish
     from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.exploration.trial import Trial
 
@@ -67,6 +72,8 @@ class Worker(QObject):
     event_ready = Signal(object)  # GenerationEvent
     footprint_changed = Signal(object)  # Footprint
     block_tried = Signal(object)  # BlockResult
+    cache_measured = Signal(object)  # CacheSize, or None without a model
+    errand_reported = Signal(object)  # ErrandReport
     inside_looked = Signal(object)  # InsideResult
 
     def __init__(self, opener: Opener) -> None:
@@ -77,7 +84,7 @@ class Worker(QObject):
         self._trial: Trial | None = None  # kept as long as the text, for the next block of it is quick then
         self._looker: InsideLooker | None = None
         self._run_id = 0
-        self._remaking: Iterator[RemakeProgress] | None = None  # goes before any step
+        self._remaking: Iterator[RemakeProgress | StepRecord] | None = None  # goes before any step; a walk too
         self._budget: int | None = None  # steps to go; None: until the run ends
         self._interval_ms = 0
         self._due = 0.0  # when the next token's turn comes, on the clock of `perf_counter`
@@ -87,6 +94,9 @@ class Worker(QObject):
         self._closing = False
         self._turns = QTimer(self, interval=0, singleShot=True)  # a child moves along to the thread
         self._turns.timeout.connect(self._advance)
+        self.searches = SearchRunner(self)
+        self._errands = Errands(self)
+        self._errands.reported.connect(self.errand_reported)
 
     def abandon(self) -> None:
         """End the pass in hand, and begin none before `stop` or `start` comes, which has to follow once for each call.
@@ -107,6 +117,7 @@ class Worker(QObject):
     def close(self) -> None:
         """Leave the thread's event loop for good."""
         self._rest()
+        self.searches.end()
         self._generation = self._session = self._trial = self._looker = None
         self.thread().quit()
 
@@ -138,6 +149,7 @@ class Worker(QObject):
     def start(self, command: StartCommand) -> None:
         """Begin a new exploration; `abandon` was called before."""
         self._release()
+        self.searches.end()
         self._trial = None
         self._take_up(command.run_id)
         with self._reporting_errors():
@@ -187,6 +199,27 @@ class Worker(QObject):
             self.event_ready.emit(RunPaused(run_id=self._run_id))
 
     @Slot(object)
+    def walk(self, command: WalkCommand) -> None:
+        """Make a searched text a branch, one token per turn of the event loop."""
+        self._take_up(command.run_id)
+        with self._reporting_errors():
+            generation = self._loaded()
+            generation.resume(command.run_id, command.settings, command.output_filter)
+            self._remaking = generation.walk(command.run_id, command.parent, command.token_ids)
+            self._turns.start(0)
+
+    @Slot(object)
+    def search(self, wish: SearchWish) -> None:
+        """Search beside the recorded text; a run in hand goes on."""
+        if self._session is not None:
+            self.searches.begin(self._session, wish)
+
+    @Slot()
+    def stop_search(self) -> None:
+        """End the search; what was found stays."""
+        self.searches.end()
+
+    @Slot(object)
     def remake(self, command: RemakeCommand) -> None:
         """Make columns again, one pass per turn of the event loop."""
         self._take_up(command.run_id)
@@ -219,6 +252,23 @@ class Worker(QObject):
             self.inside_looked.emit(InsideResult(wish=wish, error=error))
         else:
             self.inside_looked.emit(InsideResult(wish=wish, view=view))
+
+    @Slot()
+    def measure_cache(self) -> None:
+        """Say how large the cache is."""
+        self.cache_measured.emit(None if self._session is None else cache_size(self._session.sequence.decoder))
+
+    @Slot(object)
+    def run_errand(self, errand: Errand) -> None:
+        """Measure something beside the run, which was paused before."""
+        self._rest()
+        if self._session is not None:
+            self._errands.begin(errand, self._session)
+
+    @Slot()
+    def end_errand(self) -> None:
+        """Leave the measurement under way."""
+        self._errands.end()
 
     @Slot()
     def play(self) -> None:
@@ -267,10 +317,12 @@ class Worker(QObject):
 
     def _rest(self) -> None:
         self._turns.stop()
+        self._errands.end()
         self._remaking = None
         self._budget = 0
 
     def _go_on(self, *, play: bool) -> None:
+        self._errands.end()
         self._remaking = None
         self._budget = None if play else 1
         self._due = time.perf_counter()
@@ -299,6 +351,9 @@ class Worker(QObject):
                 self._rest()
 
     def _count_step(self) -> None:
+        if self._remaking is not None:
+            self._turns.start(0)
+            return
         if self._budget is not None:
             self._budget -= 1
             if self._budget <= 0:
