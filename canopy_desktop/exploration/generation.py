@@ -184,6 +184,16 @@ class Generation:
         assert record is not None, "what a person chose is not rejected"
         return record
 
+    def walk(self, run_id: int, parent: int, token_ids: Sequence[int]) -> Iterator[StepRecord]:
+        """Choose one token after another; steps that are there are walked to, and nothing is run for them.
+
+        One step for each item. Raises what `choose` raises; the steps before it stay.
+        """
+        for token_id in token_ids:
+            record = self.choose(run_id, parent, token_id)
+            parent = record.node
+            yield record
+
     def leave_branch(self, node: int) -> None:
         """Stand on a node, and go on from there by the settings alone."""
         self._exploring().leave_branch(node)

@@ -156,6 +156,13 @@ class Exploration:
         generated = tuple(step.chosen.token_id for step in self.path(node))
         return History(self.prompt.ids, generated, end_ids)
 
+    def window_history(self, node: int, end_ids: tuple[int, ...]) -> History:
+        """The same without what has left the window: what a text beside the recorded one begins with."""
+        dropped, ids = self.dropped(node), self.token_ids(node)
+        whole = len(self.prompt.ids)
+        prompt = (*ids[: min(whole, dropped.start)], *ids[dropped.stop : whole])
+        return History(prompt, tuple(ids[max(whole, dropped.stop) :]), end_ids)
+
     def slots(self, node: int) -> IntArray:
         """The columns of the window at `node`, those of its tokens that have passed through the model, (length,).
 

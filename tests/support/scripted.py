@@ -9,16 +9,18 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.decoding.beams import BeamSettings, Endings, advance, begin
 from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError
+from canopy_desktop.errors import ColumnsGoneError, ContextFullError, InterruptedStepError
 from canopy_desktop.exploration.attention_view import AttentionReading, Look, RowReading
 from canopy_desktop.exploration.decision import Decision, decide
 from canopy_desktop.exploration.decision_view import DrawsReading
-from canopy_desktop.exploration.draws import first_draws
+from canopy_desktop.exploration.draws import DrawnToken, DrawProgress, first_draws
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish, cell_of
 from canopy_desktop.exploration.records import Kept, Slot
+from canopy_desktop.exploration.searching import Searched, SearchKind, SearchRecorder, SearchWish
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.model.cache import Cache
 from canopy_desktop.model.card import Architecture, Card, WeightForm
@@ -219,6 +221,39 @@ class ScriptedTrial:
         return self.logits(ids, last=0.01)
 
 
+class ScriptedSearcher:
+    """Beams over the script's own probabilities; every other draw takes the second likeliest token."""
+
+    def __init__(self, session: "ScriptedSession") -> None:
+        self._sequence = session.sequence
+
+    def run(self, wish: SearchWish) -> Iterator[Searched]:
+        before = len(wish.text.prompt) + len(wish.text.generated)
+        self._sequence.pass_gate()
+        yield Searched(wish=wish, done=before, total=before)
+        recorder, settings = SearchRecorder(wish), BeamSettings(beams=wish.count, length_penalty=wish.penalty)
+        length = wish.settings.max_tokens
+        if before + length > self._sequence.decoder.context:
+            raise ContextFullError(self._sequence.decoder.context)
+        if wish.kind is SearchKind.DRAWS:
+            for place in range(length):
+                self._sequence.pass_gate()
+                ids = [self._sequence.script_id(before + place + draw % 2) for draw in range(wish.count)]
+                drawn = tuple(DrawnToken(draw, token_id, -1.0) for draw, token_id in enumerate(ids))
+                yield recorder.take_draws(DrawProgress(wish.count * (place + 1), (), drawn))
+            yield recorder.finish(())
+            return
+        state = begin(settings)
+        while state.running:
+            self._sequence.pass_gate()
+            scores = np.full((len(state.running), ARCHITECTURE.vocabulary), -50.0)
+            scores[:, self._sequence.script_id(before + state.length)] = np.log(0.7)
+            scores[:, self._sequence.script_id(before + state.length + 1)] = np.log(0.3)
+            step, state = advance(state, scores, settings, Endings(length))
+            yield recorder.take_step(step)
+        yield recorder.finish(state.best(settings))
+
+
 class ScriptedSession:
     """Stands for a loaded model; has what the window uses of one."""
 
@@ -247,6 +282,9 @@ class ScriptedSession:
 
     def new_trial(self) -> ScriptedTrial:
         return ScriptedTrial(self)
+
+    def new_searcher(self) -> ScriptedSearcher:
+        return ScriptedSearcher(self)
 
     def new_reader(self) -> ScriptedReader:
         return ScriptedReader(self)

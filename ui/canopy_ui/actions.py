@@ -24,6 +24,8 @@ class Command(Enum):
     SLOW_MOTION = "slow_motion"
     RUN = "run"
     STOP = "stop"
+    UNDO = "undo"
+    REDO = "redo"
     ZOOM_IN = "zoom_in"
     ZOOM_OUT = "zoom_out"
     ZOOM_RESET = "zoom_reset"
@@ -61,6 +63,8 @@ SPECS = (
     ActionSpec(Command.PREVIOUS_STAGE, "Stage back", "Go back one stage; nothing is lost", ("F7",)),
     ActionSpec(Command.SLOW_MOTION, "Slow motion", "Go from stage to stage, at the pace of the speed", ("Ctrl+F8",)),
     ActionSpec(Command.STOP, "Stop", "End the run; its text stays", ("Esc",)),
+    ActionSpec(Command.UNDO, "Undo", "Take back the last choice, name or deletion; no text is lost", ("Ctrl+Z",)),
+    ActionSpec(Command.REDO, "Redo", "Do once more what was undone", ("Ctrl+Shift+Z", "Ctrl+Y")),
     ActionSpec(Command.RESET, "Reset", "Clear the text; the prompt stays", ("Ctrl+R",)),
     ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),
     ActionSpec(Command.ZOOM_OUT, "Smaller text", "Smaller text", ("Ctrl+-",)),

@@ -15,6 +15,8 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
+from canopy_desktop.exploration.searching import Searched
+from canopy_desktop.exploration.trail import Marks
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import MetricsView, Selection, ViewResolver, WindowView
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -31,6 +33,8 @@ class Chronicle:
         self._resolver: ViewResolver | None = None
         self._metrics = MetricsLog()
         self._plan = ReadingPlan()
+        self.searches: dict[int, Searched] = {}  # by number, what lies over the tree
+        self.marks = Marks()
 
     @property
     def begun(self) -> bool:
@@ -69,6 +73,7 @@ class Chronicle:
     def clear(self) -> None:
         """Forget everything."""
         self.exploration = self._resolver = None
+        self._forget_branches()
         self._metrics.clear()
         self._plan.clear()
 
@@ -76,8 +81,13 @@ class Chronicle:
         """Start over with this prompt, and a model with these end tokens."""
         self.exploration = Exploration(event.prompt)
         self._resolver = ViewResolver(self.exploration, tokenizer)
+        self._forget_branches()
         self._metrics.add(event)
         self._plan.clear(end_ids)
+
+    def _forget_branches(self) -> None:
+        self.searches.clear()
+        self.marks = Marks()
 
     def note_progress(self, event: PrefillProgress) -> None:
         """More of the prompt has passed through the model."""

@@ -60,6 +60,17 @@ class GoToCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WalkCommand:
+    """Choose one token after another after `parent`, and wait there: a searched text becomes a branch."""
+
+    run_id: int
+    parent: int
+    token_ids: tuple[int, ...] = field(repr=False)
+    settings: DecodingSettings
+    output_filter: OutputFilter | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemakeCommand:
     """Make again what made room, of the columns of a text, and wait there."""
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError
+from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns, Looking
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
 from canopy_desktop.exploration.metrics import Footprint
@@ -48,6 +48,7 @@ from canopy_ui.commands import (
 )
 from canopy_ui.draft import Draft
 from canopy_ui.errands import Errand
+from canopy_ui.facts_desk import FactsChoice, FactsDesk
 from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.inside_desk import InsideDesk
 from canopy_ui.measuring_desk import MeasuringDesk
@@ -102,6 +103,7 @@ class Controller(QObject):
         self.state = RunState(phase=RunPhase.LOADING, loaded=False)
         self.session: ModelSession | None = None
         self.draft = Draft(preferences.prompt, self)
+        self.facts = FactsDesk(FactsChoice(preferences.facts_file, preferences.facts_best), self)
         self.inside = InsideDesk(self)
         self.measuring = MeasuringDesk(self)
         self._chronicle = Chronicle()
@@ -111,7 +113,7 @@ class Controller(QObject):
         self._sliding: SlideProgress | None = None
         self._remaking: RemakeProgress | None = None
         self._phase = RunPhase.LOADING
-        self._reason: StopReason | None = None
+        self._end: RunFinished | None = None  # of the run that ended last
         self._run_id = 0
         self._oldest_run = 1  # the run that began the exploration
         self._playing = False  # how the person went on last: Run, or Step
@@ -126,6 +128,9 @@ class Controller(QObject):
     def _connect(self) -> None:
         self._repaint.timeout.connect(self._on_repaint_due)
         self.draft.encoded.connect(self._on_draft_encoded)
+        self.facts.changed.connect(self.draft.set_facts)
+        self.facts.changed.connect(self._check_answer)
+        self.state_changed.connect(self._check_answer)
         worker, reader = self._threads.worker, self._threads.reader
         worker.load_progressed.connect(self.load_progressed)
         worker.model_loaded.connect(self._on_worker_model_loaded)
@@ -161,11 +166,13 @@ class Controller(QObject):
         """Start the threads, and with them the loading of the model."""
         self._threads.start()
         self._threads.interval_requested.emit(self.interval_ms)
+        self.facts.open()
 
     def shutdown(self) -> None:
         """End the run and the threads. Raises `RuntimeError` where they do not end in time."""
         self._repaint.stop()
         self.draft.close()
+        self.facts.close()
         self._oldest_run = self._run_id + 1  # whatever still comes is dropped
         self._threads.shutdown()
 
@@ -414,6 +421,31 @@ class Controller(QObject):
         """The number of tokens in the probability chart."""
         self._look(replace(self.selection, shown=shown))
 
+    def answer(self) -> Answer | None:
+        """What was generated up to where we stand; None where that is nothing, or more is on its way."""
+        exploration, session = self._chronicle.exploration, self.session
+        if exploration is None or session is None or self.state.busy or not self._chronicle.generated:
+            return None
+        end = self._end if self._phase is RunPhase.FINISHED else None
+        steps = exploration.path(exploration.cursor)
+        return answer_of(steps, end, steps[-1].settings, session.tokenizer)
+
+    def continued(self) -> PromptRequest | None:
+        """The next request of a chat, with this answer in its history; None where there is none to go on from."""
+        answer = self.answer()
+        if answer is None or self._run_wish is None or not self._run_wish[0].chat:
+            return None
+        return self._run_wish[0].continued(answer.written)
+
+    @Slot()
+    def _check_answer(self) -> None:
+        """Compare what a run answered with the facts, once it is over."""
+        answer = self.answer() if self._phase is RunPhase.FINISHED else None
+        if answer is None:
+            self.facts.uncheck()
+        else:
+            self.facts.check(answer.shown)
+
     @Slot(object)
     def look_at_stage(self, stage: StepStage) -> None:
         """Look at one stage of the selected step."""
@@ -615,7 +647,7 @@ class Controller(QObject):
                 self._enter(RunPhase.PAUSED)
             case RunFinished():
                 self._must_resume = True
-                self._reason = event.reason
+                self._end = event
                 self._chronicle.note_end(event)
                 self._enter(RunPhase.FINISHED)
             case RunFailed():
@@ -661,7 +693,7 @@ class Controller(QObject):
         chronicle = self._chronicle
         state = RunState(
             phase=self._phase,
-            reason=self._reason if self._phase is RunPhase.FINISHED else None,
+            reason=self._end.reason if self._end and self._phase is RunPhase.FINISHED else None,
             processed=chronicle.processed,
             prompt_tokens=chronicle.prompt_tokens,
             generated=chronicle.generated,

@@ -158,6 +158,8 @@ class MainWindow(QMainWindow):
                 new_seeds=self._controller.new_seeds,
                 filter_file=self._controller.filter.file,
                 filter_action=self._controller.filter.action,
+                facts_file=self._controller.facts.choice.file,
+                facts_best=self._controller.facts.choice.best,
                 window=self._controller.window,
                 layer=selection.layer,
                 head=selection.head,

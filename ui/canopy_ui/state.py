@@ -35,6 +35,8 @@ class RunState:
     to_remake: int = 0  # of so many; 0 when nothing is made again
     generated: int = 0  # tokens from the prompt to where we stand
     can_go_back: bool = False
+    can_undo: bool = False
+    can_redo: bool = False
     edited: bool = False  # the prompt is no longer the one that was run
     loaded: bool = True  # a model is there
 

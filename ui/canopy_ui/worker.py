@@ -290,8 +290,9 @@ class Worker(QObject):
 
     @Slot()
     def stop(self) -> None:
-        """End the run, `abandon` was called before; what it made is kept."""
+        """End the run and a search, `abandon` was called before; what they made is kept."""
         self._release()
+        self.searches.end()
         self._rest()
         self.event_ready.emit(RunFinished(run_id=self._run_id, reason=StopReason.CANCELLED))
 

@@ -1,0 +1,219 @@
+"""The tree of branches for the window: what was searched, named, deleted and folded, and undo and redo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.branch_picture import BranchPicture
+from canopy_desktop.exploration.branches import RECORDED, BranchWish, PrunedShown, Ref
+from canopy_desktop.exploration.records import PROMPT_NODE
+from canopy_desktop.exploration.searching import Searched, SearchKind, SearchWish, search_settings
+from canopy_desktop.exploration.trail import Deed, Marks, Standing, Trail
+from canopy_desktop.exploration.tree import Exploration
+from canopy_ui.chronicle import Chronicle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchAsk:
+    """What a person wants to be searched, and after which node."""
+
+    node: int
+    kind: SearchKind
+    count: int
+    length: int
+    penalty: float = 1.0
+
+
+class BranchDesk(QObject):
+    """Lives on the GUI thread. One picture at a time is asked for, and none while no panel shows it."""
+
+    picture_changed = Signal(object)  # BranchPicture; None: there is no text
+    search_changed = Signal(object)  # Searched, the newest; None: nothing was searched
+    changed = Signal()  # something that the picture follows from
+    go_wished = Signal(int)  # a node to stand on, without a deed of its own
+    picture_requested = Signal(object)  # BranchWish
+    search_requested = Signal(object)  # SearchWish
+    search_stop_requested = Signal()
+
+    def __init__(self, chronicle: Chronicle, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._chronicle = chronicle
+        self._folded: frozenset[Ref] = frozenset()
+        self._opened: frozenset[Ref] = frozenset()
+        self._pruned = PrunedShown.ONCE_KEPT
+        self._trail = Trail()
+        self._searches = 0  # begun so far
+        self._shown = False
+        self._pictured: tuple[object, ...] | None = None  # what the picture that was asked for last follows from
+        self._under_way = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no picture is awaited, and nothing is searched."""
+        newest = self.newest
+        return not self._under_way and (newest is None or not newest.busy)
+
+    @property
+    def newest(self) -> Searched | None:
+        """The search that was begun last."""
+        return self._chronicle.searches.get(self._searches)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a deed to undo."""
+        return self._trail.can_undo(self._standing())
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an undone deed."""
+        return bool(self._trail.future)
+
+    def show(self, shown: bool) -> None:
+        """Whether a panel shows the tree."""
+        self._shown = shown
+        self.changed.emit()
+
+    def note(self, deed: Deed) -> None:
+        """To be called before each deed."""
+        self._trail = self._trail.noted(deed, self._standing())
+
+    def forget(self) -> None:
+        """Another text begins, or none is left."""
+        if self.newest is not None:
+            self.search_stop_requested.emit()
+        self._folded = self._opened = frozenset()
+        self._trail = Trail()
+        self._pictured = None
+        self.picture_changed.emit(None)
+        self.search_changed.emit(None)
+
+    def ask(self) -> None:
+        """Ask for the picture, unless it is there or under way."""
+        exploration = self._chronicle.exploration
+        if exploration is None or not self._shown or self._under_way:
+            return
+        self._show_what_one_stands_on(exploration)
+        marks, searches = self._chronicle.marks, tuple(self._chronicle.searches.values())
+        follows_from = (len(exploration), exploration.cursor, marks, self._folded, self._opened, self._pruned)
+        if (exploration, *follows_from, *searches) == self._pictured:
+            return
+        self._pictured = (exploration, *follows_from, *searches)
+        self._under_way = True
+        self.picture_requested.emit(
+            BranchWish(
+                steps=exploration.steps,
+                cursor=exploration.cursor,
+                searches=searches,
+                names=marks.names,
+                hidden=marks.hidden,
+                folded=self._folded,
+                opened=self._opened,
+                pruned=self._pruned,
+            )
+        )
+
+    @Slot(object)
+    def take_picture(self, picture: BranchPicture | None) -> None:
+        """The picture is there."""
+        self._under_way = False
+        if self._chronicle.exploration is not None and picture is not None:
+            self.picture_changed.emit(picture)
+        self.changed.emit()
+
+    def search(self, ask: SearchAsk, decoding: DecodingSettings, end_ids: tuple[int, ...]) -> None:
+        """Search after a node, beside the run in hand; what is searched now stops."""
+        exploration = self._chronicle.exploration
+        if exploration is None:
+            return
+        self._searches += 1
+        wish = SearchWish(
+            number=self._searches,
+            node=ask.node,
+            text=exploration.window_history(ask.node, end_ids),
+            kind=ask.kind,
+            count=ask.count,
+            settings=search_settings(ask.kind, decoding, ask.length),
+            penalty=ask.penalty,
+        )
+        self._chronicle.searches[wish.number] = Searched(wish=wish)
+        self.search_requested.emit(wish)
+        self.search_changed.emit(self.newest)
+
+    @Slot(object)
+    def take_search(self, searched: Searched) -> None:
+        """A search has come further, or has ended."""
+        if searched.wish.number in self._chronicle.searches:
+            self._chronicle.searches[searched.wish.number] = searched
+            if searched.wish.number == self._searches:
+                self.search_changed.emit(searched)
+            self.changed.emit()
+
+    @Slot()
+    def undo(self) -> None:
+        """Take back the last deed."""
+        self._bring_back(self._trail.undone(self._standing()))
+
+    @Slot()
+    def redo(self) -> None:
+        """Do once more what was undone last."""
+        self._bring_back(self._trail.redone(self._standing()))
+
+    def rename(self, refs: tuple[Ref, ...], name: str) -> None:
+        """Give a node a name; an empty one takes it away."""
+        self._mark(Deed.RENAME, self._chronicle.marks.named(refs, name.strip()))
+
+    def delete(self, refs: tuple[Ref, ...]) -> None:
+        """Hide a node and all below it; whoever stands there stands before it then."""
+        exploration = self._chronicle.exploration
+        if exploration is None:
+            return
+        nodes = {ref.number for ref in refs if ref.search == RECORDED} - {PROMPT_NODE}
+        parents = [step.parent for step in exploration.path(exploration.cursor) if step.node in nodes]
+        self._mark(Deed.DELETE, self._chronicle.marks.without(refs))
+        if parents:
+            self.go_wished.emit(parents[0])
+
+    def fold(self, refs: tuple[Ref, ...]) -> None:
+        """Show a node without what is below it, or with it again."""
+        folded = bool(self._folded.intersection(refs))
+        self._folded = self._folded.difference(refs) if folded else self._folded.union(refs[:1])
+        self.changed.emit()
+
+    def open(self, refs: tuple[Ref, ...]) -> None:
+        """Show the long chain that begins with a node whole, or not."""
+        opened = bool(self._opened.intersection(refs))
+        self._opened = self._opened.difference(refs) if opened else self._opened.union(refs[:1])
+        self.changed.emit()
+
+    def show_pruned(self, pruned: PrunedShown) -> None:
+        """Which candidates that lead nowhere are shown."""
+        self._pruned = pruned
+        self.changed.emit()
+
+    def _mark(self, deed: Deed, marks: Marks) -> None:
+        if marks != self._chronicle.marks:
+            self.note(deed)
+            self._chronicle.marks = marks
+            self.changed.emit()
+
+    def _standing(self) -> Standing:
+        return Standing(self._chronicle.cursor, self._chronicle.marks)
+
+    def _bring_back(self, found: tuple[Trail, Standing] | None) -> None:
+        if found is None:
+            return
+        self._trail, standing = found
+        self._chronicle.marks = standing.marks
+        if standing.cursor not in (None, self._chronicle.cursor):
+            self.go_wished.emit(standing.cursor)
+        self.changed.emit()
+
+    def _show_what_one_stands_on(self, exploration: Exploration) -> None:
+        """What is generated or gone to again is no longer deleted."""
+        marks = self._chronicle.marks
+        if marks.hidden:
+            standing = frozenset(Ref(RECORDED, step.node) for step in exploration.path(exploration.cursor))
+            self._chronicle.marks = marks.shown(standing)
