@@ -17,16 +17,14 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import SettingsError, UsageError
 from canopy_desktop.exploration.compare import (
     BesideRunner,
-    ComparedRun,
     Comparison,
-    Parting,
-    SettingDifference,
     StepPair,
     TokenPair,
     compare,
     same_vocabulary,
     step_pairs,
 )
+from canopy_desktop.exploration.compared import ComparedRun, Parting, SettingDifference
 from canopy_desktop.exploration.deciding import LISTED
 from canopy_desktop.exploration.prompt import PromptRequest, fit
 from canopy_desktop.exploration.records import Candidate, GenerationEvent

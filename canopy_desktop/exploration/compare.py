@@ -7,47 +7,31 @@ residuals that its tokens were decided from; the head makes of them the same log
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from enum import Enum
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from canopy_desktop.arrays import FloatArray
 from canopy_desktop.decoding.divergence import Divergence, final_divergence, raw_divergence
-from canopy_desktop.decoding.pipeline import Distribution, History, pipeline, top_ids
+from canopy_desktop.decoding.pipeline import Distribution, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.decoding.stopping import StopReason, answer_bytes
+from canopy_desktop.decoding.stopping import ContinuationCheck, StopReason, answer_bytes
+from canopy_desktop.exploration.compared import (
+    ComparedRun,
+    Parting,
+    SettingDifference,
+    differing_settings,
+    distribution_at,
+    parting,
+    shared_beginning,
+)
 from canopy_desktop.exploration.deciding import candidate
 from canopy_desktop.exploration.generation import MODELS_OWN, Generation
-from canopy_desktop.exploration.records import Candidate, GenerationEvent, RunFinished, StepRecord
+from canopy_desktop.exploration.records import Candidate, GenerationEvent, RunFinished
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ComparedRun:
-    """A run from its prompt to its end."""
-
-    model: str  # the bundle's id
-    prompt: TemplatedPrompt
-    settings: DecodingSettings
-    end_ids: tuple[int, ...]
-    steps: tuple[StepRecord, ...]
-    residuals: FloatArray = field(repr=False)  # (steps, hidden): what each token was decided from, read-only
-    reason: StopReason
-    text: str  # what was answered
-
-    def __post_init__(self) -> None:
-        self.residuals.setflags(write=False)
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """The generated tokens, an end token included."""
-        return tuple(step.chosen.token_id for step in self.steps)
 
 
 class BesideRunner:
@@ -72,62 +56,36 @@ class BesideRunner:
     ) -> Generator[GenerationEvent, None, ComparedRun]:
         """The run's events as they come, and the whole run when it is over. Raises what `Generation` raises."""
         yield self._generation.begin(run_id, prompt, settings, window, kept=kept)
-        steps: list[StepRecord] = []
         while True:
             event = self._generation.advance()
             yield event
-            if isinstance(event, StepRecord):
-                steps.append(event)
             if isinstance(event, RunFinished):
-                return self._finished(prompt, settings, steps, event)
+                return self._compared(settings, event.reason, event.check)
 
-    def _finished(
-        self, prompt: TemplatedPrompt, settings: DecodingSettings, steps: Sequence[StepRecord], end: RunFinished
-    ) -> ComparedRun:
+    def left(self, settings: DecodingSettings) -> ComparedRun:
+        """The run in hand as far as it came, for whoever takes its events no further."""
+        return self._compared(settings, StopReason.CANCELLED, None)
+
+    def _compared(self, settings: DecodingSettings, reason: StopReason, check: ContinuationCheck | None) -> ComparedRun:
+        exploration = self._generation.exploration
+        assert exploration is not None, "a run was begun"
+        steps = exploration.path(exploration.cursor)
         tokens = self._session.tokenizer.tokens([step.chosen.token_id for step in steps])
-        data = answer_bytes([token.data for token in tokens], end.check, keep_stop=settings.keep_stop)
+        data = answer_bytes([token.data for token in tokens], check, keep_stop=settings.keep_stop)
         residuals = np.empty((0, self._session.card.architecture.hidden), np.float32)
         if steps:
             slots = np.array([step.source for step in steps], np.int64)
             residuals = self._sequence.columns.residuals(slots, -1)
         return ComparedRun(
             model=self._session.card.id,
-            prompt=prompt,
+            prompt=exploration.prompt,
             settings=settings,
             end_ids=tuple(self._session.card.end_ids),
             steps=tuple(steps),
             residuals=residuals,
-            reason=end.reason,
+            reason=reason,
             text=data.decode("utf-8", "replace"),
         )
-
-
-class Relation(Enum):
-    """How two texts stand to one another."""
-
-    EQUAL = "equal"
-    A_BEGINS_B = "a_begins_b"  # B goes on where A ends
-    B_BEGINS_A = "b_begins_a"
-    PARTED = "parted"
-
-
-@dataclass(frozen=True, slots=True)
-class Parting:
-    """Where two texts part; by tokens, or by characters where the vocabularies are not the same."""
-
-    relation: Relation
-    tokens: int | None  # that both begin with: the place of the first one that differs
-    tokens_at_end: int | None  # that both end with, after they parted
-    characters: int  # that both begin with
-
-
-@dataclass(frozen=True, slots=True)
-class SettingDifference:
-    """A setting that the two runs do not share."""
-
-    name: str  # of the field
-    a: Any
-    b: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +132,8 @@ def compare(
         b=b,
         same_vocabulary=same_vocabulary,
         settings=differing_settings(a.settings, b.settings),
-        prompt=_parting(a.prompt.text, b.prompt.text, (a.prompt.ids, b.prompt.ids) if same_vocabulary else None),
-        generated=_parting(a.text, b.text, (a.ids, b.ids) if same_vocabulary else None),
+        prompt=parting(a.prompt.text, b.prompt.text, (a.prompt.ids, b.prompt.ids) if same_vocabulary else None),
+        generated=parting(a.text, b.text, (a.ids, b.ids) if same_vocabulary else None),
         steps=tuple(steps),
     )
 
@@ -189,16 +147,10 @@ def step_pairs(a: ComparedRun, b: ComparedRun, heads: tuple[Head, Head], *, list
     for place in range(min(shared_beginning(a.ids, b.ids) + 1, len(a.steps), len(b.steps))):
         yield _step_pair(
             place + 1,
-            (_distribution(a, place, heads[0]), _distribution(b, place, heads[1])),
+            (distribution_at(a, place, heads[0]), distribution_at(b, place, heads[1])),
             (a.ids[place], b.ids[place]),
             listed,
         )
-
-
-def differing_settings(a: DecodingSettings, b: DecodingSettings) -> tuple[SettingDifference, ...]:
-    """The settings that are not the same, in the order of the fields."""
-    values = [(entry.name, getattr(a, entry.name), getattr(b, entry.name)) for entry in fields(DecodingSettings)]
-    return tuple(SettingDifference(name, one, other) for name, one, other in values if one != other)
 
 
 def same_vocabulary(a: Tokenizer, b: Tokenizer) -> bool:
@@ -206,38 +158,6 @@ def same_vocabulary(a: Tokenizer, b: Tokenizer) -> bool:
     if a.vocabulary_size != b.vocabulary_size:
         return False
     return all(a.token(token_id) == b.token(token_id) for token_id in range(a.vocabulary_size))
-
-
-def shared_beginning(a: Sequence[object], b: Sequence[object]) -> int:
-    """With how many items both begin."""
-    for place, (one, other) in enumerate(zip(a, b, strict=False)):
-        if one != other:
-            return place
-    return min(len(a), len(b))
-
-
-def _parting(a: str, b: str, ids: tuple[tuple[int, ...], tuple[int, ...]] | None) -> Parting:
-    characters = shared_beginning(a, b)
-    if ids is None:
-        return Parting(_relation(len(a), len(b), characters), None, None, characters)
-    one, other = ids
-    tokens = shared_beginning(one, other)
-    at_end = shared_beginning(one[tokens:][::-1], other[tokens:][::-1])
-    return Parting(_relation(len(one), len(other), tokens), tokens, at_end, characters)
-
-
-def _relation(a_length: int, b_length: int, shared: int) -> Relation:
-    if shared == a_length == b_length:
-        return Relation.EQUAL
-    if shared == a_length:
-        return Relation.A_BEGINS_B
-    return Relation.B_BEGINS_A if shared == b_length else Relation.PARTED
-
-
-def _distribution(run: ComparedRun, place: int, head: Head) -> Distribution:
-    """The distribution that a token was chosen from, made again."""
-    logits = head.logits(run.residuals[place : place + 1])[0]
-    return pipeline(logits, run.settings, History(run.prompt.ids, run.ids[:place], run.end_ids))
 
 
 def _step_pair(index: int, found: tuple[Distribution, Distribution], chosen: tuple[int, int], listed: int) -> StepPair:

@@ -13,14 +13,12 @@ from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import PromptTooLongError
 from canopy_desktop.exploration.compare import (
     BesideRunner,
-    ComparedRun,
     Comparison,
-    Relation,
-    SettingDifference,
     compare,
     same_vocabulary,
     step_pairs,
 )
+from canopy_desktop.exploration.compared import ComparedRun, Relation, SettingDifference
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import GenerationEvent, PrefillProgress, PromptAccepted, RunFinished, StepRecord
 from canopy_desktop.exploration.session import ModelSession
