@@ -65,7 +65,7 @@ class Replay:
         self._slid += slots
         made = None
         if len(self._slid) == len(ids):
-            made = replace(slide, run_id=run_id, slots=tuple(self._slid))
+            made = replace(slide, slots=tuple(self._slid))
             self._slid.clear()
             self._nodes.pop(0)
         return ReplayProgress(run_id=run_id, done=self._done + len(slots), total=self._total, slide=made)

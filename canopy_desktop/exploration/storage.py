@@ -37,7 +37,7 @@ _MAX_MANIFEST = 10_000
 _MAX_DIRECTORY = 10_000
 _END = struct.Struct("<4sHHHHIIH")  # of a zip's directory (APPNOTE.TXT 4.3.16)
 _WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same exploration gives the same file
-_NO_EXPLORATION = "this is no exploration file: choose one that was saved by this program"
+NO_EXPLORATION = "this is no exploration file: choose one that was saved by this program"
 _DAMAGED = "this exploration is damaged ({reason}): take an earlier copy"
 
 
@@ -70,7 +70,7 @@ def load(path: Path) -> KeptExploration:
     """Read an exploration. Raises `StorageError`."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise StorageError(path, _NO_EXPLORATION)
+            raise StorageError(path, NO_EXPLORATION)
         with path.open("rb") as file:
             _check_directory(path, file)
             with zipfile.ZipFile(file) as archive:
@@ -118,18 +118,18 @@ def _check_directory(path: Path, file: BinaryIO) -> None:
     file.seek(max(0, size - _END.size - 20))
     end = file.read()
     if len(end) < _END.size:
-        raise StorageError(path, _NO_EXPLORATION)
+        raise StorageError(path, NO_EXPLORATION)
     sign, _, _, here, members, directory, _, comment = _END.unpack(end[-_END.size :])
     wide = end.startswith(b"PK\x06\x07")  # a second, larger directory
     plain = sign == b"PK\x05\x06" and not wide and not comment and here == members
     if not plain or members > MOST_MEMBERS or directory > _MAX_DIRECTORY:
-        raise StorageError(path, _NO_EXPLORATION)
+        raise StorageError(path, NO_EXPLORATION)
 
 
 def _read(path: Path, archive: zipfile.ZipFile) -> KeptExploration:
     found = sorted(archive.namelist())
     if MANIFEST not in found:
-        raise StorageError(path, _NO_EXPLORATION)
+        raise StorageError(path, NO_EXPLORATION)
     member = _manifest(path, _limited(archive, MANIFEST, _MAX_MANIFEST))
     if found != sorted([MANIFEST, LINES]):
         raise BrokenValueError("it has members that no exploration has")
@@ -145,7 +145,7 @@ def _manifest(path: Path, data: bytes) -> _Member:
     except ValueError as error:
         raise BrokenValueError("its manifest is no JSON") from error
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or type(stored.get("version")) is not int:
-        raise StorageError(path, _NO_EXPLORATION)
+        raise StorageError(path, NO_EXPLORATION)
     if stored["version"] > VERSION:
         raise StorageError(path, f"this exploration is of a newer version ({stored['version']}): update the program")
     match stored.get("members"):
