@@ -76,7 +76,7 @@ WORKSPACES = (
         name="choose",
         title="Choose",
         tip="How the next token is chosen from all tokens of the model",
-        body=row((SAMPLING, 290), (column((TOKENS, 42), (PROBABILITIES, 58)), 966)),
+        body=row((SAMPLING, 290), (column((TOKENS, 46), (PROBABILITIES, 54)), 966)),
     ),
     Workspace(
         name="attend",

@@ -39,7 +39,7 @@ from canopy_ui.widgets.what_if_bar import WhatIfBar
 
 FEWEST_BARS, MOST_BARS = 10, 50
 MANY = 100
-_ROOMY_PX = (460, 300)  # from this size on everything is there, below it the bars alone
+_ROOMY_PX = (460, 260)  # from this size on everything is there, below it the bars alone
 
 
 class ProbabilityPanel(Panel):
@@ -197,7 +197,7 @@ class ProbabilityPanel(Panel):
         width, height = (self._theme.px(size) for size in _ROOMY_PX)
         roomy = self.width() >= width and self.height() >= height
         self._strip.setVisible(roomy and self._view is not None)
-        self._what_if.set_narrow(not roomy)
+        self._what_if.set_narrow(self.width() < width)
         for widget in (self._scale, self._find, self._many):
             widget.setVisible(roomy)
 

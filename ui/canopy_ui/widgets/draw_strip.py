@@ -63,8 +63,10 @@ class DrawStrip(QWidget):
             self._paint_stretch(painter, whole, strip.taken, 0, chosen=True)
         if strip.uniform is not None:
             x = whole.left() + strip.uniform * whole.width()
-            painter.setPen(QPen(QColor(theme.text), theme.px(3)))
-            painter.drawLine(QPointF(x, whole.top() - theme.px(5)), QPointF(x, whole.bottom() + theme.px(5)))
+            top, bottom = QPointF(x, whole.top() - theme.px(5)), QPointF(x, whole.bottom() + theme.px(5))
+            for colour, width in ((theme.panel, 7), (theme.text, 3)):  # to be seen on every ground
+                painter.setPen(QPen(QColor(colour), theme.px(width)))
+                painter.drawLine(top, bottom)
         painter.setFont(self._small)
         painter.setPen(QColor(theme.secondary))
         below = QRectF(whole.left(), whole.bottom() + theme.px(5), whole.width(), theme.px(18))
