@@ -41,6 +41,17 @@ def filter_marks(
     return marks
 
 
+def pending_guarding(steps: Sequence[StepRecord], data_of: Callable[[int], bytes]) -> Guarding | None:
+    """What would be a hit if the text ended here, where hits are masked: no word is seen before it is whole."""
+    last = steps[-1].guarding if steps else None
+    if last is None or last.output_filter.action is not FilterAction.MASK:
+        return None
+    failures = [failure for step in steps if step.guarding is not None for failure in step.guarding.failures]
+    text = TextStream(b"".join(data_of(step.chosen.token_id) for step in steps)).text
+    check = last.output_filter.without(failures).check(text, text, final=True)
+    return Guarding(last.output_filter, hits=check.hits)
+
+
 def _masked(text: str, start: int, hits: Sequence[FilterHit]) -> str:
     """A token's text from character `start` on, with blocks where a hit masks it."""
     shown = text

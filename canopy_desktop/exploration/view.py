@@ -31,9 +31,9 @@ from canopy_desktop.exploration.decision_view import (
     view_of_decision,
     view_of_record,
 )
-from canopy_desktop.exploration.filter_marks import FilterMark, filter_marks
+from canopy_desktop.exploration.filter_marks import FilterMark, filter_marks, pending_guarding
 from canopy_desktop.exploration.lens_view import LensReadings, LensView, lens_view
-from canopy_desktop.exploration.records import ChosenBy, RunFinished, StepRecord, WindowSlid
+from canopy_desktop.exploration.records import ChosenBy, Guarding, RunFinished, StepRecord, WindowSlid
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.stages import LAST, StepStage
 from canopy_desktop.exploration.tree import Exploration
@@ -204,6 +204,7 @@ class ViewResolver:
         self._prompt_chips = _prompt_chips(exploration, tokens, self._lost)
         self._step_chips: dict[int, Chip] = {}
         self._ends: dict[int, RunFinished] = {}  # by the node on which a run ended
+        self._guarded_ends: dict[int, Guarding | None] = {}  # what the output filter finds if the text ends there
         self._row: tuple[RowReading, Look, int, RowView | None] | None = None  # the last, and what it follows from
         self._lens: tuple[tuple[object, ...], LensView] | None = None  # the same
 
@@ -265,10 +266,19 @@ class ViewResolver:
     def note_end(self, node: int, event: RunFinished) -> None:
         """A run ended on this node."""
         self._ends[node] = event
+        if event.guarding is not None:
+            self._guarded_ends[node] = event.guarding
 
     def _marks(self, steps: Sequence[StepRecord]) -> dict[int, FilterMark]:
-        end = self._ends.get(steps[-1].node) if steps else None
-        return filter_marks(steps, lambda token_id: self._tokenizer.token(token_id).data, end.guarding if end else None)
+        if not steps:
+            return {}
+        node = steps[-1].node
+        if node not in self._guarded_ends:
+            self._guarded_ends[node] = pending_guarding(steps, self._data_of)
+        return filter_marks(steps, self._data_of, self._guarded_ends[node])
+
+    def _data_of(self, token_id: int) -> bytes:
+        return self._tokenizer.token(token_id).data
 
     def _chip_of(self, step: StepRecord, mark: FilterMark | None) -> Chip:
         """The same object as long as nothing in it changes."""

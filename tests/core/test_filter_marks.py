@@ -1,7 +1,7 @@
 """Tokens that the output filter hit, found again from the spans in the records."""
 
 from canopy_desktop.decoding.output_filter import FilterAction, FilterHit, FilterList, OutputFilter
-from canopy_desktop.exploration.filter_marks import filter_marks
+from canopy_desktop.exploration.filter_marks import filter_marks, pending_guarding
 from canopy_desktop.exploration.records import Candidate, Guarding, StepRecord
 from tests.support.records import step_record
 
@@ -50,3 +50,18 @@ def test_what_is_a_hit_because_the_text_ends_is_marked_too() -> None:
     assert filter_marks(made, lambda number: texts[number]) == {}
     end = Guarding(OutputFilter(WORDS, FilterAction.MASK), hits=(hit(0, 6),))
     assert filter_marks(made, lambda number: texts[number], end)[0].shown == "██████"
+
+
+def test_a_word_that_may_still_grow_is_masked_until_it_has() -> None:
+    texts = [b"a ", b"secret", b"ary"]
+    made = steps(texts, {})
+    pending = pending_guarding(made[:2], lambda number: texts[number])
+    assert filter_marks(made[:2], lambda number: texts[number], pending)[1].shown == "██████"
+    assert pending_guarding(made, lambda number: texts[number]).hits == ()
+
+
+def test_only_masking_hides_what_may_become_a_hit() -> None:
+    output_filter = OutputFilter(WORDS, FilterAction.STOP)
+    made = [step_record(chosen=Candidate(0, 0.0, 0.0, 1.0), guarding=Guarding(output_filter))]
+    assert pending_guarding(made, lambda number: b"secret") is None
+    assert pending_guarding([step_record()], lambda number: b"secret") is None
