@@ -46,6 +46,7 @@ from canopy_ui.commands import (
     StartCommand,
     WalkCommand,
 )
+from canopy_ui.compare_desk import CompareDesk
 from canopy_ui.draft import Draft
 from canopy_ui.errands import Errand
 from canopy_ui.facts_desk import FactsChoice, FactsDesk
@@ -93,6 +94,7 @@ class Controller(QObject):
         self.filter = FilterChoice(preferences.filter_file, preferences.filter_action)
         self.window = preferences.window
         self.interval_ms = preferences.speed_ms
+        self.kitchen_words = preferences.kitchen_words
         self.selection = Selection(
             layer=preferences.layer,
             head=preferences.head,
@@ -106,6 +108,7 @@ class Controller(QObject):
         self.facts = FactsDesk(FactsChoice(preferences.facts_file, preferences.facts_best), self)
         self.inside = InsideDesk(self)
         self.measuring = MeasuringDesk(self)
+        self.comparison = CompareDesk(self)
         self._chronicle = Chronicle()
         self.branches = BranchDesk(self._chronicle, self)
         self._run_wish: _Wish | None = None  # what the exploration was started with
@@ -150,6 +153,17 @@ class Controller(QObject):
         self.measuring.changed.connect(self.touch)
         worker.cache_measured.connect(self.measuring.take_size)
         worker.errand_reported.connect(self.measuring.take_report)
+        self._connect_comparison()
+
+    def _connect_comparison(self) -> None:
+        comparison, threads = self.comparison, self._threads
+        comparison.requested.connect(threads.compare_requested)
+        comparison.stop_requested.connect(threads.stop_comparison)
+        comparison.release_requested.connect(threads.release_requested)
+        comparison.reading_requested.connect(threads.compared_step_requested)
+        comparison.failed.connect(self.failed)
+        threads.worker.comparer.event_ready.connect(comparison.take)
+        threads.compare_reader.result_ready.connect(comparison.take_picture)
 
     def _connect_branches(self) -> None:
         branches, threads = self.branches, self._threads
@@ -410,6 +424,11 @@ class Controller(QObject):
         """Whether a panel shows the inside of the selected token's step."""
         self.inside.show(shown)
         self.touch()
+
+    @Slot(bool)
+    def use_kitchen_words(self, wanted: bool) -> None:
+        """Whether words of the kitchen stand beside the technical ones."""
+        self.kitchen_words = wanted
 
     @Slot(bool)
     def look_at_row(self, shown: bool) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal
 
 from canopy_ui.branch_drawer import BranchDrawer
-from canopy_ui.commands import StartCommand
+from canopy_ui.commands import ReopenCommand, StartCommand
+from canopy_ui.compare_reader import CompareReader
 from canopy_ui.reader import Reader
 from canopy_ui.worker import Opener, Worker
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.journal import Journal
 
 SHUTDOWN_MS = 2000
 LAST_MS = 30_000  # loading libraries from a slow disk cannot be interrupted
@@ -24,6 +29,8 @@ class Threads(QObject):
 
     load_requested = Signal()
     start_requested = Signal(object)  # StartCommand
+    reopen_requested = Signal(object)  # ReopenCommand
+    discard_requested = Signal()
     resume_requested = Signal(object)  # ResumeCommand
     choose_requested = Signal(object)  # ChooseCommand
     go_to_requested = Signal(object)  # GoToCommand
@@ -37,6 +44,10 @@ class Threads(QObject):
     cache_size_requested = Signal()
     errand_requested = Signal(object)  # Errand
     errand_end_requested = Signal()
+    compare_requested = Signal(object)  # CompareCommand
+    compare_stop_requested = Signal()
+    release_requested = Signal()  # of the model that is open beside the window's own
+    compared_step_requested = Signal(object)  # PictureRequest
     play_requested = Signal()
     step_requested = Signal()
     pause_requested = Signal()
@@ -45,19 +56,23 @@ class Threads(QObject):
     read_requested = Signal(object)  # ReadingRequest
     close_requested = Signal()
 
-    def __init__(self, opener: Opener, parent: QObject | None = None) -> None:
+    def __init__(self, opener: Opener, journal: Journal | None = None, parent: QObject | None = None) -> None:
+        """`journal` is the worker's from now on."""
         super().__init__(parent)
-        self.worker = Worker(opener)
+        self.worker = Worker(opener, journal)
         self.reader = Reader()
         self.drawer = BranchDrawer()
+        self.compare_reader = CompareReader()
         self._inference, self._reading = QThread(self), QThread(self)
         self._inference.setObjectName("inference")
         self._reading.setObjectName("reader")
         self.worker.moveToThread(self._inference)
-        for reading in (self.reader, self.drawer):
+        for reading in (self.reader, self.drawer, self.compare_reader):
             reading.moveToThread(self._reading)
         self.load_requested.connect(self.worker.load)
         self.start_requested.connect(self.worker.start)
+        self.reopen_requested.connect(self.worker.reopen)
+        self.discard_requested.connect(self.worker.discard)
         self.resume_requested.connect(self.worker.resume)
         self.choose_requested.connect(self.worker.choose)
         self.go_to_requested.connect(self.worker.go_to)
@@ -70,6 +85,10 @@ class Threads(QObject):
         self.cache_size_requested.connect(self.worker.measure_cache)
         self.errand_requested.connect(self.worker.run_errand)
         self.errand_end_requested.connect(self.worker.end_errand)
+        self.compare_requested.connect(self.worker.comparer.compare)
+        self.compare_stop_requested.connect(self.worker.comparer.stop)
+        self.release_requested.connect(self.worker.comparer.release)
+        self.compared_step_requested.connect(self.compare_reader.read)
         self.play_requested.connect(self.worker.play)
         self.step_requested.connect(self.worker.step_once)
         self.pause_requested.connect(self.worker.pause)
@@ -93,10 +112,20 @@ class Threads(QObject):
         self.worker.abandon()
         self.stop_requested.emit()
 
+    def stop_comparison(self) -> None:
+        """End both runs of a comparison, or the opening of its other model."""
+        self.worker.comparer.abandon()
+        self.compare_stop_requested.emit()
+
     def start_run(self, command: StartCommand) -> None:
         """Begin anew, even in the middle of a pass."""
         self.worker.abandon()
         self.start_requested.emit(command)
+
+    def reopen(self, command: ReopenCommand) -> None:
+        """Take up a kept exploration, even in the middle of a pass."""
+        self.worker.abandon()
+        self.reopen_requested.emit(command)
 
     def shutdown(self) -> None:
         """End both threads politely. Raises `RuntimeError` where one does not end in time."""

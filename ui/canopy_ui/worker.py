@@ -16,11 +16,14 @@ from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError, InterruptedStepError
 from canopy_desktop.exploration.cache_size import cache_size
 from canopy_desktop.exploration.intervention import blocked_step
+from canopy_desktop.exploration.kept import Beginning, ModelIdentity
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.records import (
     GenerationEvent,
     PrefillProgress,
+    PromptAccepted,
     RemakeProgress,
+    ReplayProgress,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -35,16 +38,19 @@ from canopy_ui.commands import (
     GoToCommand,
     InsideResult,
     RemakeCommand,
+    ReopenCommand,
     ResumeCommand,
     StartCommand,
     WalkCommand,
 )
+from canopy_ui.comparer import Comparer
 from canopy_ui.errands import Errand, Errands
 from canopy_ui.priority import step_behind_the_window
 from canopy_ui.search_runner import SearchRunner
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
+    from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
     from canopy_desktop.exploration.searching import SearchWish
     from canopy_desktop.exploration.session import ModelSession
@@ -76,9 +82,14 @@ class Worker(QObject):
     errand_reported = Signal(object)  # ErrandReport
     inside_looked = Signal(object)  # InsideResult
 
-    def __init__(self, opener: Opener) -> None:
+    journal_failed = Signal(object)  # StorageError
+
+    def __init__(self, opener: Opener, journal: Journal | None = None) -> None:
+        """`journal`: where everything is kept that happens; None: nowhere."""
         super().__init__()
         self._opener = opener
+        self._journal = journal
+        self._after_replay: Callable[[], None] | None = None  # a choice that waits for the columns
         self._session: ModelSession | None = None
         self._generation: Generation | None = None
         self._trial: Trial | None = None  # kept as long as the text, for the next block of it is quick then
@@ -95,6 +106,7 @@ class Worker(QObject):
         self._turns = QTimer(self, interval=0, singleShot=True)  # a child moves along to the thread
         self._turns.timeout.connect(self._advance)
         self.searches = SearchRunner(self)
+        self.comparer = Comparer(self)
         self._errands = Errands(self)
         self._errands.reported.connect(self.errand_reported)
 
@@ -111,6 +123,7 @@ class Worker(QObject):
     def give_up(self) -> None:
         """End loading and the pass in hand, for the program ends; `close` follows. May be called from any thread."""
         self._closing = True
+        self.comparer.abandon()
         self.abandon()
 
     @Slot()
@@ -118,6 +131,7 @@ class Worker(QObject):
         """Leave the thread's event loop for good."""
         self._rest()
         self.searches.end()
+        self.comparer.close()
         self._generation = self._session = self._trial = self._looker = None
         self.thread().quit()
 
@@ -129,6 +143,7 @@ class Worker(QObject):
             session = self._opener(self._report_loading)
             self._generation = session.new_generation()
             self._session = session
+            self.comparer.open(session)
         except LoadingAbandonedError:
             logger.info("Closed while the model was loading")
         except CanopyError as error:
@@ -162,8 +177,29 @@ class Worker(QObject):
                 kept=command.kept,
                 output_filter=command.output_filter,
             )
+            self._keep_beginning(command, accepted)
             self._emit(accepted)
             self._go_on(play=command.play)
+
+    @Slot(object)
+    def reopen(self, command: ReopenCommand) -> None:
+        """Take up a kept exploration, and make its columns again; `abandon` was called before."""
+        self._release()
+        self.searches.end()
+        self._trial = None
+        self._take_up(command.run_id)
+        with self._reporting_errors():
+            self._loaded().reopen(command.run_id, command.kept)
+            if self._journal is not None and self._session is not None:
+                self._journal.take_up(command.kept, self._session.tokenizer, command.journal)
+                self._report_journal()
+            self._turns.start(0)
+
+    @Slot()
+    def discard(self) -> None:
+        """The exploration is no longer wanted."""
+        if self._journal is not None:
+            self._journal.discard()
 
     @Slot(object)
     def resume(self, command: ResumeCommand) -> None:
@@ -172,6 +208,8 @@ class Worker(QObject):
         with self._reporting_errors():
             if command.branch_at is not None:
                 self._loaded().leave_branch(command.branch_at)
+                if self._journal is not None:
+                    self._journal.left_branch(command.branch_at)
             self._loaded().resume(command.run_id, command.settings, command.output_filter)
             self._go_on(play=command.play)
 
@@ -179,6 +217,8 @@ class Worker(QObject):
     def choose(self, command: ChooseCommand) -> None:
         """Branch to a token that a person chose."""
         self._take_up(command.run_id)
+        if self._waits_for_columns(lambda: self.choose(command)):
+            return
         with self._reporting_errors():
             generation = self._loaded()
             generation.resume(command.run_id, command.settings, command.output_filter)
@@ -196,12 +236,16 @@ class Worker(QObject):
         self._take_up(command.run_id)
         with self._reporting_errors():
             self._loaded().go_to(command.node)
+            if self._journal is not None:
+                self._journal.went_to(command.node)
             self.event_ready.emit(RunPaused(run_id=self._run_id))
 
     @Slot(object)
     def walk(self, command: WalkCommand) -> None:
         """Make a searched text a branch, one token per turn of the event loop."""
         self._take_up(command.run_id)
+        if self._waits_for_columns(lambda: self.walk(command)):
+            return
         with self._reporting_errors():
             generation = self._loaded()
             generation.resume(command.run_id, command.settings, command.output_filter)
@@ -319,7 +363,7 @@ class Worker(QObject):
     def _rest(self) -> None:
         self._turns.stop()
         self._errands.end()
-        self._remaking = None
+        self._remaking = self._after_replay = None
         self._budget = 0
 
     def _go_on(self, *, play: bool) -> None:
@@ -344,6 +388,8 @@ class Worker(QObject):
 
     def _plan_next(self, event: GenerationEvent) -> None:
         match event:
+            case ReplayProgress():
+                self._go_on_after(event)
             case StepRecord():
                 self._count_step()
             case PrefillProgress() | SlideProgress() | WindowSlid() | RemakeProgress():
@@ -365,7 +411,51 @@ class Worker(QObject):
         self._due = max(now, self._due + self._interval_ms / 1000)
         self._turns.start(round((self._due - now) * 1000))
 
+    def _waits_for_columns(self, wish: Callable[[], None]) -> bool:
+        """Whether a reopened exploration has to pass through the model first; `wish` follows then."""
+        if self._generation is None or not self._generation.replaying:
+            return False
+        self._after_replay = wish
+        self._turns.start(0)
+        return True
+
+    def _go_on_after(self, event: ReplayProgress) -> None:
+        """Nothing else until all columns are there; then what was asked for, or wait."""
+        generation = self._loaded()
+        if generation.replaying or (self._after_replay is None and self._budget != 0):
+            self._turns.start(0)
+        elif self._after_replay is not None:
+            self._after_replay()
+        else:
+            self._rest()
+            self.event_ready.emit(generation.standing(event.run_id))
+
+    def _keep_beginning(self, command: StartCommand, accepted: PromptAccepted) -> None:
+        if self._journal is None or self._session is None:
+            return
+        beginning = Beginning(
+            model=ModelIdentity.of(self._session.card),
+            request=command.request,
+            prompt=command.prompt,
+            context=accepted.context,
+            window=command.window,
+            kept=command.kept,
+            settings=command.settings,
+            output_filter=command.output_filter,
+        )
+        self._journal.begin(beginning, self._session.tokenizer)
+        self._report_journal()
+
+    def _report_journal(self) -> None:
+        """Say once that nothing is kept."""
+        if self._journal is not None and self._journal.problem is not None:
+            self.journal_failed.emit(self._journal.problem)
+            self._journal.problem = None
+
     def _emit(self, event: GenerationEvent) -> None:
+        if self._journal is not None:  # on the disk before anybody hears of it
+            self._journal.note(event)
+            self._report_journal()
         if event.run_id != self._run_id:
             event = replace(event, run_id=self._run_id)
         self.event_ready.emit(event)
