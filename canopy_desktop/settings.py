@@ -54,6 +54,7 @@ class Preferences:
     head: int = 7
     hide_first: bool = True
     shown: int = 10
+    kitchen_words: bool = False  # beside the technical ones, inside the model
     speed_ms: int = 0
     memory_budget_mb: int | None = None  # what cache and columns may take, in 1,000,000 bytes; None: automatic
     geometry: bytes = field(default=b"", repr=False)  # as the window gave it
@@ -245,6 +246,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "head": _integer(0, 1_000_000),
     "hide_first": _flag,
     "shown": _integer(*SHOWN_RANGE),
+    "kitchen_words": _flag,
     "speed_ms": _one_of(*SPEEDS_MS),
     "memory_budget_mb": _or_none(_integer(0, MOST_MEMORY_MB)),
     "geometry": _bytes,

@@ -89,6 +89,7 @@ class InsideView:
     wish: InsideWish = field(repr=False)
     step: InsideStep
     token: Token
+    tokens: tuple[str, ...] = field(repr=False)  # of the window, (length,)
     chosen: Token  # that came next, or the likeliest
     came: bool  # whether it came
     rows: tuple[KeyRow, ...] = field(repr=False)  # the token itself, then those it looks at most
@@ -158,6 +159,7 @@ class InsideLooker:
             wish=wish,
             step=step,
             token=token_of(wish.ids[wish.place]),
+            tokens=tuple(token_of(token_id).text for token_id in wish.ids),
             chosen=token_of(chosen),
             came=next_id is not None,
             rows=self._rows(wish, step),

@@ -18,6 +18,8 @@ from canopy_desktop.exploration.decision import Decision, decide
 from canopy_desktop.exploration.decision_view import DrawsReading
 from canopy_desktop.exploration.draws import DrawnToken, DrawProgress, first_draws
 from canopy_desktop.exploration.generation import Generation
+from canopy_desktop.exploration.inside import InsideStep, Readout
+from canopy_desktop.exploration.inside_view import InsideLooker
 from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish, cell_of
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.searching import Searched, SearchKind, SearchRecorder, SearchWish
@@ -254,6 +256,57 @@ class ScriptedSearcher:
         yield recorder.finish(state.best(settings))
 
 
+class ScriptedInside:
+    """Every step has numbers of its own that add up as those of a model do."""
+
+    def __init__(self, session: "ScriptedSession") -> None:
+        self._session = session
+
+    def step(self, slots: IntArray, position: int, layer: int, head: int, token_id: int) -> InsideStep:
+        self._session.asked.append(("inside", position, layer, head))
+        self._session.sequence.pass_gate()
+        a, count = ARCHITECTURE, len(slots)
+        numbers = np.random.default_rng([position, layer, head])
+        query, keys, values = (
+            numbers.normal(size=shape).astype(np.float32)
+            for shape in (a.head_size, (count, a.head_size), (count, a.head_size))
+        )
+        products = keys @ query
+        scaled = products / np.float32(np.sqrt(a.head_size))
+        masked = np.where(np.arange(count) > position, np.float32(-np.inf), scaled)
+        weights = np.exp(masked - masked.max())
+        weights /= weights.sum()
+        weighted = weights[:, None] * values
+        attended = numbers.normal(size=(a.heads, a.head_size)).astype(np.float32)
+        attended[head] = weighted.sum(axis=0)
+        heads, parts = numbers.normal(size=(a.heads, a.hidden)), numbers.normal(size=(a.layers, a.hidden))
+        stream = np.cumsum(np.vstack([np.full(a.hidden, float(slots[position])), parts]), axis=0).astype(np.float32)
+        attention = heads.sum(axis=0).astype(np.float32)
+        middle = stream[layer] + attention
+        return InsideStep(
+            position=position, layer=layer, head=head, kv_head=head // 2, in_chunk=True, logit=6.0,
+            readout=Readout(token_id, np.full(a.hidden, 0.1, np.float32)), query=query, query_rotated=query.copy(),
+            key=keys[position].copy(), keys=keys, products=products, scaled=scaled, masked=masked, weights=weights,
+            values=values, weighted=weighted, attended=attended, head_outputs=heads.astype(np.float32), stream=stream,
+            attention=attention, middle=middle, feed_forward=stream[layer + 1] - middle,
+        )  # fmt: skip
+
+    def likeliest(self, slots: IntArray, position: int) -> int:
+        return int(self._session.sequence.logits(np.array([[float(slots[position])]]))[0].argmax())
+
+    def logits(self, residuals: FloatArray) -> FloatArray:
+        slot = residuals[0, 0]
+        return self._session.sequence.logits(np.full((len(residuals), 1), slot))
+
+    def streams(self, slots: IntArray, layer: int) -> FloatArray | None:
+        if self._session.sequence.gone.intersection(slots.tolist()):
+            return None
+        return np.tile(np.asarray(slots, np.float32)[:, None], ARCHITECTURE.hidden)
+
+    def turned_back(self, vectors: FloatArray, positions: IntArray) -> FloatArray:
+        return vectors[:, ::-1].copy()
+
+
 class ScriptedSession:
     """Stands for a loaded model; has what the window uses of one."""
 
@@ -285,6 +338,9 @@ class ScriptedSession:
 
     def new_searcher(self) -> ScriptedSearcher:
         return ScriptedSearcher(self)
+
+    def new_looker(self) -> InsideLooker:
+        return InsideLooker(ScriptedInside(self), self.tokenizer)
 
     def new_reader(self) -> ScriptedReader:
         return ScriptedReader(self)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QCoreApplication, QObject, Qt
 
 from canopy_ui.controller import Controller
 from canopy_ui.links.attention_link import AttentionLink
+from canopy_ui.links.inside_link import InsideLink
 from canopy_ui.links.lens_link import LensLink
 from canopy_ui.links.metrics_link import MetricsLink
 from canopy_ui.links.probability_link import ProbabilityLink
@@ -17,6 +18,7 @@ from canopy_ui.links.prompt_link import PromptLink
 from canopy_ui.links.sampling_link import SamplingLink
 from canopy_ui.links.token_link import TokenLink
 from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.panels.inside_panel import InsidePanel
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
 from canopy_ui.panels.probability_panel import ProbabilityPanel
@@ -25,7 +27,7 @@ from canopy_ui.panels.sampling_panel import SamplingPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.panel import Panel
-from canopy_ui.workspaces import ATTENTION, LENS, METRICS, PROBABILITIES, PROMPT, SAMPLING, TOKENS
+from canopy_ui.workspaces import ATTENTION, INSIDE, LENS, METRICS, PROBABILITIES, PROMPT, SAMPLING, TOKENS
 
 Area = Qt.DockWidgetArea
 
@@ -145,6 +147,26 @@ DOCKS = (
             ("Home", "The first token"),
             ("End", "Follow the newest token"),
             ("Ctrl+C", "Copy the grid"),
+        ),
+    ),
+    DockSpec(
+        key=INSIDE,
+        title="Inside the model",
+        panel=InsidePanel,
+        link=InsideLink,
+        area=Area.BottomDockWidgetArea,
+        help=(
+            "The selected token passes through one block and head, from its embedding at the left to the next token.",
+            "Each cell is a number that the model computed, and a ribbon of values is as wide as its share.",
+            "Click anything to see its numbers, a block below to open it, or a token to follow that one.",
+        ),
+        keys=(
+            ("Up, Down", "Open another block"),
+            ("Left, Right", "Look at another head"),
+            ("Page Down, Page Up", "Go from operation to operation"),
+            ("Return", "See the operation's numbers"),
+            ("Esc", "Close the numbers"),
+            ("Ctrl+C", "Copy the numbers"),
         ),
     ),
     DockSpec(

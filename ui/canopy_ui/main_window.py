@@ -165,6 +165,7 @@ class MainWindow(QMainWindow):
                 head=selection.head,
                 hide_first=selection.hide_first,
                 shown=selection.shown,
+                kitchen_words=self._controller.kitchen_words,
                 speed_ms=self._controller.interval_ms,
                 geometry=layout.remembered_geometry(self),
                 docks=self.workspaces.remembered(),

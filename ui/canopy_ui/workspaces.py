@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 PROMPT, TOKENS, PROBABILITIES, ATTENTION, METRICS = "prompt", "tokens", "probabilities", "attention", "metrics"
 SAMPLING = "sampling"
 LENS = "lens"
+INSIDE = "inside"
 
 
 class Direction(Enum):
@@ -89,6 +90,12 @@ WORKSPACES = (
         title="Lens",
         tip="What the model would say after each of its layers",
         body=row((TOKENS, 340), (LENS, 916)),
+    ),
+    Workspace(
+        name="inside",
+        title="Inside",
+        tip="How a token passes through one block of the model, number by number",
+        body=column((TOKENS, 100), (INSIDE, 500)),
     ),
 )
 NAMES = tuple(workspace.name for workspace in WORKSPACES)

@@ -7,6 +7,7 @@ no red or green tell them apart too (held by a test).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,4 +77,4 @@ def strip_image(values: FloatArray, rows: int, full: float, table: ByteArray) ->
 
 def square_rows(size: int, width: float, height: float) -> int:
     """Lines in which cells of a vector are about as high as wide."""
-    return max(1, round((size * height / max(width, 1.0)) ** 0.5))
+    return max(1, round(math.sqrt(size * height / max(width, 1.0))))

@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from canopy_desktop.exploration.inside_view import InsideView
+from canopy_desktop.exploration.inside_view import InsideView, KeyRow
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.inside_layout import (
     LEAST_HEIGHT,
@@ -26,7 +26,7 @@ _ORDER = tuple(Station)
 class InsideFlow(QWidget):
     """A click, or Return, opens an operation; arrow keys change layer and head."""
 
-    station_opened = Signal(object)  # Station
+    station_opened = Signal(object, object)  # Station, and the KeyRow that was meant, or None
     head_picked = Signal(int, int)  # layer, head
     position_picked = Signal(object)  # int
 
@@ -79,7 +79,7 @@ class InsideFlow(QWidget):
         painter.drawPixmap(0, 0, self._painted(self._at, self._shown))
         for station, colour in ((self._hovered, self._theme.secondary), (self._marked, self._theme.accent)):
             if station is not None:
-                box = self._at.blocks_frame if station is Station.BLOCKS else self._at.headers[station]
+                box = self._at.frame_of(station)
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 painter.setPen(QPen(QColor(colour), self._theme.px(2)))
                 painter.drawRoundedRect(QRectF(box.x, box.y + 1, box.width, box.height), 4, 4)
@@ -99,6 +99,7 @@ class InsideFlow(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         at, shown = self._at, self._shown
         if event.button() != Qt.MouseButton.LeftButton or at is None or shown is None:
+            super().mousePressEvent(event)
             return
         x, y = event.position().x(), event.position().y()
         step = shown.view.step
@@ -106,11 +107,12 @@ class InsideFlow(QWidget):
             self.position_picked.emit(shown.rows[lane].position)
         elif (head := at.head_at(x, y)) is not None:
             self.head_picked.emit(step.layer, head)
+            self._mark(Station.HEADS)
         elif (layer := at.block_at(x, y)) is not None:
             self.head_picked.emit(layer, step.head)
         elif (station := at.station_at(x, y)) is not None:
             self._mark(station)
-            self.station_opened.emit(station)
+            self.station_opened.emit(station, self._row_at(y))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         view, key = self._view, Qt.Key(event.key())
@@ -130,7 +132,7 @@ class InsideFlow(QWidget):
                 way = 1 if key == Qt.Key.Key_PageDown else -1
                 self._mark(_ORDER[min(max(place + way, 0), len(_ORDER) - 1)])
             case Qt.Key.Key_Return | Qt.Key.Key_Enter if self._marked is not None:
-                self.station_opened.emit(self._marked)
+                self.station_opened.emit(self._marked, None)
             case _:
                 super().keyPressEvent(event)
 
@@ -147,6 +149,15 @@ class InsideFlow(QWidget):
 
     def _station_at(self, point: QPointF) -> Station | None:
         return self._at.station_at(point.x(), point.y()) if self._at is not None else None
+
+    def _row_at(self, y: float) -> KeyRow | None:
+        at, shown = self._at, self._shown
+        if at is None or shown is None:
+            return None
+        return next(
+            (row for row, lane in zip(shown.rows, at.lanes, strict=True) if 0 <= y - lane.whole.y < lane.whole.height),
+            None,
+        )
 
     def _lay_out(self) -> None:
         view = self._view

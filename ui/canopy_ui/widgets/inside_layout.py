@@ -28,6 +28,7 @@ class Station(Enum):
     AFTER = "after"
     LOGITS = "logits"
     PROBABILITIES = "probabilities"
+    HEADS = "heads"  # all of the open block
     BLOCKS = "blocks"  # all layers
 
 
@@ -111,8 +112,6 @@ class Contents:
     later: bool  # whether tokens come after it
     blocks: tuple[float, ...]  # what each adds: the norms
     heads: tuple[float, ...]
-    layer: int
-    head: int
     outcomes: tuple[float, ...]  # probabilities, likeliest first
     outcome_rest: float
 
@@ -161,10 +160,18 @@ class InsideLayout:
         frame = self.blocks_frame
         return Box(frame.x, frame.y - _SENTENCE * self.unit, frame.width, (_SENTENCE - 3) * self.unit)
 
+    def frame_of(self, station: Station) -> Box:
+        """What is marked where a station is meant."""
+        if station is Station.BLOCKS:
+            return self.blocks_strip
+        return self.heads_frame if station is Station.HEADS else self.headers[station]
+
     def station_at(self, x: float, y: float) -> Station | None:
         """The station at a point."""
         if y >= self.blocks_frame.y - _SENTENCE * self.unit:
             return Station.BLOCKS
+        if self.heads_frame.holds(x, y):
+            return Station.HEADS
         return next((station for station, box in self.columns.items() if box.holds(x, y)), None)
 
     def block_at(self, x: float, y: float) -> int | None:
@@ -180,13 +187,14 @@ class InsideLayout:
         return next((number for number, lane in enumerate(self.lanes) if lane.label.holds(x, y)), None)
 
 
-LEAST_WIDTH, LEAST_HEIGHT = 1180.0, 372.0  # in units
+LEAST_WIDTH, LEAST_HEIGHT = 1180.0, 352.0  # in units
 _MARGIN = 8.0
-_HEADER, _KITCHEN, _QUERY, _RAIL, _STRIP, _GAP = 44.0, 20.0, 32.0, 78.0, 82.0, 6.0
-_LANE, _TALLEST_LANE, _MOST_LANES = 28.0, 44.0, 12
+_HEADER, _KITCHEN, _QUERY, _RAIL, _STRIP, _GAP = 43.0, 20.0, 30.0, 72.0, 74.0, 5.0
+_LANE, _TALLEST_LANE, _MOST_LANES = 26.0, 44.0, 12
 _OUTCOME, _TALLEST_OUTCOME = 31.0, 44.0
 _AXIS, _SENTENCE = 20.0, 22.0  # below and above the bars of the blocks
-_FLOW = 58.0  # the width of all that a head attends to; ribbons are shares of it
+_FLOW, _WIDEST_FLOW = 0.36, 110.0  # the width of all that a head attends to: a share of the lanes', and at most
+_TALL, _TALLEST = 520.0, 1.5  # in pictures higher than the first the stream grows, up to so many times
 
 # each station's column: the room before it, and its width, in units at the least width
 _COLUMNS: tuple[tuple[Station | None, float, float], ...] = (
@@ -218,7 +226,11 @@ def lanes_that_fit(height: float, unit: float, *, kitchen: bool = False) -> int:
 
 def outcomes_that_fit(height: float, unit: float, *, kitchen: bool = False) -> int:
     """How many next tokens there is room for beside the rest, at least 3."""
-    return max(3, int((_lanes_height(height, unit, kitchen) + (_QUERY + _RAIL) * unit) / (_OUTCOME * unit)) - 1)
+    return max(
+        3,
+        int((_lanes_height(height, unit, kitchen) + (_QUERY + _RAIL) * _tall(height, unit) * unit) / (_OUTCOME * unit))
+        - 1,
+    )
 
 
 def inside_layout(
@@ -237,20 +249,20 @@ def inside_layout(
     later = places[-1] if contents.later else None
     lanes = places[rest is not None : len(places) - (later is not None)]
 
-    query_top = lanes_top + lanes_height
-    strip = 11.0 * unit
-    query_y = query_top + _QUERY * unit / 2
+    query_top, tall = lanes_top + lanes_height, unit * _tall(height, unit)
+    strip = 12.0 * tall
+    query_y = query_top + _QUERY * tall / 2
     projection, rotation = columns[Station.PROJECTION], columns[Station.ROTATION]
     query = Box(projection.x, query_y - strip / 2, projection.width, strip)
     query_rotated = Box(rotation.x, query_y - strip / 2, rotation.width, strip)
 
-    rail_top = query_top + _QUERY * unit
-    patch = 46.0 * unit
+    rail_top = query_top + _QUERY * tall
+    patch = 46.0 * tall
     rail_y = rail_top + 4 * unit + patch / 2
     embed, adds, forward, end = (
         columns[station] for station in (Station.EMBEDDING, Station.ATTENTION, Station.FEED_FORWARD, Station.AFTER)
     )
-    rail = Box(tokens.x, rail_y - 9 * unit, end.right - tokens.x, 18 * unit)
+    rail = Box(tokens.x, rail_y - 9 * tall, end.right - tokens.x, 18 * tall)
     row = rail_y - patch / 2
     embedding, before = Box(embed.x, row, patch, patch), Box(embed.right - patch, row, patch, patch)
     middle, after = Box(adds.right - patch, row, patch, patch), Box(end.right - patch, row, patch, patch)
@@ -260,12 +272,13 @@ def inside_layout(
     attention = Box(adds.centre - patch / 2, above, patch, patch)
     feed_forward = Box(forward.centre - patch / 2, above, patch, patch)
 
-    bars = min(72 * unit, above - lanes_top - 46 * unit)
-    heads_frame = Box(adds.x, above - 24 * unit - bars, adds.width, bars)
-    flow = min(_FLOW * unit, lanes_height)
-    attended = Box(columns[Station.WEIGHTED].right + 32 * unit, lanes_top + (lanes_height - flow) / 2, 9 * unit, flow)
+    bars = min(120 * unit, 0.5 * (above - lanes_top))
+    heads_frame = Box(adds.x, above - 20 * unit - bars, adds.width, bars)
+    flow = min(_WIDEST_FLOW * unit, _FLOW * lanes_height)
+    flow_y = (lanes_top + lanes_height / 2 + heads_frame.middle) / 2
+    attended = Box(columns[Station.WEIGHTED].right + 32 * unit, flow_y - flow / 2, 9 * unit, flow)
 
-    outcome_boxes = _outcomes(lanes_top, rail_top + _RAIL * unit - lanes_top, unit, columns, len(contents.outcomes))
+    outcome_boxes = _outcomes(lanes_top, rail_top + _RAIL * tall - lanes_top, unit, columns, len(contents.outcomes))
     blocks_frame = Box(
         _MARGIN * unit,
         height - (_STRIP - _SENTENCE) * unit,
@@ -308,7 +321,14 @@ def _columns(width: float, height: float, unit: float) -> tuple[Box, dict[Statio
 
 
 def _lanes_height(height: float, unit: float, kitchen: bool) -> float:
-    return max(height, LEAST_HEIGHT * unit) - (_header(kitchen) + _QUERY + _RAIL + _STRIP + _GAP) * unit
+    return (
+        max(height, LEAST_HEIGHT * unit)
+        - (_header(kitchen) + (_QUERY + _RAIL) * _tall(height, unit) + _STRIP + _GAP) * unit
+    )
+
+
+def _tall(height: float, unit: float) -> float:
+    return min(_TALLEST, max(1.0, height / (_TALL * unit)))
 
 
 def _header(kitchen: bool) -> float:
@@ -325,7 +345,7 @@ def _lanes(
 
 
 def _lane(top: float, height: float, unit: float, tokens: Box, columns: dict[Station, Box]) -> Lane:
-    strip = min(11 * unit, height * 0.36)
+    strip = min(14 * unit, height * 0.34)
     upper, lower = top + height * 0.28 - strip / 2, top + height * 0.74 - strip / 2
 
     def cell(station: Station) -> Box:

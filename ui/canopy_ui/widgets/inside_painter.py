@@ -9,7 +9,7 @@ from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 
 from canopy_desktop.arrays import ByteArray, FloatArray
-from canopy_desktop.exploration.inside_view import InsideView, KeyRow
+from canopy_desktop.exploration.inside_view import InsideView, KeyRow, rest_of
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.inside_colours import InsideColours, full_of, square_rows, strip_image
@@ -51,10 +51,8 @@ class Shown:
             later=view.later > 0,
             blocks=tuple(row.part.norm for row in view.layers),
             heads=tuple(part.norm for part in view.heads),
-            layer=view.step.layer,
-            head=view.step.head,
             outcomes=tuple(one.probability for one in listed),
-            outcome_rest=max(0.0, 1.0 - sum(one.probability for one in listed)),
+            outcome_rest=rest_of(listed),
         )
 
 
@@ -94,7 +92,7 @@ class InsidePainter:
     def _columns(self, at: InsideLayout) -> None:
         painter, theme = self._painter, self._theme
         for station, box in at.columns.items():
-            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setPen(QPen(QColor(theme.border), 1))
             painter.setBrush(QColor(theme.window))
             painter.drawRoundedRect(_rect(at.headers[station]), theme.px(5), theme.px(5))
             kitchen = self._kitchen.get(station, "")
@@ -155,7 +153,9 @@ class InsidePainter:
         for lane, row in zip(at.lanes, shown.rows, strict=True):
             own = row.place == view.wish.place
             self._label(lane.label, marked(row.token), strong=own)
-            if row.stream is not None and not own:
+            if row.stream is None and not own:
+                self._hatch(lane.stream)
+            elif row.stream is not None and not own:
                 self._strip(lane.stream, row.stream, Hue.STREAM, full[Hue.STREAM])
             self._strip(lane.key, row.key, Hue.KEY, full[Hue.KEY], rows=2)
             self._strip(lane.value, row.value, Hue.VALUE, full[Hue.VALUE], rows=2)
@@ -181,10 +181,12 @@ class InsidePainter:
     def _later(self, lane: Lane, count: int) -> None:
         words = self.tr("{count} later").format(count=grouped(count))
         self._text(lane.label, words, self._font(15), self._theme.secondary, _RIGHT)
-        hatched = _rect(Box(lane.key.x, lane.whole.y + 3, lane.masked.x - lane.key.x - 4, lane.whole.height - 6))
-        self._painter.fillRect(hatched, QBrush(QColor(self._theme.hatch_line), Qt.BrushStyle.BDiagPattern))
+        self._hatch(Box(lane.key.x, lane.whole.y + 3, lane.masked.x - lane.key.x - 4, lane.whole.height - 6))
         self._number(lane.masked, "−∞")
         self._share(lane.weight, 0.0)
+
+    def _hatch(self, box: Box) -> None:
+        self._painter.fillRect(_rect(box), QBrush(QColor(self._theme.hatch_line), Qt.BrushStyle.BDiagPattern))
 
     def _stream(self, at: InsideLayout, view: InsideView) -> None:
         step = view.step
@@ -195,11 +197,15 @@ class InsidePainter:
         )  # fmt: skip
         for box, values in patches:
             self._strip(box, values, Hue.STREAM, full, rows=square_rows(values.size, box.width, box.height))
-            if box in (at.attention, at.feed_forward):
-                under = Box(box.x - 10 * at.unit, box.y - 20 * at.unit, box.width + 20 * at.unit, 20 * at.unit)
-            else:
-                under = Box(box.x - 10 * at.unit, box.bottom + at.unit, box.width + 20 * at.unit, 20 * at.unit)
-            self._text(under, short_number(float(np.linalg.norm(values))), self._font(15), self._theme.text, _CENTRE)
+            under = Box(box.x - 10 * at.unit, box.bottom + at.unit, box.width + 20 * at.unit, 20 * at.unit)
+            flags = _CENTRE
+            if box is at.feed_forward:
+                under = under._replace(y=box.y - 21 * at.unit)
+            elif box is at.attention:
+                under, flags = Box(box.x - 64 * at.unit, box.y, 58 * at.unit, box.height), _RIGHT
+            self._text(under, short_number(float(np.linalg.norm(values))), self._font(15), self._theme.text, flags)
+        beside = Box(at.token.x, at.embedding.bottom + at.unit, at.token.width, 20 * at.unit)
+        self._text(beside, self.tr("length"), self._font(15), self._theme.secondary, _RIGHT)
         for x, y in (at.first_sum, at.second_sum):
             self._plus(x, y, 9 * at.unit)
         between = Box(at.embedding.right, at.rail.y, at.before.x - at.embedding.right, at.rail.height)
@@ -254,7 +260,7 @@ class InsidePainter:
         box = at.outcome_rest
         words = self.tr("{count} others").format(count=grouped(view.vocabulary - shown.outcomes))
         self._text(Box(box.x, box.y, split - box.x, box.height), words, self._font(15), theme.secondary, _LEFT)
-        rest = max(0.0, 1.0 - sum(one.probability for one in view.outcomes[: shown.outcomes]))
+        rest = rest_of(view.outcomes[: shown.outcomes])
         self._chance(Box(split, box.y, box.right - split, box.height), rest, hatched=True)
 
     def _chance(self, box: Box, share: float, *, hatched: bool = False) -> None:

@@ -24,6 +24,7 @@ def station_name(station: Station) -> str:
         Station.AFTER: _tr("Added by feed-forward"),
         Station.LOGITS: _tr("Logits"),
         Station.PROBABILITIES: _tr("Probabilities"),
+        Station.HEADS: _tr("All heads"),
         Station.BLOCKS: _tr("All blocks"),
     }[station]
 
