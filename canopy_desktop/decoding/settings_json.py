@@ -16,6 +16,7 @@ from canopy_desktop.errors import SettingsError
 
 NAMES = frozenset(entry.name for entry in fields(DecodingSettings))
 CUTS = frozenset({"top_k", "top_p", "min_p", "typical_p"})
+_ALWAYS_SAID = frozenset({"temperature", "seed"})
 LONGEST_INTEGER = 400  # digits; Python refuses to read 4,301
 _ID = re.compile("[0-9]{1,18}")
 
@@ -40,6 +41,13 @@ def to_json(settings: DecodingSettings) -> dict[str, Any]:
 def dumps(settings: DecodingSettings) -> str:
     """The text that is copied and saved."""
     return json.dumps(to_json(settings), indent=2, ensure_ascii=False)
+
+
+def in_one_line(settings: DecodingSettings) -> str:
+    """Temperature, seed, and whatever is not at its default; `loads` reads it."""
+    stored, unchanged = to_json(settings), to_json(DecodingSettings())
+    said = {key: value for key, value in stored.items() if key in _ALWAYS_SAID or value != unchanged[key]}
+    return json.dumps(said, ensure_ascii=False)
 
 
 def from_json(stored: object) -> DecodingSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
+from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QDockWidget,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from canopy_ui.docks import DockSpec, translated
+from canopy_ui.export_menu import Export, ExportMenu
 from canopy_ui.help_card import HelpCard
 from canopy_ui.icons import Sign, icon
 from canopy_ui.panel_focus import first_control
@@ -30,20 +31,26 @@ SMALLEST = QSize(300, 130)  # a panel that needs more than this can be scrolled
 class Dock(QDockWidget):
     """Closable, movable, floating; named in `objectName` so that its place is remembered."""
 
+    export_wanted = Signal(object, object)  # the dock, Export
+
     def __init__(self, spec: DockSpec, panel: Panel, theme: Theme) -> None:
         name = translated(spec.title)
         super().__init__(name)
         self.setObjectName(spec.key)
         self.setAccessibleName(name)
-        self._theme = theme
-        self._panel = panel
+        self.theme = theme
+        self.panel = panel
         self._help = tuple(translated(sentence) for sentence in spec.help)
         self._card: HelpCard | None = None
         self.reveal_action = self._action(self.tr("Bring this panel to the front, and the keyboard to it"))
         self.reveal_action.triggered.connect(self.reveal)
         self.help_action = self._action(self.tr("What this panel shows, in three sentences"))
         self.help_action.triggered.connect(self.show_help)
+        self.export_menu = ExportMenu(panel, self)
+        self.export_menu.chosen.connect(self._on_export_chosen)
         self._title = TitleBar(name, theme)
+        self._title.menu_button.setMenu(self.export_menu)
+        self._title.customContextMenuRequested.connect(self._on_context_menu_requested)
         self._title.help_button.clicked.connect(self.show_help)
         self._title.close_button.clicked.connect(self.close)
         self._title.float_button.clicked.connect(self._on_float_clicked)
@@ -63,7 +70,7 @@ class Dock(QDockWidget):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        self._theme = theme
+        self.theme = theme
         self._title.set_theme(theme)
 
     @Slot()
@@ -72,7 +79,7 @@ class Dock(QDockWidget):
         self.show()
         self.raise_()
         self.activateWindow()
-        control = first_control(self._panel) or self._title.help_button
+        control = first_control(self.panel) or self._title.help_button
         control.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     @Slot()
@@ -83,12 +90,20 @@ class Dock(QDockWidget):
         if self._card is None:
             self._card = HelpCard(self.windowTitle(), self._help, self)
         button = self._title.help_button
-        self._card.show_below(button.mapToGlobal(button.rect().bottomRight()), self._theme)
+        self._card.show_below(button.mapToGlobal(button.rect().bottomRight()), self.theme)
 
     def _action(self, explanation: str) -> QAction:
         action = QAction(self.windowTitle(), self)
         action.setWhatsThis(explanation)
         return action
+
+    @Slot(object)
+    def _on_export_chosen(self, wanted: Export) -> None:
+        self.export_wanted.emit(self, wanted)
+
+    @Slot(QPoint)
+    def _on_context_menu_requested(self, place: QPoint) -> None:
+        self.export_menu.popup(self._title.mapToGlobal(place))
 
     @Slot()
     def _on_float_clicked(self) -> None:
@@ -133,7 +148,7 @@ class PanelArea(QScrollArea):
 
 
 class TitleBar(QFrame):
-    """Name, subtitle, and buttons for help, to float and to close. Dragging it moves the dock."""
+    """Name, subtitle, and buttons to copy, for help, to float and to close. Dragging it moves the dock."""
 
     def __init__(self, name: str, theme: Theme) -> None:
         super().__init__()
@@ -143,6 +158,10 @@ class TitleBar(QFrame):
         self._name.set_text(name)
         self._subtitle = ElidedLabel()
         self._subtitle.setProperty("look", "secondary")
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.menu_button = self._button(self.tr("Copy or save “{name}”").format(name=name))
+        self.menu_button.setText("⋯")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.help_button = self._button(self.tr("What “{name}” shows").format(name=name))
         self.help_button.setText("?")
         self.float_button = self._button(self.tr("Float or dock “{name}”").format(name=name))
@@ -150,6 +169,7 @@ class TitleBar(QFrame):
         self._layout = QHBoxLayout(self)
         self._layout.addWidget(self._name)
         self._layout.addWidget(self._subtitle, 1)
+        self._layout.addWidget(self.menu_button)
         self._layout.addWidget(self.help_button)
         self._layout.addWidget(self.float_button)
         self._layout.addWidget(self.close_button)
@@ -171,7 +191,7 @@ class TitleBar(QFrame):
         for button, sign in ((self.float_button, Sign.FLOAT), (self.close_button, Sign.CLOSE)):
             button.setIcon(icon(sign, theme.secondary))
             button.setIconSize(QSize(theme.px(16), theme.px(16)))
-        for button in (self.help_button, self.float_button, self.close_button):
+        for button in (self.menu_button, self.help_button, self.float_button, self.close_button):
             button.setFixedSize(theme.px(20), theme.px(20))
 
     def _button(self, name: str) -> QToolButton:

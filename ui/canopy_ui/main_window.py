@@ -18,6 +18,7 @@ from canopy_ui.controller import Controller
 from canopy_ui.dock import Dock
 from canopy_ui.docks import DOCKS
 from canopy_ui.entries import Entry, entries_of
+from canopy_ui.export import Exporter
 from canopy_ui.kept_keys import KeptKeys
 from canopy_ui.links.stage_link import StageLink
 from canopy_ui.messages import Wording
@@ -69,6 +70,7 @@ class MainWindow(QMainWindow):
         self._panels = tuple(spec.panel(self._theme) for spec in DOCKS)
         self.docks = {spec.key: Dock(spec, panel, self._theme) for spec, panel in zip(DOCKS, self._panels, strict=True)}
         self.workspaces = Switcher(self, self.docks)
+        self._exporter = Exporter(controller, self)
         self.commands = make_actions(self)
         self._view_menu = ViewMenu(self.docks.values(), self.workspaces.actions, self.commands, self)
         self.transport = Transport(self.commands, self.workspaces.actions, self._view_menu, self._theme)
@@ -128,6 +130,9 @@ class MainWindow(QMainWindow):
         self._view_menu.theme_chosen.connect(self._on_theme_chosen)
         self._view_menu.still.toggled.connect(self._on_still_toggled)
         self._system.changed.connect(self._on_system_look_changed)
+        self._exporter.failed.connect(self.report)
+        for dock in self.docks.values():
+            dock.export_wanted.connect(self._exporter.export)
         app = QGuiApplication.instance()
         if isinstance(app, QGuiApplication):
             app.screenRemoved.connect(self._on_screen_removed)
@@ -171,6 +176,7 @@ class MainWindow(QMainWindow):
                 docks=self.workspaces.remembered(),
             )
         )
+        self._exporter.finish()
         self.hide()  # a thread that is slow to end is nothing to look at
         self._controller.shutdown()
         event.accept()
@@ -269,11 +275,15 @@ class MainWindow(QMainWindow):
     def entries(self) -> tuple[Entry, ...]:
         """Everything that can be done."""
         docks = self.docks.values()
+        in_sight = [dock for dock in docks if dock.isVisible()]
+        for dock in in_sight:
+            dock.export_menu.refresh()
         return (
             *entries_of(self.tr("Command"), list(self.commands.values())),
             *entries_of(self.tr("Workspace"), self.workspaces.actions.actions()),
             *entries_of(self.tr("Panel"), [dock.reveal_action for dock in docks]),
             *entries_of(self.tr("Help"), [dock.help_action for dock in docks]),
+            *(entry for dock in in_sight for entry in entries_of(dock.windowTitle(), dock.export_menu.entries())),
             *entries_of(self.tr("Colours"), (*self._view_menu.themes(), self._view_menu.still)),
         )
 

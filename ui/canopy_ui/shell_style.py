@@ -38,6 +38,7 @@ QFrame[look="dock-title"] QLabel[look="name"] {{ font-size: {max(12, theme.px(14
 QToolButton[look="dock-button"] {{ border: 1px solid transparent; border-radius: {theme.px(4)}px; padding: 0;
     color: {theme.secondary}; font-size: {small}px; }}
 QToolButton[look="dock-button"]:hover {{ background: {theme.accent_soft}; }}
+QToolButton[look="dock-button"]::menu-indicator {{ image: none; }}
 QToolButton[look="dock-button"]:focus {{ border-color: {theme.accent}; }}
 QDialog[look="popover"] {{ background: {theme.panel}; border: 1px solid {theme.control_border}; }}
 QDialog QLabel[look="name"] {{ font-size: {max(12, theme.px(15))}px; font-weight: 600; }}

@@ -68,6 +68,7 @@ class ProbabilityPanel(Panel):
         self._table = CopyableTable(theme)
         self._table.setModel(self._rows)
         self._table.setAccessibleName(self.tr("Next-token probabilities as a table"))
+        self._table.about_to_be_read.connect(self._on_table_about_to_be_read)
         self._page = MessagePage(self._invitation())
         self._pages = QStackedWidget()
         for page in (self._page, self._chart, self._table):
@@ -253,6 +254,10 @@ class ProbabilityPanel(Panel):
 
     def _none_before(self) -> str:
         return self.tr("Nothing stands before the first token, so the model assigned it no probability.")
+
+    @Slot()
+    def _on_table_about_to_be_read(self) -> None:
+        self._rows.set_distribution(self._view)
 
     @Slot(int)
     def _on_token_picked(self, token_id: int) -> None:

@@ -70,6 +70,9 @@ class TokenPanel(Panel):
         if layout is not None:
             layout.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), theme.px(10))
 
+    def copied_text(self) -> str:
+        return b"".join(chip.lost + chip.token.data for chip in self._view.chips).decode("utf-8", "replace")
+
     def set_view(self, view: WindowView) -> None:
         """Show this text, and its selected token."""
         began_anew = view.chips[:1] != self._view.chips[:1]

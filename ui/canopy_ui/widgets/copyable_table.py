@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QAbstractItemModel
+from PySide6.QtCore import QAbstractItemModel, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
@@ -11,6 +11,8 @@ from canopy_ui.theme import Theme
 
 class CopyableTable(QTableView):
     """Rows are selected whole; Ctrl+C copies them, or all where none is selected."""
+
+    about_to_be_read = Signal()  # for owners that fill it only while it is shown
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)

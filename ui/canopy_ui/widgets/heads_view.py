@@ -29,6 +29,7 @@ class HeadsView(QStackedWidget):
         self.table.setModel(self._rows)
         self.table.setAccessibleName(self.tr("All heads as a table"))
         self.table.activated.connect(self._on_activated)
+        self.table.about_to_be_read.connect(self._on_about_to_be_read)
         self.addWidget(self.grid)
         self.addWidget(self.table)
 
@@ -55,6 +56,10 @@ class HeadsView(QStackedWidget):
 
     def _fill_table(self) -> None:
         self._rows.set_row(self._row if self.currentWidget() is self.table else None)
+
+    @Slot()
+    def _on_about_to_be_read(self) -> None:
+        self._rows.set_row(self._row)
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:

@@ -29,6 +29,10 @@ class Panel(Shrinkable):
         """What the dock says beside its name."""
         return self._title
 
+    def copied_text(self) -> str:
+        """What it paints and no label in it says."""
+        return ""
+
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         raise NotImplementedError
