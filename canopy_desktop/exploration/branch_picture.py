@@ -47,6 +47,7 @@ class Twig:
     y: float
     width: float
     lines: int
+    tail: float  # what the figures behind its last token take
     named: bool
 
     @property
@@ -97,6 +98,7 @@ def branch_picture(wish: BranchWish, text_of: Callable[[int], str]) -> BranchPic
             y=float(tops[number]) + names[number],
             width=widths[number],
             lines=lines[number],
+            tail=_tail(last[number]),
             named=bool(names[number]),
         )
         for number in range(len(chains))

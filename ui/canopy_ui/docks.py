@@ -10,6 +10,8 @@ from PySide6.QtCore import QCoreApplication, QObject, Qt
 
 from canopy_ui.controller import Controller
 from canopy_ui.links.attention_link import AttentionLink
+from canopy_ui.links.branch_link import BranchLink
+from canopy_ui.links.cache_link import CacheLink
 from canopy_ui.links.inside_link import InsideLink
 from canopy_ui.links.lens_link import LensLink
 from canopy_ui.links.metrics_link import MetricsLink
@@ -18,6 +20,8 @@ from canopy_ui.links.prompt_link import PromptLink
 from canopy_ui.links.sampling_link import SamplingLink
 from canopy_ui.links.token_link import TokenLink
 from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.panels.branch_panel import BranchPanel
+from canopy_ui.panels.cache_panel import CachePanel
 from canopy_ui.panels.inside_panel import InsidePanel
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
@@ -27,7 +31,18 @@ from canopy_ui.panels.sampling_panel import SamplingPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.panel import Panel
-from canopy_ui.workspaces import ATTENTION, INSIDE, LENS, METRICS, PROBABILITIES, PROMPT, SAMPLING, TOKENS
+from canopy_ui.workspaces import (
+    ATTENTION,
+    BRANCHES,
+    CACHE,
+    INSIDE,
+    LENS,
+    METRICS,
+    PROBABILITIES,
+    PROMPT,
+    SAMPLING,
+    TOKENS,
+)
 
 Area = Qt.DockWidgetArea
 
@@ -167,6 +182,45 @@ DOCKS = (
             ("Return", "See the operation's numbers"),
             ("Esc", "Close the numbers"),
             ("Ctrl+C", "Copy the numbers"),
+        ),
+    ),
+    DockSpec(
+        key=CACHE,
+        title="Cache and context",
+        panel=CachePanel,
+        link=CacheLink,
+        area=Area.RightDockWidgetArea,
+        help=(
+            "Each token that was read leaves a key and a value in every layer: a column of blocks.",
+            "Later tokens look at them again, instead of passing the whole text through the model once more.",
+            "The race shows what that saves; with the cache a step still grows with the length, but slowly.",
+        ),
+        keys=(
+            ("Left, Right", "Select the token before, or after"),
+            ("Home", "Select the first token"),
+            ("End", "Follow the newest token"),
+        ),
+    ),
+    DockSpec(
+        key=BRANCHES,
+        title="Branches and beams",
+        panel=BranchPanel,
+        link=BranchLink,
+        area=Area.RightDockWidgetArea,
+        help=(
+            "Every text that followed the prompt is a way from left to right; texts that begin alike share it.",
+            "On a line stands the probability of the next token, at the end Σ, the sum of all their logarithms.",
+            "Dashed texts were only searched or drawn: click one, and it becomes a branch.",
+        ),
+        keys=(
+            ("Arrow keys", "Walk along the tree"),
+            ("Return", "Go there"),
+            ("Space", "Fold, or show a long text whole"),
+            ("F2", "Name a branch"),
+            ("Delete", "Delete a branch; Ctrl+Z brings it back"),
+            ("+, −, 0", "Zoom in, zoom out, the whole tree"),
+            ("Shift+arrows", "Move what is in sight"),
+            ("Menu", "What can be done with a token"),
         ),
     ),
     DockSpec(

@@ -16,8 +16,9 @@ logger = logging.getLogger(__name__)
 
 PROMPT, TOKENS, PROBABILITIES, ATTENTION, METRICS = "prompt", "tokens", "probabilities", "attention", "metrics"
 SAMPLING = "sampling"
-LENS = "lens"
+LENS, CACHE = "lens", "cache"
 INSIDE = "inside"
+BRANCHES = "branches"
 
 
 class Direction(Enum):
@@ -86,10 +87,22 @@ WORKSPACES = (
         body=row((TOKENS, 480), (ATTENTION, 776)),
     ),
     Workspace(
+        name="cache",
+        title="Cache",
+        tip="What the model keeps of the tokens that it read, what that takes, and what it saves",
+        body=row((CACHE, 680), (column((TOKENS, 36), (METRICS, 64)), 576)),
+    ),
+    Workspace(
         name="lens",
         title="Lens",
         tip="What the model would say after each of its layers",
         body=row((TOKENS, 340), (LENS, 916)),
+    ),
+    Workspace(
+        name="search",
+        title="Search",
+        tip="Every branch, beam and draw as one tree, to walk in",
+        body=column((row((TOKENS, 700), (PROBABILITIES, 560)), 30), (BRANCHES, 70)),
     ),
     Workspace(
         name="inside",

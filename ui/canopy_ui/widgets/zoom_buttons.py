@@ -35,6 +35,11 @@ class ZoomButtons(QWidget):
             button.setFixedSize(theme.px(26), theme.px(24))
         self.setFixedSize(theme.px(26), 3 * theme.px(24))
 
+    def set_words(self, *, whole: str) -> None:
+        """What the last button shows."""
+        self._all.setToolTip(whole)
+        self._all.setAccessibleName(whole)
+
     def set_possible(self, *, nearer: bool, further: bool) -> None:
         """Which of them do something."""
         self._nearer.setEnabled(nearer)

@@ -1,0 +1,76 @@
+"""The tree of branches as an outline, for the keyboard, for screen readers, and for copying."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeView, QWidget
+
+from canopy_desktop.exploration.branch_picture import BranchPicture
+from canopy_ui.qt_models.branch_rows import BranchRows, Column, NodeRole
+from canopy_ui.theme import Theme
+
+
+class BranchTable(QTreeView):
+    """Rows are unfolded; Ctrl+C copies them as an indented text."""
+
+    node_picked = Signal(int)  # to go there
+    current_changed = Signal(int)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows = BranchRows(self)
+        self.setModel(self._rows)
+        self.setAccessibleName(self.tr("Tree of branches as a table"))
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setUniformRowHeights(True)
+        self.setFrameShape(QTreeView.Shape.NoFrame)
+        header = self.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(Column.TEXT, QHeaderView.ResizeMode.Stretch)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.activated.connect(self._on_activated)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change zoom."""
+        self.setFont(theme.font(14))
+        self.header().setFont(theme.font(13))
+        self.setIndentation(theme.px(16))
+
+    def set_picture(self, picture: BranchPicture | None, current: int) -> None:
+        """Show this tree, with a node's row chosen."""
+        self._rows.set_picture(picture)
+        if picture is not None:
+            self.expandAll()
+            index = self._rows.index_of(current)
+            self.setCurrentIndex(index)
+            self.scrollTo(index)
+
+    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
+        super().currentChanged(current, previous)
+        if current.isValid():
+            self.current_changed.emit(current.data(NodeRole))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            QGuiApplication.clipboard().setText(self.copied_text())
+        else:
+            super().keyPressEvent(event)
+
+    def copied_text(self) -> str:
+        """All rows, cells between tabs, the text indented by its depth."""
+        titles = [str(self._rows.headerData(column, Qt.Orientation.Horizontal)) for column in Column]
+        lines = ["\t".join(titles)]
+        waiting = [(self._rows.index(0, 0), 0)] if self._rows.rowCount() else []
+        while waiting:
+            index, depth = waiting.pop()
+            cells = [str(index.siblingAtColumn(column).data()).replace("\t", " ") for column in Column]
+            lines.append("\t".join(["  " * depth + cells[0], *cells[1:]]))
+            rows = range(self._rows.rowCount(index))
+            waiting += [(self._rows.index(row, 0, index), depth + 1) for row in reversed(rows)]
+        return "\n".join(lines) + "\n"
+
+    def _on_activated(self, index: QModelIndex) -> None:
+        self.node_picked.emit(index.data(NodeRole))
