@@ -19,6 +19,7 @@ CanopyError
 │   ├── ColumnsGoneError    what is looked at has made room for newer columns
 │   └── ProviderError       the execution provider failed in the middle
 ├── SettingsError           settings contradict one another or are out of range (exit status 2)
+├── OtherModelError         an exploration needs the model that made it
 ├── NothingLeftError        settings leave no token to choose from (exit status 2)
 └── StorageError            a file could not be written or read
 
@@ -200,6 +201,16 @@ class NothingLeftError(CanopyError):
         """`what` removed the last one: "the bans", "the minimum of tokens", "the output filter"."""
         super().__init__(f"No token is left to choose from, because of {what}: allow at least one.")
         self.what = what
+
+
+class OtherModelError(CanopyError):
+    """An exploration needs the model that made it."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(
+            f"{title} made this exploration: it can be read and replayed; open the program with that model to go on."
+        )
+        self.title = title
 
 
 class StorageError(CanopyError):

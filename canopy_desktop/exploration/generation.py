@@ -25,6 +25,7 @@ from canopy_desktop.exploration.records import (
     RemakeProgress,
     ReplayProgress,
     RunFinished,
+    RunPaused,
     SlideProgress,
     Slot,
     StepRecord,
@@ -124,6 +125,14 @@ class Generation:
     def replaying(self) -> bool:
         """Whether columns of a reopened exploration have to be made before anything else."""
         return self._replay is not None
+
+    def standing(self, run_id: int) -> RunPaused | RunFinished:
+        """How the run stands that made the last token before the cursor."""
+        exploration = self._exploring()
+        check = exploration.record(exploration.cursor).check if exploration.cursor != PROMPT_NODE else None
+        if check is None or check.reason is None:
+            return RunPaused(run_id=run_id)
+        return RunFinished(run_id=run_id, reason=check.reason, check=check)
 
     def resume(
         self, run_id: int, settings: DecodingSettings, output_filter: OutputFilter | None = None, *, taken: int = 0

@@ -47,6 +47,11 @@ class MetricsLog:
         self._step_ms: list[float] = []
         self._slide_ms: list[float] = []
 
+    @property
+    def prefill_ms(self) -> float:
+        """What the prefill took so far."""
+        return self._prefill_ms
+
     def clear(self) -> None:
         """Forget the run; what the engine keeps is forgotten with it."""
         self._clear()

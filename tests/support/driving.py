@@ -3,6 +3,7 @@
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.journal import Journal
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.view import MetricsView, TokenRole, WindowView
 from canopy_desktop.settings import Preferences
@@ -19,10 +20,16 @@ PATIENCE_MS = 5000
 class Driver:
     """Drives a controller the way a window does, and remembers what it would show."""
 
-    def __init__(self, qtbot: QtBot, session: ScriptedSession, preferences: Preferences = PREFERENCES) -> None:
+    def __init__(
+        self,
+        qtbot: QtBot,
+        session: ScriptedSession,
+        preferences: Preferences = PREFERENCES,
+        journal: Journal | None = None,
+    ) -> None:
         self.qtbot = qtbot
         self.session = session
-        self.controller = Controller(opener_of(session), preferences)
+        self.controller = Controller(opener_of(session), preferences, journal)
         self.view = WindowView()
         self.metrics: MetricsView | None = None
         self.states: list[RunState] = []

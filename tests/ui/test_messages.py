@@ -30,6 +30,7 @@ SAMPLES: dict[type[CanopyError], tuple[CanopyError, str]] = {
     errors.ProviderError: (errors.ProviderError("cuda", "out of memory"), "CUDA"),
     errors.SettingsError: (errors.SettingsError("Top-p", "must be above 0"), "Top-p"),
     errors.NothingLeftError: (errors.NothingLeftError("the bans"), "the bans"),
+    errors.OtherModelError: (errors.OtherModelError("SmolLM2"), "SmolLM2"),
     errors.StorageError: (errors.StorageError(Path("d/settings.json"), "the disk is full"), "the disk is full"),
 }
 
@@ -72,6 +73,11 @@ def test_every_state_has_words(phase: RunPhase, qtbot: QtBot) -> None:
 def test_a_slide_under_way_says_how_far_it_is(qtbot: QtBot) -> None:
     words = Wording().of_state(RunState(phase=RunPhase.RUNNING, slid=1_256, to_slide=6_144))
     assert "1,256 of 6,144" in words
+
+
+@pytest.mark.parametrize("phase", [RunPhase.PREFILLING, RunPhase.RUNNING])
+def test_columns_that_are_made_again_say_how_far_they_are(phase: RunPhase, qtbot: QtBot) -> None:
+    assert "12 of 1,034" in Wording().of_state(RunState(phase=phase, remade=12, to_remake=1034))
 
 
 def test_every_reason_to_stop_has_words_of_its_own(qtbot: QtBot) -> None:

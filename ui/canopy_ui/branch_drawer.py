@@ -13,7 +13,7 @@ from canopy_ui.widgets.chip_label import marked
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
-    from canopy_desktop.model.tokenizer import Tokenizer
+    from canopy_desktop.model.tokenizer import TokenTable
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +25,17 @@ class BranchDrawer(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tokenizer: Tokenizer | None = None
+        self._tokenizer: TokenTable | None = None
 
     @Slot(object)
     def open(self, session: ModelSession) -> None:
         """Write tokens as this session's from now on."""
         self._tokenizer = session.tokenizer
+
+    @Slot(object)
+    def write_with(self, tokens: TokenTable) -> None:
+        """Write tokens as these from now on: an exploration may be of another model."""
+        self._tokenizer = tokens
 
     @Slot(object)
     def draw(self, wish: BranchWish) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.blocking import BlockWish
+from canopy_desktop.exploration.kept import KeptExploration, in_order
 from canopy_desktop.exploration.metrics import Footprint, MetricsLog
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
     PrefillProgress,
     PromptAccepted,
+    ReplayProgress,
     RunFinished,
     StepRecord,
     WindowSlid,
@@ -62,6 +64,16 @@ class Chronicle:
         return self.exploration.depth(self.exploration.cursor) if self.exploration is not None else 0
 
     @property
+    def prefill_ms(self) -> float | None:
+        """What the prompt's prefill took; None: it is not over."""
+        return self._metrics.prefill_ms if self.processed == self.prompt_tokens or self.generated else None
+
+    @property
+    def replaying(self) -> bool:
+        """Whether columns of a reopened exploration are still to be made."""
+        return self.exploration is not None and bool(self.exploration.unmade())
+
+    @property
     def read_up(self) -> bool:
         """Whether no reading is awaited."""
         return self._plan.idle
@@ -85,13 +97,37 @@ class Chronicle:
         self._metrics.add(event)
         self._plan.clear(end_ids)
 
+    def reopen(self, kept: KeptExploration) -> None:
+        """Start over with an exploration that was kept. Without its model there is only what it has itself."""
+        begun = kept.beginning
+        self.exploration = kept.tree()
+        self._resolver = ViewResolver(self.exploration, kept.tokens)
+        self._forget_branches()
+        self._metrics.add(PromptAccepted(run_id=0, prompt=begun.prompt, context=begun.context))
+        if kept.prefill_ms is not None:
+            count = len(begun.prompt.ids)
+            self._metrics.add(PrefillProgress(run_id=0, done=count, total=count, ms=kept.prefill_ms, slots=()))
+        for event in in_order(kept.steps, kept.slides):
+            self._metrics.add(event)
+        self._plan.clear()
+
+    def take_model(self, tokenizer: Tokenizer, end_ids: tuple[int, ...]) -> None:
+        """The model of a reopened exploration is there."""
+        if self.exploration is not None:
+            self._resolver = ViewResolver(self.exploration, tokenizer)
+            self._plan.clear(end_ids)
+
     def _forget_branches(self) -> None:
         self.searches.clear()
         self.marks = Marks()
 
-    def note_progress(self, event: PrefillProgress) -> None:
-        """More of the prompt has passed through the model."""
-        if self.exploration is not None:
+    def note_progress(self, event: PrefillProgress | ReplayProgress) -> None:
+        """More of the prompt, or of a reopened exploration, has passed through the model."""
+        if self.exploration is None:
+            return
+        if isinstance(event, ReplayProgress):
+            self.exploration.note_replay(event)
+        else:
             self.exploration.prompt_slots.extend(event.slots)
             self._metrics.add(event)
 

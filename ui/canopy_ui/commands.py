@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from canopy_desktop.arrays import IntArray
 from canopy_desktop.decoding.output_filter import OutputFilter
@@ -10,8 +11,11 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.inside_view import InsideView, InsideWish
 from canopy_desktop.exploration.intervention import Block, BlockedStep
+from canopy_desktop.exploration.kept import Beginning, KeptExploration, ModelIdentity
+from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.window import ContextWindow
+from canopy_desktop.model.card import Card
 from canopy_desktop.model.chat import TemplatedPrompt
 
 
@@ -25,7 +29,30 @@ class StartCommand:
     play: bool
     window: ContextWindow = field(default_factory=ContextWindow)
     kept: int = 0  # tokens at the prompt's beginning that no slide drops
+    request: PromptRequest = field(default_factory=lambda: PromptRequest(text=""))  # that the prompt was made from
     output_filter: OutputFilter | None = None
+
+    def beginning(self, card: Card, context: int) -> Beginning:
+        """What is kept of it, on this card's model with a window of `context` tokens."""
+        return Beginning(
+            model=ModelIdentity.of(card),
+            request=self.request,
+            prompt=self.prompt,
+            context=context,
+            window=self.window,
+            kept=self.kept,
+            settings=self.settings,
+            output_filter=self.output_filter,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenCommand:
+    """Take up a kept exploration: its columns are made again, then it waits."""
+
+    run_id: int
+    kept: KeptExploration
+    journal: Path | None  # that it came from, and that is not needed any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

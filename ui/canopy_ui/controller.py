@@ -5,15 +5,17 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import CanopyError
+from canopy_desktop.errors import CanopyError, OtherModelError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns, Looking
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
+from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptTokens, ModelIdentity
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -22,6 +24,7 @@ from canopy_desktop.exploration.records import (
     PrefillProgress,
     PromptAccepted,
     RemakeProgress,
+    ReplayProgress,
     RunFailed,
     RunFinished,
     RunPaused,
@@ -34,6 +37,7 @@ from canopy_desktop.exploration.stages import StepStage
 from canopy_desktop.exploration.trail import Deed
 from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
+from canopy_desktop.model.tokenizer import TokenTable
 from canopy_desktop.settings import Preferences
 from canopy_ui.branch_desk import BranchDesk, SearchAsk
 from canopy_ui.chronicle import Chronicle
@@ -42,6 +46,7 @@ from canopy_ui.commands import (
     ChooseCommand,
     GoToCommand,
     RemakeCommand,
+    ReopenCommand,
     ResumeCommand,
     StartCommand,
     WalkCommand,
@@ -61,8 +66,11 @@ from canopy_ui.threads import Threads
 from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
+    from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.session import ModelSession
 
+NO_TOKENS = KeptTokens(())
+LEAST_WALK_MS = 30
 NEW_SEEDS = 1_000_000  # short numbers, to be written down
 _Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
 
@@ -85,9 +93,17 @@ class Controller(QObject):
     position_lit = Signal(object)  # int, or None: what is under the mouse, in whatever panel
     begun = Signal()  # a run was started or taken up again
     step_taken = Signal()  # the run in hand has another token, and nothing was painted since
+    reopened = Signal(object)  # PromptRequest of an exploration that was kept
     settled = Signal()  # nothing runs, and everything that is looked at is there
 
-    def __init__(self, opener: Opener, preferences: Preferences, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        opener: Opener,
+        preferences: Preferences,
+        journal: Journal | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        """`journal`: where everything is kept that happens, belongs to the inference thread; None: nowhere."""
         super().__init__(parent)
         self.decoding = preferences.decoding
         self.new_seeds = preferences.new_seeds
@@ -114,9 +130,12 @@ class Controller(QObject):
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
         self._sliding: SlideProgress | None = None
-        self._remaking: RemakeProgress | None = None
+        self._remaking: RemakeProgress | ReplayProgress | None = None
         self._phase = RunPhase.LOADING
         self._end: RunFinished | None = None  # of the run that ended last
+        self._sent: StartCommand | None = None  # the newest
+        self._beginning: Beginning | None = None  # of the exploration that is shown
+        self._explorations = 0  # that were shown so far
         self._run_id = 0
         self._oldest_run = 1  # the run that began the exploration
         self._playing = False  # how the person went on last: Run, or Step
@@ -125,7 +144,12 @@ class Controller(QObject):
         self._repaint = QTimer(self, singleShot=True)
         self._pace = Pace()
         self._painted = 0.0  # when the window was painted last, on the clock of `perf_counter`
-        self._threads = Threads(opener, self)
+        self._kept: KeptExploration | None = None  # what was reopened
+        self._kept_in: Path | None = None  # the journal that it came from
+        self.alone = False  # it is of a model that is not here
+        self._walker = QTimer(self, singleShot=True)  # along what is recorded, without the model
+        self._walker.timeout.connect(self._walk_alone)
+        self._threads = Threads(opener, journal, self)
         self._connect()
 
     def _connect(self) -> None:
@@ -139,6 +163,7 @@ class Controller(QObject):
         worker.model_loaded.connect(self._on_worker_model_loaded)
         worker.load_failed.connect(self._on_worker_load_failed)
         worker.event_ready.connect(self._on_worker_event_ready)
+        worker.journal_failed.connect(self.failed)
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
         worker.block_tried.connect(self._on_worker_block_tried)
         reader.result_ready.connect(self._on_reader_result_ready)
@@ -161,9 +186,11 @@ class Controller(QObject):
         comparison.stop_requested.connect(threads.stop_comparison)
         comparison.release_requested.connect(threads.release_requested)
         comparison.reading_requested.connect(threads.compared_step_requested)
+        comparison.models_requested.connect(threads.models_requested)
         comparison.failed.connect(self.failed)
         threads.worker.comparer.event_ready.connect(comparison.take)
         threads.compare_reader.result_ready.connect(comparison.take_picture)
+        threads.compare_reader.models_found.connect(comparison.models_found)
 
     def _connect_branches(self) -> None:
         branches, threads = self.branches, self._threads
@@ -203,7 +230,10 @@ class Controller(QObject):
     @Slot()
     def pause(self) -> None:
         """Stay on the current token."""
-        if self.state.busy:
+        if self._walker.isActive():
+            self._walker.stop()
+            self._enter(RunPhase.PAUSED)
+        elif self.state.busy:
             self._threads.pause_requested.emit()
 
     @Slot()
@@ -217,7 +247,9 @@ class Controller(QObject):
     @Slot()
     def stop(self) -> None:
         """End the run; its text stays."""
-        if self.state.can_stop:
+        if self.alone:
+            self.pause()
+        elif self.state.can_stop:
             self._threads.stop_run()
 
     @Slot()
@@ -239,14 +271,16 @@ class Controller(QObject):
     def _stand_on(self, node: int) -> None:
         self._chronicle.go_to(node)
         self._must_resume = True
-        self._threads.go_to_requested.emit(GoToCommand(run_id=self._new_run(), node=node))
+        self._walker.stop()
+        if not self.alone:
+            self._threads.go_to_requested.emit(GoToCommand(run_id=self._new_run(), node=node))
         self.select(None)
         self._enter(RunPhase.PAUSED)
 
     @Slot(int, object)
     def walk(self, parent: int, token_ids: tuple[int, ...]) -> None:
         """Make a text that was searched after `parent` a branch, and stand at its end."""
-        if not self._can_move:
+        if not self._can_move or self._lacks_model():
             return
         self.branches.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
@@ -265,13 +299,13 @@ class Controller(QObject):
     @Slot(object)
     def search(self, ask: SearchAsk) -> None:
         """Search beams, or draw, after a node, beside the recorded text."""
-        if self.session is not None and self._can_move:
+        if self.session is not None and self._can_move and not self._lacks_model():
             self.branches.search(ask, self.decoding, self.session.card.end_ids)
 
     @Slot(int, int)
     def choose(self, parent: int, token_id: int) -> None:
         """Continue with another token after `parent`: a branch. Goes on as before, running or step by step."""
-        if not self._chronicle.begun or self._phase is RunPhase.PREFILLING:
+        if not self._can_move or self._lacks_model():
             return
         self.branches.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
@@ -316,16 +350,112 @@ class Controller(QObject):
             self._threads.stop_run()
         self._oldest_run = self._new_run()
         self._run_wish = self._starting = None
+        self._let_go_of_kept()
+        self._threads.discard_requested.emit()
         self._chronicle.clear()
         self.branches.forget()
         self._show_context()
         self.select(None)
         self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
 
+    def reopen(self, kept: KeptExploration, journal: Path | None = None) -> None:
+        """Show an exploration that was kept, and make its columns again once its model is there.
+
+        `journal`: the one that it came from, which goes when another one has taken over.
+        """
+        if self.state.can_stop and not self.alone:
+            self._threads.stop_run()
+        self._oldest_run = self._new_run()
+        self._starting, self._must_resume = None, False
+        self._let_go_of_kept()
+        self._kept, self._kept_in, self.alone = kept, journal, True
+        self.inside.forget()
+        self._chronicle.reopen(kept)
+        self.branches.forget()
+        self.select(None)
+        begun = self._beginning = kept.beginning
+        self._threads.tokens_known.emit(kept.tokens)
+        self.draft.edit(begun.request)
+        self.set_window(begun.window)
+        self.set_decoding(kept.settings)
+        self.filter = replace(self.filter, output_filter=kept.output_filter)
+        self.reopened.emit(begun.request)
+        self._run_wish, self._must_resume = self._wish, False
+        self._enter(RunPhase.LOADING if self.state.phase is RunPhase.LOADING else RunPhase.PAUSED)
+        self._replay()
+
+    def snapshot(self) -> KeptExploration | None:
+        """What would be saved now; its tokens are those of `token_table`."""
+        exploration = self._chronicle.exploration
+        if exploration is None or self._beginning is None:
+            return None
+        return KeptExploration(
+            beginning=self._beginning,
+            prefill_ms=self._chronicle.prefill_ms,
+            steps=exploration.steps,
+            slides=exploration.all_slides,
+            stand=exploration.stand,
+            tokens=self._kept.tokens if self._kept is not None else NO_TOKENS,
+        )
+
+    @property
+    def token_table(self) -> TokenTable:
+        """Knows every token of the exploration that is shown."""
+        if self._kept is not None and self.alone:
+            return self._kept.tokens
+        return self.session.tokenizer if self.session is not None else NO_TOKENS
+
+    @property
+    def revision(self) -> tuple[int, int]:
+        """Changes with what there would be to save: which exploration, and how much of it."""
+        exploration = self._chronicle.exploration
+        return (self._explorations, len(exploration) + len(exploration.all_slides)) if exploration else (0, 0)
+
+    def _replay(self) -> None:
+        """Let the model go on with what was reopened, if it is the one that made it."""
+        kept, session = self._kept, self.session
+        if kept is None or session is None:
+            return
+        if ModelIdentity.of(session.card) != kept.beginning.model:
+            self._enter(RunPhase.PAUSED)
+            self._lacks_model()
+            return
+        self.alone = False
+        self._chronicle.take_model(session.tokenizer, session.card.end_ids)
+        self._threads.tokens_known.emit(session.tokenizer)
+        self._threads.reopen(ReopenCommand(run_id=self._new_run(), kept=kept, journal=self._kept_in))
+        self._enter(RunPhase.PREFILLING)
+
+    def _let_go_of_kept(self) -> None:
+        self._walker.stop()
+        self._kept = self._kept_in = None
+        self.alone = False
+        self._explorations += 1
+
+    def _lacks_model(self) -> bool:
+        """Whether what is shown is of a model that is not here, which is said then."""
+        if self.alone and self._kept is not None:
+            self.failed.emit(OtherModelError(self._kept.beginning.model.title))
+        return self.alone
+
+    @Slot()
+    def _walk_alone(self) -> None:
+        """One token along what is recorded."""
+        exploration = self._chronicle.exploration
+        node = None if exploration is None else exploration.forward(exploration.cursor)
+        if node is None:
+            self._enter(RunPhase.PAUSED)
+            return
+        self._chronicle.go_to(node)
+        self.step_taken.emit()
+        if self._playing:
+            self._walker.start(max(self.interval_ms, LEAST_WALK_MS))
+        self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+
     @Slot(int)
     def branch(self, parent: int) -> None:
         """Generate once more what follows `parent`, with the settings as they are now: a branch."""
-        if not self._chronicle.begun or self._phase is RunPhase.PREFILLING:
+        if not self._can_move or self._lacks_model():
             return
         self.branches.note(Deed.BRANCH)
         self._chronicle.leave_branch(parent)
@@ -492,6 +622,7 @@ class Controller(QObject):
         self.draft.open(session)
         self._enter(self._waiting_phase())
         self.model_opened.emit(session)
+        self._replay()
 
     @Slot(object)
     def _on_worker_load_failed(self, error: Exception) -> None:
@@ -510,11 +641,11 @@ class Controller(QObject):
         current = event.run_id == self._run_id
         self._sliding = event if isinstance(event, SlideProgress) and current else None
         if current:
-            self._remaking = event if isinstance(event, RemakeProgress) else None
+            self._remaking = event if isinstance(event, RemakeProgress | ReplayProgress) else None
         match event:
             case PromptAccepted():
                 self._begin(event)
-            case PrefillProgress():
+            case PrefillProgress() | ReplayProgress():
                 self._chronicle.note_progress(event)
                 self.touch()
             case StepRecord():
@@ -582,6 +713,10 @@ class Controller(QObject):
             self.settled.emit()
 
     def _go(self, *, play: bool) -> None:
+        if self.alone and self._wish == self._run_wish:
+            self._playing = play
+            self._walk_alone()
+            return
         if not self.state.loaded:
             return
         if self._wish != (self._starting or self._run_wish):
@@ -610,8 +745,10 @@ class Controller(QObject):
             play=play,
             window=self.window,
             kept=kept,
+            request=self.draft.request,
             output_filter=self.filter.output_filter,
         )
+        self._sent = command
         self._threads.start_run(command)
         self.begun.emit()
         self._enter(RunPhase.PREFILLING)
@@ -627,7 +764,7 @@ class Controller(QObject):
         else:
             self._threads.step_requested.emit()
         self.begun.emit()
-        if self._chronicle.processed < self._chronicle.prompt_tokens:
+        if self._chronicle.processed < self._chronicle.prompt_tokens or self._chronicle.replaying:
             self._enter(RunPhase.PREFILLING)
         else:
             self._enter(RunPhase.RUNNING if play else RunPhase.PAUSED)
@@ -653,6 +790,9 @@ class Controller(QObject):
         self._oldest_run = event.run_id
         self._run_wish, self._starting = self._starting, None
         self._must_resume = False
+        self._let_go_of_kept()
+        self._threads.tokens_known.emit(self.session.tokenizer)
+        self._beginning = self._sent.beginning(self.session.card, event.context) if self._sent else None
         self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
         self.branches.forget()
@@ -725,6 +865,7 @@ class Controller(QObject):
             to_remake=self._remaking.total if self._remaking else 0,
             edited=chronicle.begun and self._wish != self._run_wish,
             loaded=self.session is not None,
+            alone=self.alone,
         )
         if state != self.state:
             self.state = state

@@ -48,20 +48,20 @@ class Wording(QObject):
                 return self.tr("Type a prompt to begin")
             case RunPhase.READY:
                 return self.tr("Ready")
+            case RunPhase.PREFILLING | RunPhase.RUNNING if state.to_remake:
+                return self.tr("Computing again: {done:,} of {total:,} tokens").format(
+                    done=state.remade, total=state.to_remake
+                )
             case RunPhase.PREFILLING:
                 return self.tr("Reading the prompt: {done:,} of {total:,} tokens").format(
                     done=state.processed, total=state.prompt_tokens
-                )
-            case RunPhase.RUNNING if state.to_remake:
-                return self.tr("Computing again: {done:,} of {total:,} tokens").format(
-                    done=state.remade, total=state.to_remake
                 )
             case RunPhase.RUNNING if state.to_slide:
                 return self.tr("The window slides: {done:,} of {total:,} tokens").format(
                     done=state.slid, total=state.to_slide
                 )
             case RunPhase.RUNNING:
-                return self.tr("Generating")
+                return self.tr("Replaying what is recorded") if state.alone else self.tr("Generating")
             case RunPhase.PAUSED:
                 return self.tr("Paused")
             case RunPhase.FINISHED:
@@ -164,6 +164,11 @@ class Wording(QObject):
                 return self.tr("No token is left to choose from, because of {what}: allow at least one.").format(
                     what=self.tr(what)
                 )
+            case errors.OtherModelError(title=title):
+                return self.tr(
+                    "{title} made this exploration: it can be read and replayed; "
+                    "open the program with that model to go on."
+                ).format(title=title)
             case errors.StorageError(path=path, reason=reason):
                 return self.tr("{name}: {reason}.").format(name=path.name, reason=reason)
             case errors.UsageError():

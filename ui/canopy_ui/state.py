@@ -39,6 +39,7 @@ class RunState:
     can_redo: bool = False
     edited: bool = False  # the prompt is no longer the one that was run
     loaded: bool = True  # a model is there
+    alone: bool = False  # the exploration is one of another model, or of none: it can be read, and walked along
 
     @property
     def busy(self) -> bool:
@@ -48,7 +49,7 @@ class RunState:
     @property
     def can_run(self) -> bool:
         """Whether Run and Step have something to do."""
-        return self.loaded and self.phase not in (RunPhase.LOADING, RunPhase.EMPTY)
+        return (self.loaded or self.alone) and self.phase not in (RunPhase.LOADING, RunPhase.EMPTY)
 
     @property
     def can_stop(self) -> bool:

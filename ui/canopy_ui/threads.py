@@ -31,6 +31,7 @@ class Threads(QObject):
     start_requested = Signal(object)  # StartCommand
     reopen_requested = Signal(object)  # ReopenCommand
     discard_requested = Signal()
+    tokens_known = Signal(object)  # TokenTable of what is shown
     resume_requested = Signal(object)  # ResumeCommand
     choose_requested = Signal(object)  # ChooseCommand
     go_to_requested = Signal(object)  # GoToCommand
@@ -48,6 +49,7 @@ class Threads(QObject):
     compare_stop_requested = Signal()
     release_requested = Signal()  # of the model that is open beside the window's own
     compared_step_requested = Signal(object)  # PictureRequest
+    models_requested = Signal()
     play_requested = Signal()
     step_requested = Signal()
     pause_requested = Signal()
@@ -89,6 +91,7 @@ class Threads(QObject):
         self.compare_stop_requested.connect(self.worker.comparer.stop)
         self.release_requested.connect(self.worker.comparer.release)
         self.compared_step_requested.connect(self.compare_reader.read)
+        self.models_requested.connect(self.compare_reader.find_models)
         self.play_requested.connect(self.worker.play)
         self.step_requested.connect(self.worker.step_once)
         self.pause_requested.connect(self.worker.pause)
@@ -97,6 +100,7 @@ class Threads(QObject):
         self.worker.model_loaded.connect(self.reader.open)
         self.read_requested.connect(self.reader.read)
         self.worker.model_loaded.connect(self.drawer.open)
+        self.tokens_known.connect(self.drawer.write_with)
         self.picture_requested.connect(self.drawer.draw)
         self.close_requested.connect(self.worker.close)
         self.close_requested.connect(self.reader.close)

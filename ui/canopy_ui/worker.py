@@ -16,7 +16,6 @@ from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError, InterruptedStepError
 from canopy_desktop.exploration.cache_size import cache_size
 from canopy_desktop.exploration.intervention import blocked_step
-from canopy_desktop.exploration.kept import Beginning, ModelIdentity
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.records import (
     GenerationEvent,
@@ -50,8 +49,8 @@ from canopy_ui.search_runner import SearchRunner
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
-    from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
+    from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.searching import SearchWish
     from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.exploration.trial import Trial
@@ -130,6 +129,8 @@ class Worker(QObject):
     def close(self) -> None:
         """Leave the thread's event loop for good."""
         self._rest()
+        if self._journal is not None:
+            self._journal.close()
         self.searches.end()
         self.comparer.close()
         self._generation = self._session = self._trial = self._looker = None
@@ -433,17 +434,7 @@ class Worker(QObject):
     def _keep_beginning(self, command: StartCommand, accepted: PromptAccepted) -> None:
         if self._journal is None or self._session is None:
             return
-        beginning = Beginning(
-            model=ModelIdentity.of(self._session.card),
-            request=command.request,
-            prompt=command.prompt,
-            context=accepted.context,
-            window=command.window,
-            kept=command.kept,
-            settings=command.settings,
-            output_filter=command.output_filter,
-        )
-        self._journal.begin(beginning, self._session.tokenizer)
+        self._journal.begin(command.beginning(self._session.card, accepted.context), self._session.tokenizer)
         self._report_journal()
 
     def _report_journal(self) -> None:

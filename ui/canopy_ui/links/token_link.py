@@ -25,6 +25,7 @@ class TokenLink(QObject):
         controller.begun.connect(self._on_run_begun)
         controller.state_changed.connect(self._on_state_changed)
         controller.view_changed.connect(panel.set_view)
+        controller.facts.checked.connect(panel.set_checked)
         panel.position_selected.connect(controller.select)
         panel.colouring_chosen.connect(controller.colour_by)
         panel.position_hovered.connect(controller.position_lit)
@@ -46,5 +47,7 @@ class TokenLink(QObject):
     def _on_state_changed(self, state: RunState) -> None:
         if state.to_slide:
             self._panel.set_busy(state.slid, state.to_slide, sliding=True)
+        elif state.to_remake and state.phase is RunPhase.PREFILLING:
+            self._panel.set_busy(state.remade, state.to_remake)
         else:
             self._panel.set_busy(state.processed, state.prompt_tokens if state.phase is RunPhase.PREFILLING else 0)

@@ -1,0 +1,189 @@
+"""Explorations that are kept, in the window: reopened, replayed with and without the model, saved, found again."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop.errors import OtherModelError
+from canopy_desktop.exploration import journal
+from canopy_desktop.exploration.journal import Journal
+from canopy_desktop.exploration.kept import KeptExploration
+from canopy_desktop.exploration.records import UNMADE
+from canopy_ui.state import RunPhase
+from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
+from tests.support.keeping import facts, reread
+from tests.support.scripted import ScriptedSession
+
+Make = Callable[..., Driver]
+
+
+@pytest.fixture
+def make(qtbot: QtBot) -> Iterator[Make]:
+    """Drivers of windows; each is closed at the end."""
+    made: list[Driver] = []
+
+    def driver(title: str = "Scripted", kept_in: Journal | None = None, *, loaded: bool = True) -> Driver:
+        session = ScriptedSession()
+        session.card = replace(session.card, title=title)
+        made.append(Driver(qtbot, session, PREFERENCES, kept_in))
+        if loaded:
+            made[-1].open()
+        return made[-1]
+
+    yield driver
+    for one in made:
+        one.session.sequence.gate.set()
+        one.controller.shutdown()
+
+
+def finished(driver: Driver) -> KeptExploration:
+    """A run's exploration, as it is read back from its lines."""
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    kept = driver.controller.snapshot()
+    assert kept is not None
+    return reread(kept, driver.controller.token_table)
+
+
+def test_a_reopened_exploration_stands_as_it_was_and_goes_on(make: Make) -> None:
+    kept = finished(make())
+    driver = make()
+    driver.controller.reopen(kept)
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefg"
+    assert driver.view.attention is not None
+    assert driver.controller.state.edited is False
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefghijk"
+
+
+def test_it_is_read_before_its_columns_are_there(make: Make) -> None:
+    kept = finished(make())
+    driver = make()
+    driver.session.sequence.gate.clear()
+    driver.controller.reopen(kept)
+    driver.wait_painted()
+    assert driver.text() == "abcdefg"
+    assert driver.view.distribution is not None
+    assert driver.view.attention is None
+    driver.session.sequence.gate.set()
+    driver.wait_for(RunPhase.FINISHED)
+    assert RunPhase.PREFILLING in {state.phase for state in driver.states}
+
+
+def test_a_stopped_replay_is_taken_up_by_the_next_run(make: Make) -> None:
+    kept = finished(make())
+    driver = make()
+    driver.session.sequence.gate.clear()
+    driver.controller.reopen(kept)
+    driver.qtbot.waitUntil(driver.session.sequence.waiting.is_set, timeout=PATIENCE_MS)
+    driver.controller.stop()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.session.sequence.gate.set()
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefghijk"
+
+
+def test_a_choice_before_all_columns_are_there_waits_for_them(make: Make) -> None:
+    kept = finished(make())
+    driver = make()
+    driver.session.sequence.gate.clear()
+    driver.controller.reopen(kept)
+    driver.qtbot.waitUntil(driver.session.sequence.waiting.is_set, timeout=PATIENCE_MS)
+    driver.controller.stop()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.session.sequence.gate.set()
+    driver.controller.choose(1, driver.token("z"))
+    driver.wait_for(RunPhase.PAUSED)
+    driver.qtbot.waitUntil(lambda: driver.text() == "abcdez", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_without_its_model_it_is_read_walked_along_and_never_changed(make: Make, *, loaded: bool) -> None:
+    kept = finished(make())
+    driver = make("Another", loaded=loaded)
+    driver.controller.reopen(kept)
+    if not loaded:
+        driver.controller._on_worker_load_failed(OSError())
+    driver.controller.go_to(0)
+    driver.wait_painted()
+    assert driver.text() == "abcd"
+    driver.controller.step()
+    driver.wait_painted()
+    assert driver.text() == "abcde"
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.controller.state.phase is RunPhase.PAUSED, timeout=PATIENCE_MS)
+    driver.wait_painted()
+    assert driver.text() == "abcdefg"
+    for wish in (lambda: driver.controller.choose(0, 3), lambda: driver.controller.branch(0)):
+        driver.errors.clear()
+        wish()
+        assert [type(error) for error in driver.errors] == [OtherModelError]
+    assert driver.text() == "abcdefg"
+    again = driver.controller.snapshot()
+    assert again is not None
+    assert facts(reread(again, driver.controller.token_table))[2] == facts(kept)[2]
+    assert driver.session.sequence.fed == []
+
+
+def test_another_models_exploration_gives_way_to_a_run_of_ones_own(make: Make) -> None:
+    kept = finished(make())
+    driver = make("Another")
+    driver.controller.reopen(kept)
+    driver.type("xyz")
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "xyzdefg"
+    assert not driver.controller.state.alone
+
+
+def test_what_is_opened_while_the_model_loads_is_shown_at_once_and_made_when_it_is_there(make: Make) -> None:
+    kept = finished(make())
+    driver = make(loaded=False)
+    driver.controller.reopen(kept)
+    driver.wait_painted()
+    assert driver.text() == "abcdefg"
+    assert driver.controller.state.phase is RunPhase.LOADING
+    driver.open()
+    driver.wait_for(RunPhase.FINISHED)
+    exploration = driver.controller.snapshot()
+    assert exploration is not None
+    assert UNMADE not in {step.source for step in exploration.steps}
+
+
+def test_a_closed_window_leaves_its_exploration_for_the_next_one(make: Make, tmp_path: Path) -> None:
+    first = make(kept_in=Journal(tmp_path))
+    finished(first)
+    first.controller.go_to(1)
+    first.controller.choose(1, first.token("z"))
+    first.wait_for(RunPhase.FINISHED)
+    first.controller.go_to(4)  # the choice
+    first.controller.back()
+    first.wait_for(RunPhase.PAUSED)
+    first.controller.shutdown()
+    (found,) = journal.find(tmp_path)
+    assert found.closed
+    second = make(kept_in=Journal(tmp_path))
+    second.controller.reopen(journal.read(found.path), found.path)
+    second.wait_for(RunPhase.PAUSED)
+    assert second.text() == "abcde"
+    assert not found.path.exists()  # another one has taken over
+    second.controller.step()
+    second.wait_for(RunPhase.PAUSED)
+    second.qtbot.waitUntil(lambda: second.text() == "abcdez", timeout=PATIENCE_MS)
+    second.controller.reset()
+    second.controller.shutdown()
+    assert journal.find(tmp_path) == []
+
+
+def test_an_exploration_whose_journal_cannot_be_written_says_so_once_and_goes_on(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    driver = make(kept_in=Journal(tmp_path / "file" / "below"))
+    finished(driver)
+    assert [type(error).__name__ for error in driver.errors] == ["StorageError"]
+    assert driver.text() == "abcdefg"
