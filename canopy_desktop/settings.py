@@ -32,6 +32,7 @@ ZOOM_RANGE = (80, 250)  # percent
 SPEEDS_MS = (0, 100, 250, 1000)  # least time from one token to the next; 0 is full speed
 SHOWN_RANGE = (10, 50)
 MOST_MEMORY_MB = 1_000_000
+MOST_FACTS = 50  # of a file, in a prompt; or all of them
 LONGEST_TEXT = 200_000  # characters, more than a context holds; a window would take long to start with many more
 
 _Value = TypeVar("_Value")
@@ -49,6 +50,8 @@ class Preferences:
     new_seeds: bool = False  # a prompt that is begun anew draws another seed
     filter_file: str = ""  # the output filter's list; none where it is empty
     filter_action: FilterAction = FilterAction.STOP
+    facts_file: str = ""  # what is put into prompts, and answers are compared with; none where it is empty
+    facts_best: int = 3  # facts that are put into a prompt, those that fit it best; 0: all
     window: ContextWindow = field(default_factory=ContextWindow)
     layer: int = 12
     head: int = 7
@@ -241,6 +244,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "new_seeds": _flag,
     "filter_file": _text,
     "filter_action": FilterAction,
+    "facts_file": _text,
+    "facts_best": _integer(0, MOST_FACTS),
     "window": _window,
     "layer": _integer(0, 1_000_000),
     "head": _integer(0, 1_000_000),

@@ -18,7 +18,7 @@ from canopy_desktop.exploration.records import PROMPT_NODE, Kept, RunPaused, Sli
 from canopy_desktop.exploration.view import Colouring
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_ui.controller import Controller
-from canopy_ui.draft import LONG_PROMPT
+from canopy_ui.draft import SHORT
 from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.state import RunPhase
 from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
@@ -407,18 +407,18 @@ def test_a_remembered_head_that_the_model_lacks_becomes_its_last(qtbot: QtBot) -
     driver.controller.shutdown()
 
 
-def test_a_long_prompt_is_counted_in_a_pause_of_typing_and_run_at_once(driver: Driver) -> None:
+def test_a_long_prompt_is_counted_beside_the_window_and_run_at_once(driver: Driver) -> None:
     counted: list[object] = []
     driver.controller.draft.encoded.connect(counted.append)
-    driver.type("x" * (LONG_PROMPT + 1))
+    driver.type("x" * (SHORT + 1))
     assert counted == []
     with driver.qtbot.waitSignal(driver.controller.draft.encoded, timeout=PATIENCE_MS):
         pass
-    driver.type("y" * (LONG_PROMPT + 1))
+    driver.type("y" * (SHORT + 1))
     driver.controller.run()
     driver.wait_for(RunPhase.FAILED)
     assert isinstance(driver.errors[0], PromptTooLongError)
-    assert driver.errors[0].length == LONG_PROMPT + 1
+    assert driver.errors[0].length == SHORT + 1
 
 
 def test_without_a_model_nothing_runs_and_the_reason_is_told(qtbot: QtBot) -> None:

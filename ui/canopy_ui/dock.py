@@ -25,7 +25,7 @@ from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.panel import Panel
 
 LEAST_NAME = 8  # letters of a dock's name that are never left out
-SMALLEST = QSize(300, 130)  # a panel that needs more than this can be scrolled
+SMALLEST = QSize(300, 120)  # a panel that needs more than this can be scrolled
 
 
 class Dock(QDockWidget):

@@ -66,9 +66,9 @@ class StageStrip(QToolBar):
             button.setIcon(icon(sign, theme.text))
         for button in (self._back, self._on, self._slow):
             button.setIconSize(QSize(theme.px(16), theme.px(16)))
-        compact = theme.zoom > COMPACT_FROM
-        self._path.setVisible(not compact)
-        self._grid.addWidget(self._line, int(not compact), 0, 1, 1 if compact else 2)
+        self._compact = theme.zoom > COMPACT_FROM
+        self._path.setVisible(not self._compact)
+        self._grid.addWidget(self._line, int(not self._compact), 0, 1, 1 if self._compact else 2)
         self._grid.setHorizontalSpacing(theme.px(10))
         self._grid.setVerticalSpacing(theme.px(1))
         self._grid.setContentsMargins(theme.px(6), 0, theme.px(6), theme.px(2))
@@ -81,7 +81,7 @@ class StageStrip(QToolBar):
         for each, cell in self._cells.items():
             facts = stages.of(each) if stages else None
             cell.set_figure(figure_of(facts) if facts else "", line_of(facts) if facts else "")
-        self._line.set_text(line_of(stages.of(stage)) if stages else invitation)
+        self._line.set_text(self._line_of(stages, stage) if stages else invitation)
 
     def set_busy(self, stage: StepStage, figures: Mapping[StepStage, str] = NO_FIGURES, line: str = "") -> None:
         """The model is at work: figures come too fast to be read, but for those that are given."""
@@ -97,6 +97,13 @@ class StageStrip(QToolBar):
     def figures(self) -> list[str]:
         """The figure of each stage."""
         return [cell.figure() for cell in self._cells.values()]
+
+    def _line_of(self, stages: StepStages, stage: StepStage) -> str:
+        """What happens at a stage, with its name where no path names it."""
+        line = line_of(stages.of(stage))
+        if not self._compact:
+            return line
+        return self.tr("{stage} – {line}").format(stage=stage_title(stage), line=line)
 
     def _arrange(self) -> None:
         inner = QWidget()

@@ -8,9 +8,11 @@ from PySide6.QtCore import QObject, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.ruler import ruler_of
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_ui.controller import Controller
+from canopy_ui.messages import Wording
 from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.state import RunState
 
@@ -25,6 +27,7 @@ class PromptLink(QObject):
         super().__init__(panel)
         self._panel = panel
         self._controller = controller
+        self._words = Wording(self)
         controller.model_opened.connect(self._on_model_opened)
         controller.draft.encoded.connect(self._on_draft_encoded)
         controller.draft.refused.connect(self._on_draft_refused)
@@ -36,6 +39,13 @@ class PromptLink(QObject):
         panel.run_clicked.connect(controller.run)
         panel.step_clicked.connect(controller.step)
         panel.submitted.connect(self._on_prompt_submitted)
+        panel.continue_clicked.connect(self._on_continue_clicked)
+        panel.facts_file_wanted.connect(controller.facts.read)
+        panel.facts_off_wanted.connect(controller.facts.leave)
+        panel.best_facts_wanted.connect(controller.facts.take_best)
+        controller.facts.changed.connect(panel.set_facts)
+        controller.facts.refused.connect(self._on_facts_refused)
+        panel.set_facts(controller.facts.choice)
         panel.set_prompt(controller.draft.request)
         panel.set_settings(controller.decoding)
         panel.set_window(controller.window, 0)
@@ -52,7 +62,10 @@ class PromptLink(QObject):
         session = self._controller.session
         if session is not None:
             size = self._controller.window.tokens(session.card.architecture.context)
-            self._panel.set_counted(prompt, size, session.tokenizer.tokens(prompt.ids))
+            window = self._controller.window
+            kept = self._controller.draft.system_tokens() if window.keeps_system else 0
+            ruler = ruler_of(prompt, window, size, kept)
+            self._panel.set_counted(prompt, size, session.tokenizer.tokens(prompt.ids), ruler)
 
     @Slot(object)
     def _on_draft_refused(self, error: Exception) -> None:
@@ -61,10 +74,29 @@ class PromptLink(QObject):
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:
         self._panel.set_running(state.busy)
+        self._show_continuable()
+
+    @Slot()
+    def _on_continue_clicked(self) -> None:
+        request = self._controller.continued()
+        if request is not None:
+            self._panel.set_prompt(request)
+            self._panel.setFocus()
+
+    @Slot(object)
+    def _on_facts_refused(self, error: Exception) -> None:
+        self._panel.set_facts_told(self._words.of_error(error).text)
 
     @Slot()
     def _on_prompt_changed(self) -> None:
         self._controller.draft.edit(self._panel.request())
+        self._show_continuable()
+
+    def _show_continuable(self) -> None:
+        """An answer that is in the history already cannot go there again."""
+        request = self._controller.continued()
+        here = self._panel.request().history
+        self._panel.set_continuable(request is not None and here[: len(request.history)] != request.history)
 
     @Slot(object)
     def _on_window_changed(self, window: ContextWindow) -> None:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.ruler import ContextRuler
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.model.tokenizer import Token
 from canopy_desktop.paths import resources
+from canopy_ui.facts_desk import FactsChoice
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.context_ruler import ContextRulerBar
 from canopy_ui.widgets.decoding_form import DecodingForm
 from canopy_ui.widgets.examples import Example, load_examples
 from canopy_ui.widgets.examples_button import ExamplesButton
 from canopy_ui.widgets.examples_list import ExamplesList
+from canopy_ui.widgets.facts_form import FactsForm
+from canopy_ui.widgets.fold import Fold
+from canopy_ui.widgets.history_form import HistoryForm
 from canopy_ui.widgets.numbers import grouped, hexadecimal
 from canopy_ui.widgets.panel import Panel, Shrinkable
 from canopy_ui.widgets.prompt_edit import PromptEdit
+from canopy_ui.widgets.prompt_preview import PromptPreview
 from canopy_ui.widgets.segmented import Segmented
 from canopy_ui.widgets.system_form import SystemForm
 from canopy_ui.widgets.tall_scroll import TallScroll
-from canopy_ui.widgets.token_preview import TokenPreview, lost_at_end
+from canopy_ui.widgets.token_preview import lost_at_end
 from canopy_ui.widgets.window_form import WindowForm
 
 COMPLETE, CHAT = 0, 1
@@ -37,23 +46,36 @@ class PromptPanel(Panel):
     changed = Signal()
     settings_changed = Signal(object)  # DecodingSettings
     window_changed = Signal(object)  # ContextWindow
+    continue_clicked = Signal()  # the answer into the chat's history
+    facts_file_wanted = Signal(str)
+    facts_off_wanted = Signal()
+    best_facts_wanted = Signal(int)  # so many that fit best; 0: all
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._running = False
         self._startable = False
+        self._continuable = False
         self._mode = Segmented((self.tr("Complete"), self.tr("Chat")), self.tr("Kind of prompt"))
         self._text = PromptEdit(theme, 4)
         self._text.setAccessibleName(self.tr("Prompt"))
         self._text.setPlaceholderText(self.tr("Type the beginning of a text"))
-        self._system = SystemForm(theme)
+        self._system, self._history, self._facts = SystemForm(theme), HistoryForm(theme), FactsForm(theme)
+        self._folds: dict[SystemForm | HistoryForm | FactsForm, Fold] = {
+            self._history: Fold(self.tr("History"), self._history, theme),
+            self._system: Fold(self.tr("System message"), self._system, theme),
+            self._facts: Fold(self.tr("Facts"), self._facts, theme),
+        }
+        self._continue = QPushButton(self.tr("Continue the chat"))
+        self._continue.setToolTip(self.tr("Puts your words and the answer into the history, for what you say next"))
         self._count = QLabel()
         self._count.setAccessibleName(self.tr("Number of tokens"))
         self._count.setWordWrap(True)
         examples = load_examples(resources() / "examples.toml")
         self._examples = ExamplesButton(examples)
         self._first_examples = ExamplesList([example for example in examples if example.first])
-        self._preview = TokenPreview(theme)
+        self._ruler = ContextRulerBar(theme)
+        self._preview = PromptPreview(theme)
         self._fold = QPushButton()
         self._fold.setProperty("look", "quiet")
         self._fold.setCheckable(True)
@@ -69,16 +91,20 @@ class PromptPanel(Panel):
         self.set_theme(theme)
         self._on_folded()
         self._show_mode()
+        self._name_folds()
         self._show_below()
         self.set_counted(None, 0, ())
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        for widget in (self._text, self._system, self._preview, self._decoding, self._window):
+        for widget in (self._text, *self._folds, *self._folds.values(), self._ruler, self._preview):
             widget.set_theme(theme)
+        self._decoding.set_theme(theme)
+        self._window.set_theme(theme)
         margin = theme.px(12)
         self._inner.setContentsMargins(margin, theme.px(10), margin, theme.px(4))
         self._inner.setSpacing(theme.px(7))
+        self._folded.setSpacing(theme.px(2))
         self._buttons.setContentsMargins(margin, theme.px(6), margin, margin)
         self._buttons.setSpacing(theme.px(8))
         self._fold.setFont(theme.font(13))
@@ -91,6 +117,8 @@ class PromptPanel(Panel):
             chat=self._mode.choice() == CHAT,
             system=self._system.choice(),
             system_text=self._system.text(),
+            history=self._history.turns(),
+            with_history=self._history.seen(),
         )
 
     def settings(self) -> DecodingSettings:
@@ -99,14 +127,16 @@ class PromptPanel(Panel):
 
     def set_prompt(self, request: PromptRequest) -> None:
         """Show this prompt; says `changed` once where it is another."""
-        if request == self.request():
+        if replace(request, facts=()) == self.request():
             return
         self.blockSignals(True)
         self._mode.choose(CHAT if request.chat else COMPLETE)
         self._system.set_message(request.system, request.system_text)
+        self._history.set_history(request.history, request.with_history)
         self._text.set_text(request.text)
         self.blockSignals(False)
         self._show_mode()
+        self._name_folds()
         self.changed.emit()
 
     def set_settings(self, settings: DecodingSettings) -> None:
@@ -135,12 +165,34 @@ class PromptPanel(Panel):
         self._running = running
         self._enable_buttons()
 
-    def set_counted(self, prompt: TemplatedPrompt | None, context: int, tokens: tuple[Token, ...]) -> None:
-        """Show the tokens of what is typed; None: they are not known."""
+    def set_facts(self, choice: FactsChoice) -> None:
+        """The facts that are put before the text."""
+        self._facts.set_choice(choice)
+        self._name_folds()
+
+    def set_facts_told(self, text: str) -> None:
+        """Say why a file of facts cannot be used."""
+        self._facts.set_told(text)
+        self._folds[self._facts].open()
+
+    def set_continuable(self, continuable: bool) -> None:
+        """Whether there is an answer that can go into the history."""
+        self._continuable = continuable
+        self._continue.setVisible(continuable and self._mode.choice() == CHAT)
+
+    def set_counted(
+        self,
+        prompt: TemplatedPrompt | None,
+        context: int,
+        tokens: tuple[Token, ...],
+        ruler: ContextRuler | None = None,
+    ) -> None:
+        """Show the tokens of what is typed, and how they lie in the window; None: they are not known."""
         count = len(tokens)
         overlong = prompt is not None and count > context
         self._startable = prompt is not None and 0 < count <= context
-        self._preview.set_prompt(prompt, tokens)
+        self._preview.set_prompt(prompt, tokens, ruler)
+        self._ruler.set_ruler(ruler)
         self._text.set_overlong(overlong)
         look = "warning" if overlong or (prompt is not None and prompt.lost) else "secondary"
         if self._count.property("look") != look:
@@ -159,8 +211,13 @@ class PromptPanel(Panel):
         self._inner = QVBoxLayout(content)
         self._inner.addWidget(self._mode)
         self._inner.addWidget(self._text, 1)
-        self._inner.addWidget(self._system)
+        self._inner.addWidget(self._continue)
+        self._folded = QVBoxLayout()
+        for fold in self._folds.values():
+            self._folded.addWidget(fold)
+        self._inner.addLayout(self._folded)
         self._inner.addLayout(row)
+        self._inner.addWidget(self._ruler)
         self._inner.addWidget(self._preview, 2)
         self._inner.addWidget(self._first_examples, 2)
         self._inner.addWidget(self._fold)
@@ -179,7 +236,12 @@ class PromptPanel(Panel):
         self._mode.chosen.connect(self._on_mode_chosen)
         self._text.textChanged.connect(self._on_text_changed)
         self._text.submitted.connect(self._on_text_submitted)
-        self._system.changed.connect(self.changed)
+        self._system.changed.connect(self._on_form_changed)
+        self._history.changed.connect(self._on_form_changed)
+        self._continue.clicked.connect(self.continue_clicked)
+        self._facts.file_wanted.connect(self.facts_file_wanted)
+        self._facts.off_wanted.connect(self.facts_off_wanted)
+        self._facts.best_wanted.connect(self.best_facts_wanted)
         self._examples.example_chosen.connect(self._on_example_chosen)
         self._first_examples.example_chosen.connect(self._on_example_chosen)
         self._fold.toggled.connect(self._on_folded)
@@ -214,7 +276,9 @@ class PromptPanel(Panel):
 
     def _show_mode(self) -> None:
         chat = self._mode.choice() == CHAT
-        self._system.setVisible(chat)
+        for form in (self._system, self._history):
+            self._folds[form].setVisible(chat)
+        self._continue.setVisible(chat and self._continuable)
         self._text.setPlaceholderText(self.tr("Ask something") if chat else self.tr("Type the beginning of a text"))
 
     def _name_fold(self) -> None:
@@ -236,6 +300,14 @@ class PromptPanel(Panel):
         typed = bool(self._text.text())
         self._preview.setVisible(typed)
         self._first_examples.setVisible(not typed)
+
+    def _name_folds(self) -> None:
+        for form, fold in self._folds.items():
+            fold.set_summary(form.summary())
+
+    def _on_form_changed(self) -> None:
+        self._name_folds()
+        self.changed.emit()
 
     def _on_mode_chosen(self) -> None:
         self._show_mode()
@@ -260,8 +332,4 @@ class PromptPanel(Panel):
 
     def _on_example_chosen(self, example: Example) -> None:
         request = self.request()
-        self.set_prompt(
-            PromptRequest(
-                text=example.prompt, chat=example.chat, system=request.system, system_text=request.system_text
-            )
-        )
+        self.set_prompt(replace(request, text=example.prompt, chat=example.chat))

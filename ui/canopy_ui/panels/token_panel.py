@@ -8,7 +8,9 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import Chip, Colouring, TokenRole, WindowView
+from canopy_ui.facts_desk import CheckedAnswer
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.fact_check_view import FactCheckView
 from canopy_ui.widgets.facts_card import FactsCard
 from canopy_ui.widgets.legend import Legend
 from canopy_ui.widgets.look_words import look_name, look_title, short_text
@@ -35,6 +37,7 @@ class TokenPanel(Panel):
         self._text.position_selected.connect(self.position_selected)
         self._text.hovered.connect(self.position_hovered)
         self._card = FactsCard(theme)
+        self._check = FactCheckView(theme)
         self._legend = Legend(theme)
         self._colouring = QComboBox()
         for colouring, name in (
@@ -61,7 +64,7 @@ class TokenPanel(Panel):
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._theme = theme
-        for widget in (self._text, self._card, self._legend, self._progress):
+        for widget in (self._text, self._card, self._check, self._legend, self._progress):
             widget.set_theme(theme)
         self._colouring.setFont(theme.font(13))
         self._explained.setSpacing(theme.px(10))
@@ -96,6 +99,10 @@ class TokenPanel(Panel):
         """Show the progress of a prefill, or of a slide; nothing is shown once it is done, or where `total` is 0."""
         self._progress.set_progress(done, total, sliding=sliding)
 
+    def set_checked(self, checked: CheckedAnswer | None) -> None:
+        """Show below the answer how it compares with facts; None: it was not compared."""
+        self._check.set_checked(checked)
+
     def set_message(self, text: str) -> None:
         """Say why there is no text, or above the text what happened; another prompt takes it away."""
         self._message = text
@@ -110,6 +117,7 @@ class TokenPanel(Panel):
         foot = QVBoxLayout(self._foot)
         foot.setSpacing(4)
         foot.addWidget(self._progress)
+        foot.addWidget(self._check)
         foot.addWidget(self._card)
         foot.addLayout(self._explained)
         layout = QVBoxLayout(page)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from canopy_desktop.model.chat import SystemChoice
 from canopy_ui.theme import Theme
@@ -17,8 +17,6 @@ class SystemForm(QWidget):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        name = QLabel(self.tr("System message"))
-        name.setProperty("look", "secondary")
         self._choice = QComboBox()
         self._choice.addItem(self.tr("the template's, or your own"))
         self._choice.addItem(self.tr("no system message at all"))
@@ -29,7 +27,7 @@ class SystemForm(QWidget):
         self._text.setAccessibleName(self.tr("System message"))
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (name, self._choice, self._text):
+        for widget in (self._choice, self._text):
             self._layout.addWidget(widget)
         self._choice.currentIndexChanged.connect(self._on_choice_changed)
         self._text.textChanged.connect(self.changed)
@@ -47,6 +45,14 @@ class SystemForm(QWidget):
         """What the template says by itself."""
         shown = self.tr("{text}  (the template's own)").format(text=text) if text else self.tr("none of the template's")
         self._text.setPlaceholderText(shown)
+
+    def summary(self) -> str:
+        """Where the message comes from, in a few words."""
+        return {
+            SystemChoice.DEFAULT: self.tr("the template's"),
+            SystemChoice.CUSTOM: self.tr("your own"),
+            SystemChoice.NONE: self.tr("none"),
+        }[self.choice()]
 
     def choice(self) -> SystemChoice:
         """Where the system message comes from."""

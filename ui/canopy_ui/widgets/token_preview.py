@@ -12,6 +12,7 @@ from canopy_desktop.model.tokenizer import LostByte, Token
 from canopy_ui.theme import Theme, mixed
 from canopy_ui.widgets.chip_area import ChipArea
 from canopy_ui.widgets.chip_label import label_of
+from canopy_ui.widgets.role_colours import role_ground
 
 
 class TokenPreview(ChipArea):
@@ -36,7 +37,7 @@ class TokenPreview(ChipArea):
         return QSize(120, self._theme.px(104))
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(80, self._theme.px(56))
+        return QSize(80, self._theme.px(72))
 
     def _apply_theme(self) -> None:
         super()._apply_theme()
@@ -54,12 +55,18 @@ class TokenPreview(ChipArea):
         upper = self._paint_lost(painter, chip, upper)
         lower.setLeft(upper.left())
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(mixed(theme.panel, theme.bar, 0.30 if index % 2 else 0.16))
+        painter.setBrush(self._ground(index))
         painter.drawRoundedRect(upper, theme.px(3), theme.px(3))
         self._paint_label(painter, label_of(chip.token), upper)
         painter.setFont(self._id_font)
         painter.setPen(QColor(theme.secondary))
         painter.drawText(lower, Qt.AlignmentFlag.AlignCenter, str(chip.token.id))
+
+    def _ground(self, index: int) -> QColor:
+        """The colour of where the token comes from; of two neighbours the second is a little paler."""
+        theme, role = self._theme, self._chips[index].role
+        ground = role_ground(theme, role)
+        return ground if index % 2 else mixed(theme.panel, ground.name(), 0.6)
 
 
 def preview_chips(prompt: TemplatedPrompt, tokens: tuple[Token, ...]) -> tuple[Chip, ...]:

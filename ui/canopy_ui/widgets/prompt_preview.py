@@ -1,0 +1,78 @@
+"""What goes into the model: as tokens, as the exact text, or as a table."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from canopy_desktop.exploration.ruler import ContextRuler
+from canopy_desktop.model.chat import TemplatedPrompt
+from canopy_desktop.model.tokenizer import Token
+from canopy_ui.qt_models.prompt_table import PromptTable
+from canopy_ui.theme import Theme
+from canopy_ui.widgets.copyable_table import CopyableTable
+from canopy_ui.widgets.role_legend import RoleLegend
+from canopy_ui.widgets.role_text import RoleText
+from canopy_ui.widgets.segmented import Segmented
+from canopy_ui.widgets.token_preview import TokenPreview, preview_chips
+
+TOKENS, TEXT, TABLE = 0, 1, 2
+
+
+class PromptPreview(QWidget):
+    """Three views of one prompt; only the one that is seen is made."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._prompt: TemplatedPrompt | None = None
+        self._tokens: tuple[Token, ...] = ()
+        self._views = Segmented((self.tr("Tokens"), self.tr("Text"), self.tr("Table")), self.tr("What goes in"))
+        self._legend = RoleLegend(theme)
+        self.chips, self._text, self._table = TokenPreview(theme), RoleText(theme), CopyableTable(theme)
+        self._model = PromptTable(self)
+        self._table.setModel(self._model)
+        self._table.setAccessibleName(self.tr("Tokens of the prompt, with ids and bytes"))
+        self._pages = QStackedWidget()
+        for page in (self.chips, self._text, self._table):
+            self._pages.addWidget(page)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.addWidget(self._views)
+        self._layout.addWidget(self._legend)
+        self._layout.addWidget(self._pages, 1)
+        self._views.chosen.connect(self._on_view_chosen)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Change colours and zoom."""
+        for widget in (self.chips, self._text, self._table, self._legend):
+            widget.set_theme(theme)
+        self._views.setFont(theme.font(13))
+        self._layout.setSpacing(theme.px(4))
+
+    def set_prompt(
+        self, prompt: TemplatedPrompt | None, tokens: tuple[Token, ...], ruler: ContextRuler | None = None
+    ) -> None:
+        """Show this prompt; None: it is not known."""
+        self._prompt, self._tokens = prompt, tokens
+        self._legend.set_ruler(ruler)
+        self._show()
+
+    def show_view(self, view: int) -> None:
+        """Show the tokens, the text, or the table."""
+        self._views.choose(view)
+        self._on_view_chosen(view)
+
+    def _show(self) -> None:
+        view, prompt = self._pages.currentIndex(), self._prompt
+        if view == TEXT:
+            self._text.set_prompt(prompt)
+        elif view == TABLE:
+            self._model.set_chips(preview_chips(prompt, self._tokens) if prompt is not None else ())
+        else:
+            self.chips.set_prompt(prompt, self._tokens)
+
+    @Slot(int)
+    def _on_view_chosen(self, view: int) -> None:
+        self._pages.setCurrentIndex(view)
+        self._show()
