@@ -89,6 +89,16 @@ def test_the_newest_token_stays_in_sight_until_the_person_scrolls_up(panel: Toke
     assert bar.value() == bar.maximum()
 
 
+def test_a_token_that_is_selected_elsewhere_comes_into_sight(panel: TokenPanel) -> None:
+    view = window_view(generated=ANSWER * 40)
+    panel.set_view(view)
+    panel.set_view(replace(view, selected=3))
+    assert 0 <= panel._text.rect_of(3).top() < panel._text.viewport().height()
+    panel._text.verticalScrollBar().setValue(panel._text.verticalScrollBar().maximum())
+    panel.set_view(replace(view, selected=3))
+    assert panel._text.rect_of(3).bottom() < 0  # the person scrolled away from it
+
+
 def test_one_more_token_lays_out_one_chip(panel: TokenPanel, monkeypatch: pytest.MonkeyPatch) -> None:
     view = window_view(generated=ANSWER * 100)
     panel.set_view(grown(view, 1_000))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtGui import QColor, QImage
 
-from canopy_desktop.arrays import ByteArray, FloatArray
+from canopy_desktop.arrays import ByteArray, FloatArray, IntArray
 from canopy_ui.theme import Theme, mixed
 from canopy_ui.widgets.inside_layout import Hue
 
@@ -52,11 +52,15 @@ class InsideColours:
 
     def table(self, hue: Hue) -> ByteArray:
         """Red, green, blue and opacity from −1 to 1 in even steps, (2 · levels + 1, 4)."""
-        table = np.empty((2 * _LEVELS + 1, 4), np.uint8)
-        for level in range(-_LEVELS, _LEVELS + 1):
-            colour = mixed(self.ground, self.hues[hue] if level > 0 else self.below, abs(level) / _LEVELS)
-            table[level + _LEVELS] = colour.red(), colour.green(), colour.blue(), 255
+        steps = np.abs(np.arange(-_LEVELS, _LEVELS + 1))[:, None] / _LEVELS
+        ends = np.where(np.arange(-_LEVELS, _LEVELS + 1)[:, None] > 0, _channels(self.hues[hue]), _channels(self.below))
+        table: ByteArray = np.rint(_channels(self.ground) * (1 - steps) + ends * steps).astype(np.uint8)
         return table
+
+
+def _channels(colour: str) -> IntArray:
+    found = QColor(colour)
+    return np.array([found.red(), found.green(), found.blue(), 255])
 
 
 def full_of(vectors: Sequence[FloatArray]) -> float:

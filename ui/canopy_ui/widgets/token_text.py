@@ -58,6 +58,8 @@ class TokenText(ChipArea):
             self._update_chip(view.selected)
         if self._hovered is not None and self._hovered >= len(view.chips):
             self._set_hovered(None)
+        if view.selected is not None and view.selected not in (old_selected, len(view.chips) - 1):
+            self._bring_into_view(view.selected)
         self._show_newest_button()
 
     def set_lit(self, position: int | None) -> None:
