@@ -5,6 +5,7 @@ Lengths are in characters of a font with one width, heights in lines of it, so t
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +14,15 @@ from functools import lru_cache
 from canopy_desktop.exploration.branches import BranchKind, BranchNode, BranchTree, BranchWish, branch_tree
 from canopy_desktop.exploration.tree_layout import tidy_layout
 
-EDGE = 7.5  # before a text: the line to it, with the probability of its first token
+EDGE = 8.5  # before a text: the line to it, with the probability of its first token
 PADDING = 0.7  # of a token's box, both sides together
-MARK = 2.6  # beside a token: how much is not shown after it
+MARK, DIGIT = 1.8, 0.9  # beside a token: how much is not shown after it
 TAIL = 9.0  # after a text that ends here: its cumulative log-probability
 PLACE = 5.0  # its place among a search's texts, and how many draws came to it
-LINE = 46.0  # a text is broken where a line would be longer
-HEAD_LINES, TAIL_LINES = 3, 2  # of a chain that is too long to be shown whole
+LINES = (46.0, 36.0, 28.0, 22.0, 18.0, 14.0)  # a text is broken where a line would be longer: the first that fits
+WHERE_NONE_FITS = 22.0
+LEAST_SCALE = 0.8  # of the picture at which its texts can be read
+HEAD_LINES, TAIL_LINES = 4, 3  # of a chain that is too long to be shown whole
 GAP = 0.4  # lines between two texts
 NAME = 1.0  # the line of a name above a text
 PROMPT_WIDTH = 8.0
@@ -81,13 +84,12 @@ def branch_picture(wish: BranchWish, text_of: Callable[[int], str]) -> BranchPic
     for number, chain in enumerate(chains):
         for node in chain:
             twig_of[node] = number
-    written = [_written(chain, tree.nodes) for chain in chains]
-    widths = [max(cell.x + cell.width for cell in cells) for cells in written]
-    lines = [cells[-1].line + 1 for cells in written]
     first, last = [tree.nodes[chain[0]] for chain in chains], [tree.nodes[chain[-1]] for chain in chains]
     parents = [-1, *(twig_of[node.parent] for node in first[1:])]
+    written, lengths = _fitting(chains, tree.nodes, parents, last, wish.room)
+    widths = [max(cell.x + cell.width for cell in cells) for cells in written]
+    lines = [cells[-1].line + 1 for cells in written]
     names = [NAME if node.name else 0.0 for node in first]
-    lengths = _lengths(parents, widths, last)
     heights = [count + GAP + name for count, name in zip(lines, names, strict=True)]
     starts, tops = tidy_layout(parents, lengths, heights)
     twigs = tuple(
@@ -106,6 +108,27 @@ def branch_picture(wish: BranchWish, text_of: Callable[[int], str]) -> BranchPic
     right = max(start + length for start, length in zip(starts, lengths, strict=True))
     bottom = max(top + height for top, height in zip(tops, heights, strict=True))
     return BranchPicture(tree, twigs, tuple(twig_of), float(right), float(bottom))
+
+
+def _fitting(
+    chains: Sequence[Sequence[int]],
+    nodes: Sequence[BranchNode],
+    parents: Sequence[int],
+    last: Sequence[BranchNode],
+    room: float,
+) -> tuple[list[list[Cell]], list[float]]:
+    """The texts in the longest lines with which the tree is no longer than the room, and the lengths of all."""
+    written: list[list[Cell]] = []
+    lengths: list[float] = []
+    for line, most in (*((line, room) for line in LINES), (LINES[-1], room / LEAST_SCALE), (WHERE_NONE_FITS, math.inf)):
+        written = [_written(chain, nodes, line) for chain in chains]
+        lengths = _lengths(parents, [max(cell.x + cell.width for cell in cells) for cells in written], last)
+        ends: list[float] = []
+        for parent, length in zip(parents, lengths, strict=True):
+            ends.append(length + (ends[parent] if parent >= 0 else 0.0))
+        if max(ends) <= most:
+            break
+    return written, lengths
 
 
 def _lengths(parents: Sequence[int], widths: Sequence[float], last: Sequence[BranchNode]) -> list[float]:
@@ -157,30 +180,35 @@ def _tail(node: BranchNode) -> float:
     return figures + (PLACE if node.place is not None or node.draws else 0.0)
 
 
-def _written(chain: Sequence[int], nodes: Sequence[BranchNode]) -> list[Cell]:
+def _written(chain: Sequence[int], nodes: Sequence[BranchNode], longest: float) -> list[Cell]:
     """The tokens of a chain in lines, the middle left out where there are too many."""
     if nodes[chain[0]].kind is BranchKind.PROMPT:
         return [Cell(chain[0], 0.0, 0, PROMPT_WIDTH)]
     cells, x, line = [], 0.0, 0
     for number in chain:
         node = nodes[number]
-        width = characters(node.text) + PADDING + (MARK if node.cut or node.folded else 0.0)
-        if x and x + width > LINE:
+        width = characters(node.text) + PADDING + mark_width(node)
+        if x and x + width > longest:
             x, line = 0.0, line + 1
         cells.append(Cell(number, x, line, width))
         x += width
     if line + 1 <= HEAD_LINES + 1 + TAIL_LINES or nodes[chain[0]].long_open:
         return cells
-    return _elided(cells, line + 1)
+    return _elided(cells, line + 1, longest)
 
 
-def _elided(cells: Sequence[Cell], lines: int) -> list[Cell]:
+def _elided(cells: Sequence[Cell], lines: int, longest: float) -> list[Cell]:
     later = lines - TAIL_LINES
     head = [cell for cell in cells if cell.line < HEAD_LINES]
     tail = [
         Cell(cell.node, cell.x, cell.line - later + HEAD_LINES + 1, cell.width) for cell in cells if cell.line >= later
     ]
-    return [*head, Cell(ELIDED, 0.0, HEAD_LINES, LINE, len(cells) - len(head) - len(tail)), *tail]
+    return [*head, Cell(ELIDED, 0.0, HEAD_LINES, longest, len(cells) - len(head) - len(tail)), *tail]
+
+
+def mark_width(node: BranchNode) -> float:
+    """What a token's mark takes beside it."""
+    return MARK + DIGIT * len(f"{node.folded or node.cut:,}") if node.marked else 0.0
 
 
 @lru_cache(maxsize=16_384)

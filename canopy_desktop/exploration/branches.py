@@ -53,6 +53,7 @@ class BranchWish:
     folded: frozenset[Ref] = frozenset()  # shown without what is below them
     opened: frozenset[Ref] = frozenset()  # the first nodes of long chains that are shown whole
     pruned: PrunedShown = PrunedShown.ONCE_KEPT
+    room: float = 150.0  # characters that are side by side on the screen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +79,11 @@ class BranchNode:
     cut: int  # pruned children that are not shown
     folded: int  # nodes below it that are folded away
     long_open: bool  # the chain that begins here is shown whole
+
+    @property
+    def marked(self) -> bool:
+        """Whether it says how much is not shown after it; what a pruned one might have led to is of no interest."""
+        return bool(self.folded or (self.cut and not self.pruned))
 
     @property
     def node(self) -> int | None:

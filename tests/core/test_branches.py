@@ -11,7 +11,7 @@ from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.branch_picture import (
     ELIDED,
-    LINE,
+    LINES,
     PADDING,
     BranchPicture,
     Twig,
@@ -196,9 +196,8 @@ def boxes(picture: BranchPicture) -> np.ndarray:
 
 @pytest.mark.parametrize("pruned", PrunedShown)
 def test_every_node_is_drawn_once_and_no_text_on_another(pruned: PrunedShown) -> None:
-    picture = picture_of(
-        steps=chain(20), cursor=9, searches=(beams(10, 30, node=9), draws([(4, 5), (4, 6)])), pruned=pruned
-    )
+    searches = (beams(10, 30, node=9), draws([(4, 5), (4, 6)]))
+    picture = picture_of(steps=chain(20), cursor=9, searches=searches, pruned=pruned, room=999.0)
     drawn = [cell.node for twig in picture.twigs for cell in twig.cells if cell.node != ELIDED]
     assert sorted(drawn) == list(range(len(picture.tree.nodes)))
     edges = boxes(picture)
@@ -225,6 +224,17 @@ def test_ten_beams_of_thirty_steps_fit_a_projector_when_only_what_leads_somewher
     assert picture.height <= 720 / 22
 
 
+def test_lines_are_as_long_as_the_room_lets_them_be() -> None:
+    found = beams(10, 30)
+    widths = [
+        picture_of(searches=(found,), pruned=PrunedShown.NONE, room=room).width for room in (50.0, 120.0, 140.0, 999.0)
+    ]
+    assert widths[1] <= 120 < widths[2] <= 140 < widths[3]
+    assert widths[0] > 50  # none fits
+    chain_alone = picture_of(steps=chain(300), cursor=299, room=70.0)
+    assert LINES[2] < chain_alone.twigs[1].width <= LINES[0]
+
+
 def test_a_chain_is_one_text_in_lines_and_its_middle_is_left_out_until_it_is_opened() -> None:
     whole = picture_of(steps=chain(50), cursor=49)
     assert [len(twig.cells) for twig in whole.twigs] == [1, 50]
@@ -233,7 +243,7 @@ def test_a_chain_is_one_text_in_lines_and_its_middle_is_left_out_until_it_is_ope
     gap = next(cell for cell in twig.cells if cell.node == ELIDED)
     assert gap.tokens + len(twig.cells) - 1 == 300
     assert (twig.cells[0].node, twig.cells[-1].node) == (1, 300)
-    assert twig.lines == 6
+    assert twig.lines == 8
     assert short.cell_of(150) == (twig, gap)
     opened = picture_of(steps=chain(300), cursor=299, opened=frozenset({Ref(RECORDED, 0)}))
     assert len(opened.twigs[1].cells) == 300
@@ -245,7 +255,7 @@ def assert_in_lines(twig: Twig, picture: BranchPicture) -> None:
         assert (one.line, one.x) < (next_one.line, next_one.x)
         if one.line == next_one.line:
             assert next_one.x == pytest.approx(one.x + one.width)
-    assert max(cell.x + cell.width for cell in twig.cells) == twig.width <= LINE
+    assert max(cell.x + cell.width for cell in twig.cells) == twig.width <= LINES[0]
     for cell in twig.cells:
         assert cell.width >= characters(picture.tree.nodes[cell.node].text) + PADDING
 

@@ -44,6 +44,7 @@ class BranchDesk(QObject):
         self._folded: frozenset[Ref] = frozenset()
         self._opened: frozenset[Ref] = frozenset()
         self._pruned = PrunedShown.ONCE_KEPT
+        self._room = 150
         self._trail = Trail()
         self._searches = 0  # begun so far
         self._shown = False
@@ -97,7 +98,8 @@ class BranchDesk(QObject):
             return
         self._show_what_one_stands_on(exploration)
         marks, searches = self._chronicle.marks, tuple(self._chronicle.searches.values())
-        follows_from = (len(exploration), exploration.cursor, marks, self._folded, self._opened, self._pruned)
+        follows_from = (len(exploration), exploration.cursor, marks, self._folded, self._opened)
+        follows_from = (*follows_from, self._pruned, self._room)
         if (exploration, *follows_from, *searches) == self._pictured:
             return
         self._pictured = (exploration, *follows_from, *searches)
@@ -112,6 +114,7 @@ class BranchDesk(QObject):
                 folded=self._folded,
                 opened=self._opened,
                 pruned=self._pruned,
+                room=float(self._room),
             )
         )
 
@@ -192,6 +195,12 @@ class BranchDesk(QObject):
         """Which candidates that lead nowhere are shown."""
         self._pruned = pruned
         self.changed.emit()
+
+    def set_room(self, characters: int) -> None:
+        """How many characters are side by side on the screen."""
+        if characters != self._room:
+            self._room = characters
+            self.changed.emit()
 
     def _mark(self, deed: Deed, marks: Marks) -> None:
         if marks != self._chronicle.marks:

@@ -90,7 +90,7 @@ WORKSPACES = (
         name="cache",
         title="Cache",
         tip="What the model keeps of the tokens that it read, what that takes, and what it saves",
-        body=row((CACHE, 680), (column((TOKENS, 36), (METRICS, 64)), 576)),
+        body=row((CACHE, 680), (column((TOKENS, 28), (METRICS, 72)), 576)),
     ),
     Workspace(
         name="lens",
@@ -102,7 +102,7 @@ WORKSPACES = (
         name="search",
         title="Search",
         tip="Every branch, beam and draw as one tree, to walk in",
-        body=column((row((TOKENS, 700), (PROBABILITIES, 560)), 30), (BRANCHES, 70)),
+        body=row((column((TOKENS, 50), (PROBABILITIES, 50)), 350), (BRANCHES, 906)),
     ),
     Workspace(
         name="inside",

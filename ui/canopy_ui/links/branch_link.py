@@ -24,6 +24,7 @@ class BranchLink(QObject):
         branches.search_changed.connect(panel.set_searched)
         controller.view_changed.connect(self._on_view_changed)
         panel.shown_changed.connect(branches.show)
+        panel.room_changed.connect(branches.set_room)
         panel.go_requested.connect(controller.go_to)
         panel.walk_requested.connect(controller.walk)
         panel.node_selected.connect(self._on_node_selected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Signal, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QComboBox, QInputDialog, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_desktop.exploration.branches import RECORDED, BranchKind, BranchNode, PrunedShown, Ref
@@ -15,7 +15,6 @@ from canopy_ui.widgets.branch_canvas import BranchCanvas
 from canopy_ui.widgets.branch_table import BranchTable
 from canopy_ui.widgets.branch_words import node_text
 from canopy_ui.widgets.elided_label import ElidedLabel
-from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import grouped
 from canopy_ui.widgets.panel import Panel
@@ -36,6 +35,7 @@ class BranchPanel(Panel):
     fold_requested = Signal(object)
     open_requested = Signal(object)
     pruned_chosen = Signal(object)  # PrunedShown
+    room_changed = Signal(int)  # characters of the tree that are side by side
     shown_changed = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -53,15 +53,15 @@ class BranchPanel(Panel):
         self._facts.setAccessibleName(self.tr("The current token"))
         self._pruned = self._pruned_box()
         self._view = Segmented((self.tr("Tree"), self.tr("Table")), self.tr("How the branches are shown"))
-        self._head, self._foot = FlowLayout(), FlowLayout()
+        self._head, self._foot = QVBoxLayout(), QHBoxLayout()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         self._head.addWidget(self._form)
         layout.addLayout(self._head)
         layout.addWidget(self._pages, 1)
-        for widget in (self._view, self._pruned, self._facts):
-            self._foot.addWidget(widget)
+        for widget, share in ((self._view, 0), (self._pruned, 0), (self._facts, 1)):
+            self._foot.addWidget(widget, share)
         layout.addLayout(self._foot)
         self._connect()
         self.set_theme(theme)
@@ -71,6 +71,7 @@ class BranchPanel(Panel):
         canvas, table, form = self._canvas, self._table, self._form
         canvas.node_picked.connect(self._on_node_picked)
         canvas.current_changed.connect(self._on_current_changed)
+        canvas.room_changed.connect(self.room_changed)
         canvas.hovered.connect(self._on_hovered)
         canvas.fold_wished.connect(self._on_fold_wished)
         canvas.open_wished.connect(self._on_open_wished)
@@ -92,7 +93,7 @@ class BranchPanel(Panel):
         self._pruned.setFont(theme.font(13))
         self._head.setContentsMargins(theme.px(12), theme.px(6), theme.px(12), theme.px(4))
         self._foot.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(8))
-        self._foot.set_gaps(theme.px(10), theme.px(2))
+        self._foot.setSpacing(theme.px(10))
 
     def set_picture(self, picture: BranchPicture | None) -> None:
         """Show this tree; None: there is no text yet."""

@@ -20,13 +20,14 @@ from canopy_desktop.exploration.branch_picture import ELIDED, BranchPicture
 from canopy_desktop.exploration.branch_walk import Way, neighbour
 from canopy_desktop.exploration.branches import ROOT, BranchNode, Ref
 from canopy_ui.theme import Theme
-from canopy_ui.widgets.branch_geometry import LEAST, MOST, BranchGeometry
+from canopy_ui.widgets.branch_geometry import LEAST, MARGIN, MOST, BranchGeometry
 from canopy_ui.widgets.branch_painter import BranchPainter
 from canopy_ui.widgets.branch_words import node_text
 from canopy_ui.widgets.zoom_buttons import ZoomButtons
 
 _ZOOM = 1.25  # of a key, a button, or a notch of the wheel
 _NOTCH = 120.0  # Qt's eighths of a degree
+_ROOM_STEP = 5  # characters
 _PUSH = 0.2  # of the widget, by a key
 _WAYS = {
     Qt.Key.Key_Left: Way.BACK,
@@ -51,6 +52,7 @@ class BranchCanvas(QWidget):
     fold_wished = Signal(int)
     open_wished = Signal(int)  # the first node of a long text
     menu_requested = Signal(object)  # QPoint on the screen, for the current node
+    room_changed = Signal(int)  # characters that are side by side
     rename_wished = Signal()
     delete_wished = Signal()
 
@@ -83,6 +85,7 @@ class BranchCanvas(QWidget):
         origin, scale = self._geometry.origin, self._geometry.scale
         self._geometry = BranchGeometry(character, float(theme.px(22)), origin, scale)
         self._place_buttons()
+        self._tell_room()
         self.update()
 
     def set_picture(self, picture: BranchPicture | None) -> None:
@@ -142,6 +145,7 @@ class BranchCanvas(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place_buttons()
+        self._tell_room()
         if self._picture is not None and event.oldSize().height() > 0:
             self._geometry = self._geometry.moved(QPointF(0, (event.size().height() - event.oldSize().height()) / 2))
             self._show_node(self._current)
@@ -296,6 +300,7 @@ class BranchCanvas(QWidget):
         moved = self._geometry.cell(*was).topLeft() - self._geometry.cell(*now).topLeft()
         self._geometry = self._geometry.moved(moved * self._geometry.scale)
         self._current = found
+        self._geometry = self._geometry.filling(after, QRectF(self.rect()))
         if followed or after.tree.nodes[after.tree.cursor].refs != before.tree.nodes[before.tree.cursor].refs:
             self._current = after.tree.cursor
             self._show_node(self._current)
@@ -308,11 +313,7 @@ class BranchCanvas(QWidget):
         whole = self._geometry.fitted(self._picture, QRectF(self.rect()))
         around = QPointF(whole.origin.x(), self.height() / 2)
         self._geometry = whole.zoomed(1.0 / whole.scale, around)
-        twig, cell = self._picture.cell_of(0)
-        middle = self._geometry.on_screen(self._geometry.cell(twig, cell)).center().y()
-        size = self._geometry.size(self._picture).height()
-        if size > self.height():
-            self._geometry = self._geometry.moved(QPointF(0, self.height() / 2 - middle))
+        self._geometry = self._geometry.filling(self._picture, QRectF(self.rect()))
         self._show_node(self._current)
         self._show_scale()
 
@@ -324,7 +325,7 @@ class BranchCanvas(QWidget):
     def _show_node(self, number: int) -> None:
         if self._picture is not None and self._placed:
             cell = self._geometry.cell(*self._picture.cell_of(number))
-            self._geometry = self._geometry.showing(cell.adjusted(-60, -30, 90, 30), QRectF(self.rect()))
+            self._geometry = self._geometry.showing(cell.adjusted(-24, -30, 90, 30), QRectF(self.rect()))
             self.update()
 
     def _zoom(self, factor: float, around: QPointF) -> None:
@@ -363,6 +364,11 @@ class BranchCanvas(QWidget):
             self._hovered = number
             self.hovered.emit(number)
             self.update()
+
+    def _tell_room(self) -> None:
+        """In steps, so that not every pixel lays the tree out anew."""
+        characters = (self.width() - 2 * MARGIN) / self._geometry.character
+        self.room_changed.emit(max(0, _ROOM_STEP * int(characters / _ROOM_STEP)))
 
     def _tell(self) -> None:
         node = self.current_node()

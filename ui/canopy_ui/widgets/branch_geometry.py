@@ -75,6 +75,13 @@ class BranchGeometry:
         top = inner.center().y() - scale * size.height() / 2
         return replace(self, origin=QPointF(inner.left(), top), scale=scale)
 
+    def filling(self, picture: BranchPicture, room: QRectF) -> BranchGeometry:
+        """Moved no further than needed to leave no room empty on one side while there is more on the other."""
+        shown, inner = self.on_screen(self.size(picture)), room.adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
+        x = _into(shown.left(), shown.right(), inner.left(), inner.right())
+        y = _into(shown.top(), shown.bottom(), inner.top(), inner.bottom())
+        return self.moved(QPointF(x, y))
+
     def showing(self, rect: QRectF, room: QRectF) -> BranchGeometry:
         """Moved no further than a rectangle at scale 1 needs to be in sight, or its left end if it is too large."""
         shown, inner = self.on_screen(rect), room.adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
@@ -83,3 +90,10 @@ class BranchGeometry:
         y = min(0.0, inner.bottom() - shown.bottom())
         y = max(y, inner.top() - shown.top())
         return self.moved(QPointF(x, y))
+
+
+def _into(first: float, last: float, least: float, most: float) -> float:
+    """How far to move a stretch so that it lies within another one, or covers it."""
+    if last - first <= most - least:
+        return max(least - first, 0.0) + min(most - last, 0.0)
+    return min(least - first, 0.0) + max(most - last, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
 
-from canopy_desktop.exploration.branch_picture import EDGE, ELIDED, MARK, TAIL, BranchPicture, Cell, Twig
+from canopy_desktop.exploration.branch_picture import EDGE, ELIDED, TAIL, BranchPicture, Cell, Twig, mark_width
 from canopy_desktop.exploration.branches import BranchKind, BranchNode
 from canopy_desktop.exploration.view import NATS_TO_BITS
 from canopy_ui.theme import Theme
@@ -76,10 +76,9 @@ class BranchPainter:
         bend = QPointF(end.x() - EDGE * geometry.character, start.y())
         path = QPainterPath(start)
         path.lineTo(bend)
-        turn = bend.x() + 0.3 * (end.x() - bend.x())
-        path.cubicTo(
-            QPointF(turn, start.y()), QPointF(turn, end.y()), QPointF(bend.x() + 0.5 * (end.x() - bend.x()), end.y())
-        )
+        width = end.x() - bend.x()
+        middle = bend.x() + 0.17 * width
+        path.cubicTo(QPointF(middle, start.y()), QPointF(middle, end.y()), QPointF(bend.x() + 0.34 * width, end.y()))
         path.lineTo(end)
         colour = theme.accent if first.on_way else theme.control_border
         pen = QPen(QColor(colour), theme.px(2.5) if first.on_way else 1.2)
@@ -155,12 +154,11 @@ class BranchPainter:
         font = self._strong if node.on_way else self._token
         if not self._legible(painter, font):
             return
-        marked = bool(node.cut or node.folded)
-        width = rect.width() - (MARK * geometry.character if marked else 0.0)
+        width = rect.width() - mark_width(node) * geometry.character
         painter.setFont(font)
         painter.setPen(QColor(theme.on_accent if stands else theme.secondary if node.pruned else theme.text))
         painter.drawText(QRectF(rect.left(), rect.top(), width, rect.height()), Qt.AlignmentFlag.AlignCenter, node.text)
-        if marked and self._legible(painter, self._small):
+        if node.marked and self._legible(painter, self._small):
             painter.setFont(self._small)
             painter.setPen(QColor(theme.on_accent if stands else theme.mark))
             text = f"+{grouped(node.folded)}" if node.folded else f"{PRUNED}{node.cut}"
