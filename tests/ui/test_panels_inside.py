@@ -161,6 +161,27 @@ def test_the_keyboard_reaches_every_operation_and_its_numbers(panel: InsidePanel
         assert panel._card.isHidden()
 
 
+def test_what_is_under_the_mouse_is_said_in_words(panel: InsidePanel) -> None:
+    panel._flow.grab()
+    at, view = at_of(panel), panel._view
+    shown = panel._flow._shown
+    assert view is not None
+    assert shown is not None
+    token = shown.rows[0].token.text
+    length = short_number(float(np.linalg.norm(view.step.middle)))
+    for box, words in (
+        (at.middle, f"Stream after attention was added: 8 numbers, length {length}"),
+        (at.query, "Query of “j”: 2 numbers"),
+        (at.lanes[0].value, f"Value of “{token}”: 2 numbers"),
+        (at.lanes[0].product, f"Query of “j” · key of “{token}”"),
+        (at.heads[1], "Head 1 adds a vector of length"),
+        (at.blocks[0], "Block 0 adds a vector of length"),
+        (at.headers[Station.SCALE], "Each dot product is divided by 1.41"),
+    ):
+        said = panel._flow.words_at(QPoint(round(box.centre), round(box.bottom - 2)))
+        assert said.startswith(words), said
+
+
 def test_the_tables_take_the_place_of_the_picture(panel: InsidePanel, qtbot: QtBot) -> None:
     panel._shown._group.button(1).click()
     assert panel._card.isVisible()

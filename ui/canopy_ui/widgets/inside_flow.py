@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from canopy_desktop.exploration.inside_view import InsideView, KeyRow
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.inside_hover import words_at
 from canopy_ui.widgets.inside_layout import (
     LEAST_HEIGHT,
     LEAST_WIDTH,
@@ -18,6 +19,7 @@ from canopy_ui.widgets.inside_layout import (
     outcomes_that_fit,
 )
 from canopy_ui.widgets.inside_painter import InsidePainter, Shown, shown_of
+from canopy_ui.widgets.inside_sheets import sheet_of
 from canopy_ui.widgets.inside_words import station_name
 
 _ORDER = tuple(Station)
@@ -92,6 +94,18 @@ class InsideFlow(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._set_hovered(self._station_at(event.position()))
 
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
+            QToolTip.showText(event.globalPos(), self.words_at(event.pos()), self)
+            return True
+        return super().event(event)
+
+    def words_at(self, point: QPoint) -> str:
+        """What the tool tip says."""
+        if self._at is None or self._shown is None:
+            return ""
+        return words_at(self._at, self._shown, point.x(), point.y())
+
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
         self._set_hovered(None)
@@ -138,7 +152,8 @@ class InsideFlow(QWidget):
 
     def _mark(self, station: Station) -> None:
         self._marked = station
-        self.setAccessibleDescription(station_name(station))
+        sentence = "" if self._view is None else sheet_of(self._view, station).sentence
+        self.setAccessibleDescription(f"{station_name(station)}: {sentence}")
         self.update()
 
     def _set_hovered(self, station: Station | None) -> None:
