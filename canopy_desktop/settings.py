@@ -33,6 +33,7 @@ SPEEDS_MS = (0, 100, 250, 1000)  # least time from one token to the next; 0 is f
 SHOWN_RANGE = (10, 50)
 MOST_MEMORY_MB = 1_000_000
 MOST_FACTS = 50  # of a file, in a prompt; or all of them
+MOST_RECENT = 10  # files
 LONGEST_TEXT = 200_000  # characters, more than a context holds; a window would take long to start with many more
 
 _Value = TypeVar("_Value")
@@ -60,6 +61,9 @@ class Preferences:
     kitchen_words: bool = False  # beside the technical ones, inside the model
     speed_ms: int = 0
     memory_budget_mb: int | None = None  # what cache and columns may take, in 1,000,000 bytes; None: automatic
+    recent_files: tuple[str, ...] = ()  # explorations, the newest first
+    file: str = ""  # that was shown last; none where it is empty
+    file_saved: bool = True  # it has all that was shown
     geometry: bytes = field(default=b"", repr=False)  # as the window gave it
     docks: bytes = field(default=b"", repr=False)
 
@@ -212,6 +216,12 @@ def _facts(value: object) -> tuple[str, ...]:
     return facts
 
 
+def _paths(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return tuple(_text(path) for path in value[:MOST_RECENT])
+
+
 def _decoding(value: object) -> DecodingSettings:
     return settings_json.from_json(_entries(value, dict.fromkeys(settings_json.NAMES, _as_it_is)))
 
@@ -254,6 +264,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "kitchen_words": _flag,
     "speed_ms": _one_of(*SPEEDS_MS),
     "memory_budget_mb": _or_none(_integer(0, MOST_MEMORY_MB)),
+    "recent_files": _paths,
+    "file": _text,
+    "file_saved": _flag,
     "geometry": _bytes,
     "docks": _bytes,
 }

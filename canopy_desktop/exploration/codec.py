@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, get_args, get_origin
-
-import cattrs
-from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from canopy_desktop.decoding.output_filter import FilterAction, FilterFailure, FilterList, OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.records import Candidate
+
+if TYPE_CHECKING:
+    import cattrs
 
 SETTINGS, FILTER = "settings", "filter"
 LARGEST_LINE = 1_000_000  # of an output filter's list
@@ -28,9 +28,6 @@ _BROKEN = (
     OverflowError,
     RecursionError,
     CanopyError,
-    BaseValidationError,
-    ForbiddenExtraKeysError,
-    StructureHandlerNotFoundError,
 )
 
 _Value = TypeVar("_Value")
@@ -98,14 +95,18 @@ class Codec:
 
 
 def _decoded(converter: cattrs.Converter, value: object, kind: type[_Value]) -> _Value:
+    from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
+
     try:
         return converter.structure(value, kind)
-    except _BROKEN as error:
+    except (*_BROKEN, BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError) as error:
         raise BrokenValueError(f"it is no {kind.__name__}") from error
 
 
 def _converter() -> cattrs.Converter:
     """Refuses what it does not know, and turns no type into another."""
+    import cattrs  # not above: the window shall not wait for it
+
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
     for kind in (int, str, bool):
         converter.register_structure_hook(kind, _exact)

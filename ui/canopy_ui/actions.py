@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class Command(Enum):
     """One thing to do."""
 
+    NEW = "new"
+    OPEN = "open"
+    SAVE = "save"
+    SAVE_AS = "save_as"
     RESET = "reset"
     BACK = "back"
     STEP = "step"
@@ -66,6 +70,10 @@ SPECS = (
     ActionSpec(Command.UNDO, "Undo", "Take back the last choice, name or deletion; no text is lost", ("Ctrl+Z",)),
     ActionSpec(Command.REDO, "Redo", "Do once more what was undone", ("Ctrl+Shift+Z", "Ctrl+Y")),
     ActionSpec(Command.RESET, "Reset", "Clear the text; the prompt stays", ("Ctrl+R",)),
+    ActionSpec(Command.NEW, "New", "Begin with an empty text; what was not saved can be had again", ("Ctrl+N",)),
+    ActionSpec(Command.OPEN, "Open …", "Open an exploration that was saved", ("Ctrl+O",)),
+    ActionSpec(Command.SAVE, "Save", "Save the exploration, with all its branches", ("Ctrl+S",)),
+    ActionSpec(Command.SAVE_AS, "Save as …", "Save the exploration in another file", ("Ctrl+Shift+S",)),
     ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),
     ActionSpec(Command.ZOOM_OUT, "Smaller text", "Smaller text", ("Ctrl+-",)),
     ActionSpec(Command.ZOOM_RESET, "Normal text", "Text at 100 %", ("Ctrl+0",)),

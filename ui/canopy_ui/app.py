@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from canopy_desktop import __version__, cli
 from canopy_desktop.errors import CanopyError, UsageError
 
 SNAPSHOT = "snapshot"
+SUFFIX = ".canopy"
 PROVIDERS = ("auto", "cpu", "cuda")
 
 
@@ -32,17 +34,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return snapshot(arguments[1:])
         wanted = window_parser().parse_args(arguments)
-        if wanted.file is not None:
-            raise UsageError(
-                f"{wanted.file!r} is not a command, and files cannot be opened in this version; "
-                "'canopy-desktop --help' lists the commands."
-            )
+        file = None if wanted.file is None else exploration_file(wanted.file)
         from canopy_ui.program import run_window
 
-        return run_window(wanted.model, wanted.provider)
+        return run_window(wanted.model, wanted.provider, file)
     except CanopyError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_status
+
+
+def exploration_file(name: str) -> Path:
+    """The file to open. Raises `UsageError` for what is none."""
+    if not name.endswith(SUFFIX):
+        raise UsageError(
+            f"{name!r} is neither a command nor an exploration file (.canopy); "
+            "'canopy-desktop --help' lists the commands."
+        )
+    if not Path(name).is_file():
+        raise UsageError(f"There is no file {name!r}: name one that is there.")
+    return Path(name)
 
 
 def window_parser() -> argparse.ArgumentParser:
@@ -53,7 +63,7 @@ def window_parser() -> argparse.ArgumentParser:
         description="See how a language model writes, one token at a time. Without a command the window opens.",
         epilog=f"Commands: {commands}. 'canopy-desktop COMMAND --help' explains each.",
     )
-    parser.add_argument("file", nargs="?", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("file", nargs="?", metavar="FILE", help="an exploration to open (.canopy)")
     parser.add_argument("--model", metavar="ID|DIR", help="the model to load")
     parser.add_argument("--provider", choices=PROVIDERS, default="auto", help="what runs the model")
     parser.add_argument("--version", action="version", version=f"canopy-desktop {__version__}")

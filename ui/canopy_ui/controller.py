@@ -93,6 +93,7 @@ class Controller(QObject):
     position_lit = Signal(object)  # int, or None: what is under the mouse, in whatever panel
     begun = Signal()  # a run was started or taken up again
     step_taken = Signal()  # the run in hand has another token, and nothing was painted since
+    journal_set_aside = Signal()  # what was shown before is kept for later
     reopened = Signal(object)  # PromptRequest of an exploration that was kept
     settled = Signal()  # nothing runs, and everything that is looked at is there
 
@@ -164,6 +165,7 @@ class Controller(QObject):
         worker.load_failed.connect(self._on_worker_load_failed)
         worker.event_ready.connect(self._on_worker_event_ready)
         worker.journal_failed.connect(self.failed)
+        worker.journal_set_aside.connect(self.journal_set_aside)
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
         worker.block_tried.connect(self._on_worker_block_tried)
         reader.result_ready.connect(self._on_reader_result_ready)
@@ -383,6 +385,10 @@ class Controller(QObject):
         self._run_wish, self._must_resume = self._wish, False
         self._enter(RunPhase.LOADING if self.state.phase is RunPhase.LOADING else RunPhase.PAUSED)
         self._replay()
+
+    def set_aside(self) -> None:
+        """Leave what is kept of this exploration for later; another one has to follow. `journal_set_aside` follows."""
+        self._threads.set_aside_requested.emit()
 
     def snapshot(self) -> KeptExploration | None:
         """What would be saved now; its tokens are those of `token_table`."""
@@ -713,13 +719,13 @@ class Controller(QObject):
             self.settled.emit()
 
     def _go(self, *, play: bool) -> None:
-        if self.alone and self._wish == self._run_wish:
+        if self.alone and not self._edited:
             self._playing = play
             self._walk_alone()
             return
         if not self.state.loaded:
             return
-        if self._wish != (self._starting or self._run_wish):
+        if self._edited:
             self._start(play=play)
         elif not self.state.busy:
             self._go_on(play=play)
@@ -819,6 +825,15 @@ class Controller(QObject):
     def _wish(self) -> _Wish:
         return self.draft.request, self.window
 
+    @property
+    def _edited(self) -> bool:
+        """Whether a run would begin anew. A reopened exploration has facts of its own."""
+        wish, begun = self._wish, self._starting or self._run_wish
+        if begun is None or self._kept is None:
+            return wish != begun
+        (request, window), (before, *rest) = wish, begun
+        return (replace(request, facts=()), [window]) != (replace(before, facts=()), rest)
+
     def _show_context(self) -> None:
         """Before a run, the figures are those of the window that it would have."""
         if self.session is not None and not self._chronicle.begun:
@@ -863,7 +878,7 @@ class Controller(QObject):
             can_redo=self.branches.can_redo and self._can_move,
             remade=self._remaking.done if self._remaking else 0,
             to_remake=self._remaking.total if self._remaking else 0,
-            edited=chronicle.begun and self._wish != self._run_wish,
+            edited=chronicle.begun and self._edited,
             loaded=self.session is not None,
             alone=self.alone,
         )

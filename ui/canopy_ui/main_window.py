@@ -19,9 +19,12 @@ from canopy_ui.dock import Dock
 from canopy_ui.docks import DOCKS
 from canopy_ui.entries import Entry, entries_of
 from canopy_ui.export import Exporter
+from canopy_ui.file_menu import FileDrop, FileMenu
+from canopy_ui.files import Files
 from canopy_ui.kept_keys import KeptKeys
 from canopy_ui.links.stage_link import StageLink
 from canopy_ui.messages import Wording
+from canopy_ui.offer_bar import OfferBar
 from canopy_ui.palette import CommandPalette
 from canopy_ui.panel_focus import focused, neighbour
 from canopy_ui.panels.token_panel import TokenPanel
@@ -53,9 +56,15 @@ class MainWindow(QMainWindow):
         preferences: Preferences,
         remember: Callable[[Preferences], None],
         provider: str = "auto",
+        files: Files | None = None,
     ) -> None:
-        """`remember` keeps the preferences when the window closes; `provider` is the one that was asked for."""
+        """`remember` keeps the preferences when the window closes; `provider` is the one that was asked for.
+
+        `files` None: nothing is kept but what a person saves.
+        """
         super().__init__()
+        self.files = Files(controller, recent=preferences.recent_files) if files is None else files
+        self.files.setParent(self)
         self._asked_provider = provider
         self._controller = controller
         self._preferences = preferences
@@ -73,7 +82,12 @@ class MainWindow(QMainWindow):
         self._exporter = Exporter(controller, self)
         self.commands = make_actions(self)
         self._view_menu = ViewMenu(self.docks.values(), self.workspaces.actions, self.commands, self)
-        self.transport = Transport(self.commands, self.workspaces.actions, self._view_menu, self._theme)
+        self._file_menu = FileMenu(self.files, self.commands, self)
+        self.transport = Transport(
+            self.commands, self.workspaces.actions, self._file_menu, self._view_menu, self._theme
+        )
+        self._offers = OfferBar(self.files, self._theme)
+        self.setMenuWidget(self._offers)
         self.addToolBar(self.transport)
         self.stages = StageStrip(self.commands, self._theme)
         self.addToolBarBreak()
@@ -82,6 +96,7 @@ class MainWindow(QMainWindow):
         for spec, panel in zip(DOCKS, self._panels, strict=True):
             spec.link(panel, controller)
         KeptKeys(self.commands[Command.PALETTE], self)
+        FileDrop(self.files, self)
         self._connect_commands()
         self._connect_controller()
         self._apply_look()
@@ -146,6 +161,8 @@ class MainWindow(QMainWindow):
         controller.model_opened.connect(self._on_model_opened)
         controller.state_changed.connect(self._on_state_changed)
         controller.failed.connect(self.report)
+        self.files.failed.connect(self.report)
+        self.files.changed.connect(self._on_files_changed)
 
     @Slot(object)
     def report(self, error: Exception) -> None:
@@ -174,8 +191,12 @@ class MainWindow(QMainWindow):
                 speed_ms=self._controller.interval_ms,
                 geometry=layout.remembered_geometry(self),
                 docks=self.workspaces.remembered(),
+                recent_files=tuple(str(path) for path in self.files.recent),
+                file=str(self.files.file or ""),
+                file_saved=not self.files.modified,
             )
         )
+        self.files.close()
         self._exporter.finish()
         self.hide()  # a thread that is slow to end is nothing to look at
         self._controller.shutdown()
@@ -203,7 +224,19 @@ class MainWindow(QMainWindow):
         ):
             self.commands[command].setEnabled(possible)
         self.transport.set_state(state, self._words.of_state(state))
-        self.setWindowTitle(self._titled(state))
+        self._file_menu.refresh()
+        self._show_title()
+
+    @Slot()
+    def _on_files_changed(self) -> None:
+        self._show_title()
+
+    def _show_title(self) -> None:
+        """The file first, with the system's mark where something is not saved."""
+        title, file = self._titled(self._controller.state), self.files.file
+        self.setWindowTitle(title if file is None else f"{file.name.replace('[*]', '[*][*]')}[*] – {title}")
+        if file is not None:
+            self.setWindowModified(self.files.modified)
 
     @Slot(object)
     def _on_stage_meant(self, stage: StepStage) -> None:
@@ -266,6 +299,7 @@ class MainWindow(QMainWindow):
         for dock in self.docks.values():
             dock.set_theme(theme)
         self.transport.set_theme(theme)
+        self._offers.set_theme(theme)
         self.stages.set_theme(theme)
 
     @Slot()
@@ -280,6 +314,7 @@ class MainWindow(QMainWindow):
             dock.export_menu.refresh()
         return (
             *entries_of(self.tr("Command"), list(self.commands.values())),
+            *entries_of(self.tr("Recent file"), self._file_menu.recent_actions()),
             *entries_of(self.tr("Workspace"), self.workspaces.actions.actions()),
             *entries_of(self.tr("Panel"), [dock.reveal_action for dock in docks]),
             *entries_of(self.tr("Help"), [dock.help_action for dock in docks]),

@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 
 from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
@@ -13,7 +14,9 @@ from PySide6.QtWidgets import QApplication
 
 from canopy_desktop import paths, settings
 from canopy_desktop.errors import StorageError
+from canopy_desktop.exploration.journal import Journal
 from canopy_ui.controller import Controller
+from canopy_ui.files import Files
 from canopy_ui.garbage import GarbageSearch, settle_garbage
 from canopy_ui.interruptions import Interruptions
 from canopy_ui.main_window import MainWindow
@@ -43,14 +46,16 @@ class Mishaps(QObject):
         self.happened.emit(error)
 
 
-def run_window(model: str | None, provider: str) -> int:
-    """Show the window until it is closed. Returns the exit status."""
+def run_window(model: str | None, provider: str, file: Path | None = None) -> int:
+    """Show the window, with the exploration in `file` or the last one, until it is closed. Returns the exit status."""
     write_log()
     app = make_application()
     preferences = settings.load(paths.settings_file())
     opener = opener_of(model, provider, memory_budget_mb=preferences.memory_budget_mb)
-    controller = Controller(opener, preferences)
-    window = MainWindow(controller, preferences, _remember, provider)
+    journal = Journal(paths.journals())
+    controller = Controller(opener, preferences, journal)
+    files = Files(controller, recent=preferences.recent_files, journal=journal, folder=paths.journals())
+    window = MainWindow(controller, preferences, _remember, provider, files)
     interruptions = Interruptions()
     interruptions.came.connect(window.close)
     controller.model_opened.connect(settle_garbage)
@@ -58,6 +63,7 @@ def run_window(model: str | None, provider: str) -> int:
     mishaps.happened.connect(window.report)
     sys.excepthook = mishaps.catch
     window.show()
+    files.start(file, last=preferences.file, last_saved=preferences.file_saved)
     controller.open()
     try:
         return app.exec()

@@ -31,6 +31,7 @@ class Threads(QObject):
     start_requested = Signal(object)  # StartCommand
     reopen_requested = Signal(object)  # ReopenCommand
     discard_requested = Signal()
+    set_aside_requested = Signal()
     tokens_known = Signal(object)  # TokenTable of what is shown
     resume_requested = Signal(object)  # ResumeCommand
     choose_requested = Signal(object)  # ChooseCommand
@@ -75,6 +76,7 @@ class Threads(QObject):
         self.start_requested.connect(self.worker.start)
         self.reopen_requested.connect(self.worker.reopen)
         self.discard_requested.connect(self.worker.discard)
+        self.set_aside_requested.connect(self.worker.set_aside)
         self.resume_requested.connect(self.worker.resume)
         self.choose_requested.connect(self.worker.choose)
         self.go_to_requested.connect(self.worker.go_to)

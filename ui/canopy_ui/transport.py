@@ -50,7 +50,12 @@ class Transport(QToolBar):
     speed_changed = Signal(int)  # least milliseconds from one token to the next
 
     def __init__(
-        self, actions: Mapping[Command, QAction], workspaces: QActionGroup, view_menu: QMenu, theme: Theme
+        self,
+        actions: Mapping[Command, QAction],
+        workspaces: QActionGroup,
+        file_menu: QMenu,
+        view_menu: QMenu,
+        theme: Theme,
     ) -> None:
         super().__init__()
         self.setObjectName("transport")
@@ -71,6 +76,10 @@ class Transport(QToolBar):
         self._status = ElidedLabel()
         self._status.setProperty("look", "secondary")
         self._status.setAccessibleName(self.tr("Where the run stands"))
+        self._file = QPushButton(self.tr("File"))
+        self._file.setShortcut("Alt+F")
+        self._file.setToolTip(self.tr("Open and save explorations (Alt+F)"))
+        self._file.setMenu(file_menu)
         self._view = QPushButton(self.tr("View"))
         self._view.setShortcut("Alt+V")
         self._view.setToolTip(self.tr("Panels, colours, size of text and help (Alt+V)"))
@@ -78,7 +87,7 @@ class Transport(QToolBar):
         tabs, button = WorkspaceTabs(workspaces), WorkspaceButton(workspaces)
         self._row = ShrinkingRow(
             (self._brand, self._model, self._provider, *self._buttons.values(), self._speed, self._status),
-            (tabs, button, self._view),
+            (tabs, button, self._file, self._view),
             expendable=(self._brand, self._status, self._model, self._provider, self._speed, tabs, button),
             substitutes={tabs: button},
         )

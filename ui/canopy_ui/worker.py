@@ -82,6 +82,7 @@ class Worker(QObject):
     inside_looked = Signal(object)  # InsideResult
 
     journal_failed = Signal(object)  # StorageError
+    journal_set_aside = Signal()
 
     def __init__(self, opener: Opener, journal: Journal | None = None) -> None:
         """`journal`: where everything is kept that happens; None: nowhere."""
@@ -201,6 +202,13 @@ class Worker(QObject):
         """The exploration is no longer wanted."""
         if self._journal is not None:
             self._journal.discard()
+
+    @Slot()
+    def set_aside(self) -> None:
+        """Leave what was kept of the exploration for later, for another one comes."""
+        if self._journal is not None:
+            self._journal.close()
+            self.journal_set_aside.emit()
 
     @Slot(object)
     def resume(self, command: ResumeCommand) -> None:

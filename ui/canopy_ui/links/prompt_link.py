@@ -32,6 +32,7 @@ class PromptLink(QObject):
         controller.draft.encoded.connect(self._on_draft_encoded)
         controller.draft.refused.connect(self._on_draft_refused)
         controller.state_changed.connect(self._on_state_changed)
+        controller.reopened.connect(self._on_reopened)
         panel.changed.connect(self._on_prompt_changed)
         panel.settings_changed.connect(controller.set_decoding)
         controller.decoding_changed.connect(panel.set_settings)
@@ -56,6 +57,12 @@ class PromptLink(QObject):
         self._panel.set_chat_available(session.template is not None)
         self._panel.set_default_system(session.template.default_system if session.template else None)
         self._panel.set_window(self._controller.window, session.card.architecture.context)
+
+    @Slot(object)
+    def _on_reopened(self, request: PromptRequest) -> None:
+        session = self._controller.session
+        self._panel.set_prompt(request)
+        self._panel.set_window(self._controller.window, session.card.architecture.context if session else 0)
 
     @Slot(object)
     def _on_draft_encoded(self, prompt: TemplatedPrompt) -> None:

@@ -1,0 +1,272 @@
+"""Files in the window: saved, opened, dropped, named in the title; and what a crash or another exploration left."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QApplication, QPushButton
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop.exploration import journal, storage
+from canopy_desktop.exploration.journal import Journal
+from canopy_desktop.settings import Preferences
+from canopy_ui.actions import Command
+from canopy_ui.controller import Controller
+from canopy_ui.file_menu import dropped_file
+from canopy_ui.files import Files
+from canopy_ui.main_window import MainWindow
+from canopy_ui.offer_bar import OfferBar
+from canopy_ui.panels.prompt_panel import PromptPanel
+from canopy_ui.panels.token_panel import TokenPanel
+from canopy_ui.state import RunPhase
+from canopy_ui.widgets.prompt_edit import PromptEdit
+from tests.support.driving import PATIENCE_MS, PREFERENCES
+from tests.support.scripted import ScriptedSession, opener_of
+
+
+class Shown:
+    """A window with a scripted model, and a folder of journals."""
+
+    def __init__(self, qtbot: QtBot, folder: Path, preferences: Preferences = PREFERENCES) -> None:
+        self.qtbot = qtbot
+        self.remembered: list[Preferences] = []
+        kept_in = Journal(folder)
+        self.controller = Controller(opener_of(ScriptedSession()), preferences, kept_in)
+        self.files = Files(self.controller, recent=preferences.recent_files, journal=kept_in, folder=folder)
+        self.window = MainWindow(self.controller, preferences, self.remembered.append, "auto", self.files)
+        qtbot.addWidget(self.window)
+        self.window.show()
+
+    def start(self, file: Path | None = None, *, last: str = "", last_saved: bool = True) -> None:
+        self.files.start(file, last=last, last_saved=last_saved)
+        with self.qtbot.waitSignal(self.controller.model_opened, timeout=PATIENCE_MS):
+            self.controller.open()
+
+    def run(self) -> None:
+        self.controller.run()
+        self.wait(RunPhase.FINISHED)
+
+    def wait(self, phase: RunPhase) -> None:
+        self.qtbot.waitUntil(lambda: self.controller.state.phase is phase, timeout=PATIENCE_MS)
+        with self.qtbot.waitSignal(self.controller.settled, timeout=PATIENCE_MS):
+            self.controller.touch()
+
+    def until(self, holds: Callable[[], object]) -> None:
+        self.qtbot.waitUntil(lambda: bool(holds()), timeout=PATIENCE_MS)
+
+    def save(self, file: Path) -> None:
+        self.files.save(file)
+        self.until(lambda: self.files.file == file)
+
+    def title(self) -> str:
+        return self.window.windowTitle()
+
+    def message(self) -> str:
+        return self.window.panel(TokenPanel)._message
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "journals"
+
+
+@pytest.fixture
+def show(qtbot: QtBot, folder: Path) -> Iterator[Callable[..., Shown]]:
+    shown: list[Shown] = []
+
+    def make(preferences: Preferences = PREFERENCES) -> Shown:
+        shown.append(Shown(qtbot, folder, preferences))
+        return shown[-1]
+
+    yield make
+    for one in shown:
+        one.window.close()
+
+
+def test_the_title_names_the_file_and_marks_what_it_lacks(show: Callable[..., Shown], tmp_path: Path) -> None:
+    shown = show()
+    shown.start()
+    assert not shown.window.commands[Command.SAVE].isEnabled()
+    shown.run()
+    assert shown.title() == "Canopy – 3 + 4 tokens"
+    shown.save(tmp_path / "lesson.canopy")
+    assert shown.title() == "lesson.canopy[*] – Canopy – 3 + 4 tokens"
+    assert not shown.window.isWindowModified()
+    shown.run()
+    assert shown.window.isWindowModified()
+    shown.window.commands[Command.SAVE].trigger()
+    shown.until(lambda: not shown.window.isWindowModified())
+    assert len(storage.load(tmp_path / "lesson.canopy").steps) == 8
+
+
+def test_an_opened_file_is_shown_with_its_prompt_and_goes_on(show: Callable[..., Shown], tmp_path: Path) -> None:
+    file = tmp_path / "lesson.canopy"
+    first = show()
+    first.start()
+    first.run()
+    first.save(file)
+    first.window.close()
+    assert first.remembered[0].recent_files == (str(file),)
+
+    second = show()
+    second.start(file)
+    second.wait(RunPhase.FINISHED)
+    second.until(lambda: second.files.file == file)
+    assert second.window.panel(PromptPanel).request().text == "abc"
+    assert second.controller.state.generated == 4
+    assert not second.controller.state.edited
+    second.run()
+    assert second.controller.state.generated == 8
+
+
+def test_an_edited_prompt_that_is_run_has_no_file_any_more(show: Callable[..., Shown], tmp_path: Path) -> None:
+    shown = show()
+    shown.start()
+    shown.run()
+    shown.save(tmp_path / "lesson.canopy")
+    shown.controller.draft.edit(type(shown.controller.draft.request)(text="xy"))
+    shown.run()
+    assert shown.files.file is None
+    assert shown.title() == "Canopy – 2 + 4 tokens"
+
+
+def test_what_a_window_showed_when_it_closed_the_next_one_shows(show: Callable[..., Shown], tmp_path: Path) -> None:
+    first = show()
+    first.start()
+    first.run()
+    first.save(tmp_path / "lesson.canopy")
+    first.run()
+    first.window.close()
+    left = first.remembered[0]
+
+    second = show(left)
+    second.start(last=left.file, last_saved=left.file_saved)
+    second.wait(RunPhase.FINISHED)
+    assert second.controller.state.generated == 8
+    assert second.title().startswith("lesson.canopy")
+    assert second.window.isWindowModified()
+    assert second.files.offers == ()
+
+
+def test_what_a_crash_left_is_offered_and_can_be_opened(show: Callable[..., Shown], folder: Path) -> None:
+    first = show()
+    first.start()
+    first.run()
+    (path,) = folder.iterdir()
+    crashed = folder / "999999999-1000-1.open"
+    crashed.write_bytes(path.read_bytes())
+    noon = time.mktime((2026, 3, 4, 14, 3, 0, 0, 0, -1))
+    os.utime(crashed, (noon, noon))
+    first.controller.reset()
+    first.window.close()
+
+    second = show()
+    second.start()
+    bar = second.window.findChild(OfferBar)
+    assert bar is not None
+    second.until(bar.isVisible)
+    assert "2026-03-04, 14:03" in bar.text()
+    bar.findChildren(QPushButton)[0].click()
+    second.wait(RunPhase.FINISHED)
+    assert second.controller.state.generated == 4
+    assert not bar.isVisible()
+    second.until(lambda: not crashed.exists())
+
+
+def test_an_offer_that_is_discarded_is_gone_for_good(show: Callable[..., Shown], folder: Path) -> None:
+    folder.mkdir()
+    (folder / "999999999-1000-1.open").write_bytes(b"")
+    shown = show()
+    shown.start()
+    bar = shown.window.findChild(OfferBar)
+    assert bar is not None
+    shown.until(bar.isVisible)
+    bar.findChildren(QPushButton)[1].click()
+    assert not bar.isVisible()
+    assert journal.find(folder) == []
+
+
+def test_what_another_exploration_replaces_unsaved_is_offered(show: Callable[..., Shown], tmp_path: Path) -> None:
+    shown = show()
+    shown.start()
+    shown.run()
+    shown.save(tmp_path / "one.canopy")
+    shown.run()  # the file lacks this
+    shown.files.open(tmp_path / "one.canopy")
+    shown.until(lambda: shown.files.offers)
+    shown.wait(RunPhase.FINISHED)
+    assert shown.controller.state.generated == 4
+    shown.files.recover(shown.files.offers[0])
+    shown.until(lambda: shown.controller.state.generated == 8)
+    shown.wait(RunPhase.FINISHED)
+
+
+def test_new_clears_the_text_and_what_was_saved_is_not_offered(show: Callable[..., Shown], tmp_path: Path) -> None:
+    shown = show()
+    shown.start()
+    shown.run()
+    shown.save(tmp_path / "one.canopy")
+    shown.window.commands[Command.NEW].trigger()
+    assert shown.controller.state.phase is RunPhase.READY
+    assert shown.files.file is None
+    shown.run()
+    shown.window.commands[Command.NEW].trigger()
+    shown.until(lambda: len(shown.files.offers) == 1)
+
+
+def test_a_file_that_is_none_is_one_sentence_and_what_is_shown_stays(
+    show: Callable[..., Shown], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.canopy").write_bytes(b"PK\x03\x04 nothing of ours")
+    shown = show()
+    shown.start()
+    shown.run()
+    shown.files.open(tmp_path / "broken.canopy")
+    shown.until(lambda: "no exploration file" in shown.message())
+    assert shown.controller.state.generated == 4
+    shown.files.save(tmp_path / "missing" / "x.canopy")
+    shown.until(lambda: "could not be saved" in shown.message())
+    assert shown.files.file is None
+
+
+def test_a_file_can_be_dropped_also_on_the_prompt(show: Callable[..., Shown], tmp_path: Path) -> None:
+    file = tmp_path / "lesson.canopy"
+    shown = show()
+    shown.start()
+    shown.run()
+    shown.save(file)
+    shown.window.commands[Command.NEW].trigger()
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(file))])
+    data.setText(str(file))
+    field = shown.window.panel(PromptPanel).findChildren(PromptEdit)[0]
+    event = QDropEvent(
+        QPoint(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    QApplication.sendEvent(field.viewport(), event)
+    shown.until(lambda: shown.files.file == file)
+    assert shown.window.panel(PromptPanel).request().text == "abc"
+
+
+@pytest.mark.parametrize("names", [[], ["a.txt"], ["a.canopy", "b.canopy"], ["https://example.org/a.canopy"]])
+def test_only_one_exploration_of_this_machine_is_taken_from_what_is_dragged(names: list[str]) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl(name) if "://" in name else QUrl.fromLocalFile(name) for name in names])
+    assert dropped_file(data) is None
+
+
+def test_recent_files_are_remembered_newest_first(show: Callable[..., Shown], tmp_path: Path) -> None:
+    shown = show()
+    shown.start()
+    shown.run()
+    for name in ("one", "two", "one"):
+        shown.save(tmp_path / f"{name}.canopy")
+        shown.until(lambda name=name: shown.files.recent[0].stem == name)
+    assert [path.stem for path in shown.files.recent] == ["one", "two"]
+    (tmp_path / "two.canopy").unlink()
+    shown.files.open(tmp_path / "two.canopy")
+    shown.until(lambda: len(shown.files.recent) == 1)

@@ -1,0 +1,267 @@
+"""Exploration files and what was not saved: opened, saved, found again. All reading and writing is done elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from canopy_desktop.errors import StorageError
+from canopy_desktop.settings import MOST_RECENT
+from canopy_ui.background import Background
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.journal import FoundJournal, Journal
+    from canopy_desktop.exploration.kept import KeptExploration
+    from canopy_desktop.model.tokenizer import TokenTable
+    from canopy_ui.controller import Controller
+
+SUFFIX = ".canopy"
+SYNC_MS = 1000  # how often the journal is brought to the disk
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An exploration that was read; from a file, or from a journal."""
+
+    kept: KeptExploration
+    file: Path | None = None
+    saved: bool = True  # the file has all of it
+    journal: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    file: Path
+    revision: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What programs before this one left."""
+
+    opened: _Opened | None
+    offers: tuple[FoundJournal, ...]
+
+
+class Files(QObject):
+    """Knows which file is shown, and whether all of it is saved. Lives on the GUI thread; `close` it at the end.
+
+    What a window shows when it closes is kept in a journal and reopened by the next one, so nobody is asked. What
+    another exploration replaced, or a crash left, is offered.
+    """
+
+    changed = Signal()  # file, whether all is saved, recent files, or offers
+    failed = Signal(object)  # StorageError
+
+    def __init__(
+        self,
+        controller: Controller,
+        *,
+        recent: Sequence[str] = (),
+        journal: Journal | None = None,
+        folder: Path | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        """`journal` is the controller's; `folder`: where journals are. Both None: nothing is kept but files."""
+        super().__init__(parent)
+        self.file: Path | None = None
+        self.recent = tuple(Path(path) for path in recent[:MOST_RECENT])
+        self.offers: tuple[FoundJournal, ...] = ()
+        self._controller = controller
+        self._journal = journal
+        self._folder = folder
+        self._saved = (0, 0)  # the revision that the file has
+        self._modified = False
+        self._reading, self._writing, self._syncing = Background(self), Background(self), Background(self)
+        self._reading.answered.connect(self._on_read)
+        self._writing.answered.connect(self._on_written)
+        self._sync = QTimer(self, interval=SYNC_MS)
+        self._sync.timeout.connect(self._on_sync_due)
+        if journal is not None:
+            self._sync.start()
+        controller.state_changed.connect(self._on_state_changed)
+        controller.journal_set_aside.connect(self._on_journal_set_aside)
+
+    @property
+    def modified(self) -> bool:
+        """Whether something is shown that no file has."""
+        revision = self._controller.revision
+        return revision[1] > 0 and revision != self._saved
+
+    @property
+    def can_save(self) -> bool:
+        """Whether there is something to save, and no writing under way."""
+        return self._controller.revision[0] > 0 and not self._writing.waiting
+
+    def start(self, file: Path | None, *, last: str = "", last_saved: bool = True) -> None:
+        """Open a file; None: what the last window showed, whose file was `last`. What else is there is offered."""
+        if file is not None or self._folder is not None:
+            self._reading.ask(partial(_find, self._folder, file, Path(last) if last else None, last_saved))
+
+    def open(self, file: Path) -> None:
+        """Show the exploration in a file."""
+        self._reading.ask(partial(_read, file))
+
+    def recover(self, offer: FoundJournal) -> None:
+        """Show what was not saved."""
+        self.offers = tuple(one for one in self.offers if one is not offer)
+        self._reading.ask(partial(_recover, offer.path))
+        self.changed.emit()
+
+    def discard(self, offer: FoundJournal) -> None:
+        """Remove what was not saved."""
+        from canopy_desktop.exploration.journal import discard
+
+        self.offers = tuple(one for one in self.offers if one is not offer)
+        discard(offer.path)
+        self.changed.emit()
+
+    def put_off(self) -> None:
+        """Offer nothing until the next start."""
+        self.offers = ()
+        self.changed.emit()
+
+    def new(self) -> None:
+        """Begin with an empty text; what is not saved is offered from then on."""
+        self._set_aside()
+        self._controller.reset()
+        self._show_file(None)
+
+    def save(self, file: Path) -> None:
+        """Write what is shown into a file."""
+        kept = self._controller.snapshot()
+        if kept is not None and not self._writing.waiting:
+            job = partial(_save, file, kept, self._controller.token_table, self._controller.revision)
+            self._writing.ask(job)
+            self.changed.emit()
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        self._sync.stop()
+        for thread in (self._reading, self._writing, self._syncing):
+            thread.close()
+
+    @Slot(object)
+    def _on_read(self, answer: object) -> None:
+        match answer:
+            case _Opened():
+                self._set_aside()
+                self._show(answer)
+            case _Found(opened=opened, offers=offers):
+                self.offers = offers
+                if opened is not None:
+                    self._show(opened)
+                self.changed.emit()
+            case _:
+                self._fail(answer)
+
+    def _show(self, opened: _Opened) -> None:
+        self._controller.reopen(opened.kept, opened.journal)
+        self._show_file(opened.file)
+        if opened.file is not None and opened.saved:
+            self._note_saved(opened.file, self._controller.revision)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_written(self, answer: object) -> None:
+        if isinstance(answer, _Saved):
+            self.file = answer.file
+            self._note_saved(answer.file, answer.revision)
+        else:
+            self._fail(answer)
+        self.changed.emit()
+
+    def _note_saved(self, file: Path, revision: tuple[int, int]) -> None:
+        self._saved = revision
+        self._modified = self.modified
+        self.recent = (file, *(path for path in self.recent if path != file))[:MOST_RECENT]
+
+    def _fail(self, error: object) -> None:
+        if isinstance(error, StorageError):
+            self.recent = tuple(path for path in self.recent if path != error.path or path.exists())
+            self.failed.emit(error)
+            self.changed.emit()
+        elif isinstance(error, Exception):
+            logger.error("Unexpected error with an exploration's file", exc_info=error)
+            self.failed.emit(error)
+
+    def _show_file(self, file: Path | None) -> None:
+        self.file, self._saved = file, (self._controller.revision[0], -1)
+        self._modified = self.modified
+        self.changed.emit()
+
+    def _set_aside(self) -> None:
+        """Another exploration comes: this one's journal stays where a file lacks something of it."""
+        if self.modified:
+            self._controller.set_aside()
+
+    @Slot()
+    def _on_journal_set_aside(self) -> None:
+        if self._folder is not None:
+            self._reading.ask(partial(_offers, self._folder))
+
+    @Slot(object)
+    def _on_state_changed(self, state: object) -> None:
+        if self.file is not None and self._controller.revision[0] != self._saved[0]:
+            self._show_file(None)  # another exploration was begun
+        elif self.modified != self._modified:
+            self._modified = self.modified
+            self.changed.emit()
+
+    @Slot()
+    def _on_sync_due(self) -> None:
+        if self._journal is not None and not self._syncing.waiting:
+            self._syncing.ask(self._journal.sync)
+
+
+# What follows runs beside the window's thread.
+
+
+def _read(file: Path) -> _Opened:
+    from canopy_desktop.exploration import storage
+
+    return _Opened(storage.load(file), file.absolute())
+
+
+def _recover(path: Path) -> _Opened:
+    from canopy_desktop.exploration import journal
+
+    return _Opened(journal.read(path), journal=path)
+
+
+def _save(file: Path, kept: KeptExploration, tokens: TokenTable, revision: tuple[int, int]) -> _Saved:
+    from canopy_desktop.exploration import storage
+
+    storage.save(file, kept, tokens)
+    return _Saved(file, revision)
+
+
+def _offers(folder: Path) -> _Found:
+    from canopy_desktop.exploration import journal
+
+    return _Found(None, tuple(journal.find(folder)))
+
+
+def _find(folder: Path | None, file: Path | None, last: Path | None, last_saved: bool) -> _Found:
+    """A file, or what the last window showed; and what is left of others."""
+    from canopy_desktop.exploration import journal
+
+    found = journal.find(folder) if folder is not None else []
+    if file is not None:
+        return _Found(_read(file), tuple(one for one in found if not one.closed))
+    newest = next((one for one in found if one.closed), None)
+    opened = None
+    if newest is not None:
+        try:
+            opened = _Opened(journal.read(newest.path), last, last_saved, newest.path)
+        except StorageError as error:
+            logger.warning("%s", error)
+            journal.discard(newest.path)
+    return _Found(opened, tuple(one for one in found if one is not newest))
