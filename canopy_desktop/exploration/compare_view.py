@@ -28,6 +28,7 @@ from canopy_desktop.exploration.compared import (
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import StepRecord
 from canopy_desktop.exploration.window import ContextWindow
+from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.tokenizer import Token, Tokenizer
 
 if TYPE_CHECKING:
@@ -56,23 +57,27 @@ class SideWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OtherChoice:
-    """What B has otherwise than A; what is not named here follows A."""
+class SideChoice:
+    """What a side has otherwise than what it follows: A follows the window, B follows A."""
 
     text: str | None = None
+    chat: bool | None = None
     history: bool = True
     facts: bool = True
     changes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # of settings, by field
     model: Path | None = None
 
-    def over(self, a: SideWish) -> SideWish:
-        """The wish of B. Raises `SettingsError` where the settings contradict one another."""
-        request = a.request if self.text is None else replace(a.request, text=self.text)
+    def over(self, followed: SideWish) -> SideWish:
+        """The side's wish. Raises `SettingsError` where the settings contradict one another."""
+        request = followed.request if self.text is None else replace(followed.request, text=self.text)
+        if self.chat is not None:
+            request = replace(request, chat=self.chat)
         if not self.history:
             request = replace(request, with_history=False)
         if not self.facts:
             request = replace(request, facts=())
-        return replace(a, request=request, settings=with_changes(a.settings, self.changes), model=self.model)
+        settings = with_changes(followed.settings, self.changes)
+        return replace(followed, request=request, settings=settings, model=self.model)
 
 
 def with_changes(settings: DecodingSettings, changes: Mapping[str, Any]) -> DecodingSettings:
@@ -82,28 +87,40 @@ def with_changes(settings: DecodingSettings, changes: Mapping[str, Any]) -> Deco
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """A pair to begin with. A's settings and prompt become the window's own."""
+class Pair:
+    """Two sides to begin with."""
 
     name: str
-    a: Mapping[str, Any]  # settings that A gets
-    b: Mapping[str, Any]  # and those that B has instead
-    texts: tuple[str, str] | None = None  # prompts of a chat, for A and B; None: the prompt that is there
+    a: SideChoice
+    b: SideChoice
 
 
-LESSONS = (
-    Lesson("Temperature 0.1 and 1.2", {"temperature": 0.1}, {"temperature": 1.2}),
-    Lesson("The same seed twice", {"temperature": 1.0}, {}),
-    Lesson("Another seed", {"temperature": 1.0, "seed": 1}, {"seed": 2}),
-    Lesson(
-        "A vague and an exact task", {"temperature": 0.0}, {},
-        ("Write a story", "Write a short story about a robot"),
+_GREEDY, _SAMPLED = {"temperature": 0.0}, {"temperature": 1.0}
+PAIRS = (
+    Pair("Temperature 0.1 and 1.2", SideChoice(changes={"temperature": 0.1}), SideChoice(changes={"temperature": 1.2})),
+    Pair("The same seed twice", SideChoice(changes=_SAMPLED), SideChoice()),
+    Pair("Another seed", SideChoice(changes=_SAMPLED | {"seed": 1}), SideChoice(changes={"seed": 2})),
+    Pair(
+        "A wide and a narrow task",
+        SideChoice(changes=_GREEDY, text="Write a story", chat=True),
+        SideChoice(text="Write a short story about a robot"),
     ),
-    Lesson(
-        "A short and a clear question", {"temperature": 0.0}, {},
-        ("What is AI?", "Explain artificial intelligence in simple terms"),
+    Pair(
+        "Two ways to ask",
+        SideChoice(changes=_GREEDY, text="What is AI?", chat=True),
+        SideChoice(text="Explain artificial intelligence in simple terms"),
     ),
-)  # fmt: skip
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOffer:
+    """A model that is installed, and what it would take to open it."""
+
+    id: str
+    folder: Path
+    weights: WeightForm
+    bytes: int  # of its weights: it takes at least as much memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,6 +219,7 @@ class SideView:
     """What a side has done so far."""
 
     model: str  # the bundle's id
+    weights: WeightForm
     prompt: tuple[Token, ...] = field(repr=False)
     steps: tuple[StepRecord, ...] = field(default=(), repr=False)
     tokens: tuple[Token, ...] = field(default=(), repr=False)  # of the steps
@@ -254,6 +272,11 @@ class PairedToken:
     b: Token | None
     step: int | None = None
     gap: int = 0  # tokens that are left out here, and no token stands here
+
+    @property
+    def same(self) -> bool:
+        """Whether both have the same token here."""
+        return self.a is not None and self.b is not None and self.a.data == self.b.data
 
 
 def paired_prompt(a: Sequence[Token], b: Sequence[Token]) -> tuple[PairedToken, ...]:

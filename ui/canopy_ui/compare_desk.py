@@ -54,6 +54,7 @@ class _SideNotes:
     def view(self) -> SideView:
         return SideView(
             model=self.begun.model,
+            weights=self.begun.weights,
             prompt=self.begun.prompt,
             steps=tuple(self.steps),
             tokens=tuple(self.tokens),
@@ -79,6 +80,8 @@ class CompareDesk(QObject):
     stop_requested = Signal()
     release_requested = Signal()  # the other model is no longer needed
     reading_requested = Signal(object)  # PictureRequest
+    models_requested = Signal()
+    models_found = Signal(object)  # ModelsFound
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -133,6 +136,8 @@ class CompareDesk(QObject):
     @Slot(bool)
     def show(self, shown: bool) -> None:
         """Whether a panel shows it; without one the other model is closed, but for a run in hand."""
+        if shown and not self._shown:
+            self.models_requested.emit()
         self._shown = shown
         self._release_unneeded()
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from canopy_desktop.exploration.compare_view import Side, SideReading, SideWish
 from canopy_desktop.exploration.records import StepRecord
+from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.tokenizer import Token, Tokenizer
 
 
@@ -34,6 +35,7 @@ class SideBegun:
     number: int
     side: Side
     model: str
+    weights: WeightForm
     prompt: tuple[Token, ...] = field(repr=False)
     text: str = field(repr=False)
     tokenizer: Tokenizer = field(repr=False)

@@ -151,6 +151,7 @@ class Comparer(QObject):
                     number=command.number,
                     side=side,
                     model=session.card.id,
+                    weights=session.card.weights,
                     prompt=session.tokenizer.tokens(prompt.ids),
                     text=prompt.text,
                     tokenizer=session.tokenizer,

@@ -12,6 +12,7 @@ from canopy_ui.controller import Controller
 from canopy_ui.links.attention_link import AttentionLink
 from canopy_ui.links.branch_link import BranchLink
 from canopy_ui.links.cache_link import CacheLink
+from canopy_ui.links.compare_link import CompareLink
 from canopy_ui.links.inside_link import InsideLink
 from canopy_ui.links.lens_link import LensLink
 from canopy_ui.links.metrics_link import MetricsLink
@@ -22,6 +23,7 @@ from canopy_ui.links.token_link import TokenLink
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.branch_panel import BranchPanel
 from canopy_ui.panels.cache_panel import CachePanel
+from canopy_ui.panels.compare_panel import ComparePanel
 from canopy_ui.panels.inside_panel import InsidePanel
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
@@ -35,6 +37,7 @@ from canopy_ui.workspaces import (
     ATTENTION,
     BRANCHES,
     CACHE,
+    COMPARE,
     INSIDE,
     LENS,
     METRICS,
@@ -221,6 +224,26 @@ DOCKS = (
             ("+, −, 0", "Zoom in, zoom out, the whole tree"),
             ("Shift+arrows", "Move what is in sight"),
             ("Menu", "What can be done with a token"),
+        ),
+    ),
+    DockSpec(
+        key=COMPARE,
+        title="Compare",
+        panel=ComparePanel,
+        link=CompareLink,
+        area=Area.RightDockWidgetArea,
+        help=(
+            "A runs what the window would run, B the same but for what you change: prompt, settings or model.",
+            "Step n of A stands above step n of B; a line marks where the texts part.",
+            "The stronger the colour, the further apart both distributions were; click a step to see them.",
+        ),
+        keys=(
+            ("Left, Right", "Select a step in both texts"),
+            ("Up, Down", "Select a step of another line"),
+            ("Home, End", "The first step, the last"),
+            ("Esc", "The first step that differs"),
+            ("Ctrl+Return", "In a prompt: compare"),
+            ("Ctrl+C", "In a table: copy it"),
         ),
     ),
     DockSpec(

@@ -19,6 +19,7 @@ SAMPLING = "sampling"
 LENS, CACHE = "lens", "cache"
 INSIDE = "inside"
 BRANCHES = "branches"
+COMPARE = "compare"
 
 
 class Direction(Enum):
@@ -109,6 +110,12 @@ WORKSPACES = (
         title="Inside",
         tip="How a token passes through one block of the model, number by number",
         body=column((TOKENS, 100), (INSIDE, 500)),
+    ),
+    Workspace(
+        name="compare",
+        title="Compare",
+        tip="Two prompts, settings or models side by side, step by step",
+        body=COMPARE,
     ),
 )
 NAMES = tuple(workspace.name for workspace in WORKSPACES)

@@ -22,7 +22,8 @@ class SeedForm(QWidget):
     seed_changed = Signal(object)  # int, of up to 63 bits
     new_seeds_wanted = Signal(bool)  # a new one for every prompt that is begun anew
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, parent: QWidget | None = None, *, lasting: bool = True) -> None:
+        """`lasting`: whether one can ask for another seed for every run."""
         super().__init__(parent)
         self._label = QLabel(self.tr("Seed"))
         self._seed = QLineEdit()
@@ -36,6 +37,7 @@ class SeedForm(QWidget):
         self._row.setContentsMargins(0, 0, 0, 0)
         for widget, stretch in ((self._label, 0), (self._seed, 1), (self._way, 1)):
             self._row.addWidget(widget, stretch)
+        self._way.setVisible(lasting)
         self._seed.textEdited.connect(self._on_edited)
         self._way.chosen.connect(self._on_way_chosen)
         self.set_theme(theme)
