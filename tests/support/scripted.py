@@ -65,6 +65,7 @@ class ScriptedSequence:
             cache=Cache(ARCHITECTURE, context),
             hold=self._held.set,
             release=self._held.clear,
+            length=0,
         )
         self.columns = SimpleNamespace(bytes=0, residuals=lambda slots, row: np.array(slots, np.float32)[:, None])
         self.budget = 2_000_000_000
@@ -90,6 +91,7 @@ class ScriptedSequence:
             self._slots.append(slot)
             self._lengths[slot] = len(self._slots)
         self.columns.bytes += 100 * len(token_ids)
+        self._fill_cache()
         return slots, self.logits(np.array([[slots[-1]]]))[0]
 
     def logits(self, residuals: FloatArray) -> FloatArray:
@@ -102,6 +104,7 @@ class ScriptedSequence:
 
     def go_to(self, slots: IntArray) -> None:
         self._slots = [int(slot) for slot in slots]
+        self._fill_cache()
 
     def remake(self, slots: IntArray, kind: Kept) -> Iterator[tuple[int, int]]:
         wanted = [int(slot) for slot in slots if int(slot) in self.gone]
@@ -109,6 +112,11 @@ class ScriptedSequence:
             self.pass_gate()
             self.gone.discard(slot)
             yield done, len(wanted)
+
+    def _fill_cache(self) -> None:
+        """As many positions as there are tokens; nothing stands in them."""
+        self.decoder.length = len(self._slots)
+        self.decoder.cache.reserve(len(self._slots), 0)
 
     def script_id(self, length: int) -> int:
         return self._ids[length % len(self._ids)]
@@ -327,6 +335,7 @@ class ScriptedSession:
         self.provider = ProviderReport("cpu", "The CPU was asked for.")
         self.tokenizer = byte_tokenizer()
         self.template = None
+        self.bundle = SimpleNamespace(weight_bytes=50_000_000)
         self.sequence = ScriptedSequence(self.tokenizer, script, context)
         self.asked: list[tuple[object, ...]] = []  # what readers were asked
 

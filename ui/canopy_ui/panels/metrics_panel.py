@@ -1,4 +1,4 @@
-"""The run's figures, as one strip."""
+"""The run's figures: a strip, and below it plots where there is room for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from canopy_desktop.exploration.view import MetricsView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.figure import Figure
 from canopy_ui.widgets.flow_layout import FlowLayout
+from canopy_ui.widgets.metrics_plots import MetricsPlots
 from canopy_ui.widgets.numbers import UNKNOWN, byte_size, grouped, milliseconds, rate
 from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.tall_scroll import TallScroll
 from canopy_ui.widgets.time_plot import TimePlot
+
+_PLOTS = 260  # room below the figures from which the plots are shown
+_UNBOUNDED = (1 << 24) - 1  # Qt's own
 
 
 class MetricsPanel(Panel):
@@ -40,6 +44,8 @@ class MetricsPanel(Panel):
         )
         self._memory = Figure(self.tr("memory"), self.tr("Resident memory of the whole program"), "888 MB")
         self._plot = TimePlot(theme)
+        self.plots = MetricsPlots(theme)
+        self.plots.hide()
         self._rows_height = 0
         strip = QWidget()
         self._flow = FlowLayout(strip)
@@ -47,7 +53,9 @@ class MetricsPanel(Panel):
             self._flow.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(TallScroll(strip))
+        self._strip = TallScroll(strip)
+        layout.addWidget(self._strip)
+        layout.addWidget(self.plots, 1)
         self.set_theme(theme)
         self._set_title(self.tr("measured on this machine"))
         self._show()
@@ -55,6 +63,8 @@ class MetricsPanel(Panel):
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._plot.set_theme(theme)
+        self.plots.set_theme(theme)
+        self._theme = theme
         for figure in self._figures():
             figure.set_theme(theme)
         self._flow.setContentsMargins(theme.px(14), theme.px(3), theme.px(14), theme.px(5))
@@ -65,6 +75,7 @@ class MetricsPanel(Panel):
     def set_metrics(self, view: MetricsView | None) -> None:
         """Show these figures; None: nothing has run."""
         self._view = view
+        self.plots.set_metrics(view)
         self._show()
 
     def minimumSizeHint(self) -> QSize:
@@ -72,7 +83,20 @@ class MetricsPanel(Panel):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self._fit()
         self._ask_for_rows()
+
+    def _fit(self) -> None:
+        """The plots take what the figures leave, if that is enough; their small plot is theirs then."""
+        rows = self._flow.heightForWidth(self.width())
+        roomy = self.height() - rows >= self._theme.px(_PLOTS)
+        self.plots.setVisible(roomy)
+        self._plot.setVisible(not roomy)
+        if roomy:
+            self._strip.setFixedHeight(self._flow.heightForWidth(self.width()))
+        else:
+            self._strip.setMinimumHeight(0)
+            self._strip.setMaximumHeight(_UNBOUNDED)
 
     def _ask_for_rows(self) -> None:
         """Ask for as much height as the rows have at this width, lest one be cut off."""

@@ -38,7 +38,7 @@ class LensGrid(CopyableTable):
         self.setHorizontalHeader(self._heads)
         self.setItemDelegate(self._cells)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
         self.setWordWrap(False)
         self.verticalHeader().show()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -57,10 +57,10 @@ class LensGrid(CopyableTable):
         self._theme = theme
         self._cells.set_theme(theme)
         self._heads.set_theme(theme)
-        self._heads.setDefaultSectionSize(theme.px(_COLUMN))
+        self.setStyleSheet(f"QTableCornerButton::section {{ background: {theme.panel}; border: none; }}")
         self.verticalHeader().setFont(theme.font(15))
         self.verticalHeader().setMinimumSectionSize(theme.px(12))
-        self._fit_rows()
+        self._fit_cells()
         self.viewport().update()
 
     def set_model(self, layers: int, token_of: Callable[[int], Token]) -> None:
@@ -97,7 +97,7 @@ class LensGrid(CopyableTable):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._fit_rows()
+        self._fit_cells()
         self._show_place()
         self._tell_sight()
 
@@ -144,11 +144,12 @@ class LensGrid(CopyableTable):
             rows.append([self.row_name(table.lens_row(row)), *cells])
         return "\n".join("\t".join(cells) for cells in rows) + "\n"
 
-    def _fit_rows(self) -> None:
-        """As tall as lets all rows be seen, within bounds."""
+    def _fit_cells(self) -> None:
+        """As tall as lets all rows be seen, within bounds; as wide as leaves no column cut off."""
+        px, room = self._theme.px, self.viewport().size()
         rows = max(1, self.verticalHeader().count())
-        height = min(max(self._theme.px(_ROW), self.viewport().height() // rows), self._theme.px(_TALLEST))
-        self.verticalHeader().setDefaultSectionSize(height)
+        self.verticalHeader().setDefaultSectionSize(min(max(px(_ROW), room.height() // rows), px(_TALLEST)))
+        self._heads.setDefaultSectionSize(room.width() // max(1, room.width() // px(_COLUMN)))
 
     def _show_place(self) -> None:
         self._cells.place = self._place
