@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QEvent, QPoint, Qt
+from PySide6.QtGui import QColor, QImage, QKeyEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
@@ -161,6 +161,17 @@ def test_the_keyboard_reaches_every_operation_and_its_numbers(panel: InsidePanel
         assert panel._card.isHidden()
 
 
+def test_escape_closes_the_card_and_does_not_stop_the_run(panel: InsidePanel) -> None:
+    panel._on_station_opened(Station.MASK, None)
+    for shown, kept in ((0, True), (1, False)):
+        panel._shown._group.button(shown).click()
+        panel._card.setVisible(True)
+        press = QKeyEvent(QEvent.Type.ShortcutOverride, Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier)
+        press.ignore()
+        QApplication.sendEvent(panel._card.table, press)
+        assert press.isAccepted() is kept
+
+
 def test_what_is_under_the_mouse_is_said_in_words(panel: InsidePanel) -> None:
     panel._flow.grab()
     at, view = at_of(panel), panel._view
@@ -228,6 +239,32 @@ def test_the_picture_is_painted_once_for_each_change(panel: InsidePanel) -> None
     panel.set_inside(inside(head=0))
     flow.grab()
     assert flow._picture is not picture
+
+
+def test_an_exported_picture_is_painted_as_fine_as_it_is_wanted(panel: InsidePanel) -> None:
+    flow = panel._flow
+    flow.grab()
+    fine = QImage(flow.size() * 2, QImage.Format.Format_RGB32)
+    fine.setDevicePixelRatio(2)
+    flow.render(fine)
+    assert in_blocks_of_two(flow.grab().toImage().scaled(fine.size())) == 1.0
+    assert in_blocks_of_two(fine) < 0.97
+
+
+def in_blocks_of_two(image: QImage) -> float:
+    """The share of two pixels side by side, from an even column on, that are the same."""
+    grey = image.convertToFormat(QImage.Format.Format_Grayscale8)
+    pixels = np.frombuffer(grey.constBits(), np.uint8).reshape(grey.height(), grey.bytesPerLine())[:, : grey.width()]
+    inked = pixels[(pixels != pixels[:1]).any(axis=1)]
+    return float((inked[:, ::2] == inked[:, 1::2]).mean())
+
+
+def test_the_text_of_the_panel_has_a_sentence_for_every_operation(panel: InsidePanel) -> None:
+    lines = panel.copied_text().splitlines()
+    assert len(lines) == len(Station)
+    assert lines[0].startswith("Embedding: “j” becomes 8 numbers")
+    panel.set_inside(None)
+    assert panel.copied_text() == ""
 
 
 def numbers_in(row: tuple[str, ...]) -> list[float]:

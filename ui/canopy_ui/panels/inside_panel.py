@@ -23,6 +23,8 @@ from canopy_ui.widgets.inside_card import InsideCard
 from canopy_ui.widgets.inside_flow import InsideFlow
 from canopy_ui.widgets.inside_layout import Station
 from canopy_ui.widgets.inside_legend import InsideLegend
+from canopy_ui.widgets.inside_sheets import sheet_of
+from canopy_ui.widgets.inside_words import station_name
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.panel import Panel
@@ -121,6 +123,12 @@ class InsidePanel(Panel):
         self._layout.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(4))
         self._layout.setSpacing(theme.px(3))
         self._place()
+
+    def copied_text(self) -> str:
+        if self._view is None:
+            return ""
+        sentences = ((station_name(station), sheet_of(self._view, station).sentence) for station in Station)
+        return "\n".join(f"{name}: {sentence}" for name, sentence in sentences)
 
     def set_model(self, layers: int, heads: int) -> None:
         """Say what can be chosen, counted from 0."""

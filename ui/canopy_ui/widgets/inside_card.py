@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -87,11 +87,20 @@ class InsideCard(QFrame):
         self._stations.blockSignals(False)
         self._fill()
 
+    def event(self, event: QEvent) -> bool:
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._is_closed_by(event):
+            event.accept()  # else Esc would stop the run
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape and self.close_button.isVisible():
+        if self._is_closed_by(event):
             self.closed.emit()
         else:
             super().keyPressEvent(event)
+
+    def _is_closed_by(self, event: QKeyEvent) -> bool:
+        return event.key() == Qt.Key.Key_Escape and self.close_button.isVisible()
 
     def _fill(self) -> None:
         view = self._view

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
+from PySide6.QtGui import (
+    QColor,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPaintEngine,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from canopy_desktop.exploration.inside_view import InsideView, KeyRow
@@ -78,6 +89,10 @@ class InsideFlow(QWidget):
         if self._at is None or self._shown is None:
             return
         painter = QPainter(self)
+        if self._is_exported(painter):
+            self._paint(painter, self._at, self._shown)
+            painter.end()
+            return
         painter.drawPixmap(0, 0, self._painted(self._at, self._shown))
         for station, colour in ((self._hovered, self._theme.secondary), (self._marked, self._theme.accent)):
             if station is not None:
@@ -192,10 +207,19 @@ class InsideFlow(QWidget):
             picture.setDevicePixelRatio(ratio)
             picture.fill(QColor(self._theme.panel))
             painter = QPainter(picture)
-            InsidePainter(painter, self._theme, self._kitchen).paint(at, shown)
+            self._paint(painter, at, shown)
             painter.end()
             self._picture = picture
         return self._picture
+
+    def _paint(self, painter: QPainter, at: InsideLayout, shown: Shown) -> None:
+        InsidePainter(painter, self._theme, self._kitchen).paint(at, shown)
+
+    def _is_exported(self, painter: QPainter) -> bool:
+        """Whether it is painted into something finer than the screen, where the kept picture would be coarse."""
+        engine = painter.paintEngine()
+        finer = engine.paintDevice().devicePixelRatioF() != self.devicePixelRatioF()
+        return engine.type() is QPaintEngine.Type.SVG or finer
 
     def _forget_picture(self) -> None:
         self._at = self._shown = self._picture = None

@@ -187,7 +187,7 @@ class InsideLayout:
         return next((number for number, lane in enumerate(self.lanes) if lane.label.holds(x, y)), None)
 
 
-LEAST_WIDTH, LEAST_HEIGHT = 1180.0, 352.0  # in units
+LEAST_WIDTH, LEAST_HEIGHT = 1240.0, 352.0  # in units
 _MARGIN = 8.0
 _HEADER, _KITCHEN, _QUERY, _RAIL, _STRIP, _GAP = 43.0, 20.0, 30.0, 72.0, 74.0, 5.0
 _LANE, _TALLEST_LANE, _MOST_LANES = 26.0, 44.0, 12

@@ -171,12 +171,16 @@ class InsidePainter:
             self._share(at.rest.weight, shown.rest)
         if at.later is not None:
             self._later(at.later, view.later)
+        last = at.lanes[-1]
+        for box, words, hue in (
+            (last.key, self.tr("key"), Hue.KEY),
+            (last.value, self.tr("value"), Hue.VALUE),
+            (at.query, self.tr("query"), Hue.QUERY),
+        ):
+            beside = Box(last.stream.x, box.middle - 10 * at.unit, last.stream.width + 10 * at.unit, 20 * at.unit)
+            self._text(beside, words, self._font(13), self._colours.hues[hue], _RIGHT)
         self._strip(at.query, step.query, Hue.QUERY, full[Hue.QUERY], rows=2)
         self._strip(at.query_rotated, step.query_rotated, Hue.QUERY, full[Hue.QUERY], rows=2)
-        self._text(
-            Box(at.embedding.x, at.query.y - 8, at.query.x - at.embedding.x - 6 * at.unit, at.query.height + 16),
-            self.tr("query"), self._font(15), self._colours.hues[Hue.QUERY], _RIGHT,
-        )  # fmt: skip
 
     def _later(self, lane: Lane, count: int) -> None:
         words = self.tr("{count} later").format(count=grouped(count))
