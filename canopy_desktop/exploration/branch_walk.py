@@ -6,7 +6,7 @@ from enum import Enum
 
 from canopy_desktop.exploration.branch_picture import ELIDED, BranchPicture
 
-_ASIDE = 0.05  # lines that a character to the side counts as
+_ASIDE = 0.15  # lines that a character to the side counts as
 
 
 class Way(Enum):

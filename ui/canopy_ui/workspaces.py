@@ -103,7 +103,7 @@ WORKSPACES = (
         name="search",
         title="Search",
         tip="Every branch, beam and draw as one tree, to walk in",
-        body=row((column((TOKENS, 50), (PROBABILITIES, 50)), 350), (BRANCHES, 906)),
+        body=row((column((TOKENS, 54), (PROBABILITIES, 46)), 360), (BRANCHES, 896)),
     ),
     Workspace(
         name="inside",

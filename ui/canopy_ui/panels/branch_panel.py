@@ -132,10 +132,9 @@ class BranchPanel(Panel):
     def _titled(self) -> str:
         if self._picture is None:
             return ""
-        ends = sum(not node.children for node in self._picture.tree.nodes)
-        return self.tr("{count} nodes, {ends} ends").format(
-            count=grouped(len(self._picture.tree.nodes) - 1), ends=grouped(ends)
-        )
+        nodes = self._picture.tree.nodes
+        texts = sum(not node.children for node in nodes)
+        return self.tr("tokens: {tokens} · texts: {texts}").format(tokens=grouped(len(nodes) - 1), texts=grouped(texts))
 
     def _show_current(self) -> None:
         node = self._node()

@@ -69,7 +69,8 @@ class BranchPainter:
     ) -> None:
         theme, nodes = self._theme, picture.tree.nodes
         parent, first = picture.twigs[twig.parent], nodes[twig.cells[0].node]
-        start = QPointF((parent.x + parent.width + parent.tail) * geometry.character, parent.middle * geometry.line)
+        tail = parent.tail if self._legible(painter, self._small) else 0.0
+        start = QPointF((parent.x + parent.width + tail) * geometry.character, parent.middle * geometry.line)
         end = QPointF(twig.x * geometry.character, twig.middle * geometry.line)
         if not QRectF(start, end).normalized().adjusted(-2, -20, 2, 20).intersects(sight):
             return

@@ -42,17 +42,17 @@ def origin_text(node: BranchNode) -> str:
         case BranchKind.PROMPT:
             return _tr("the prompt")
         case BranchKind.RECORDED:
-            words.append(_tr("in the text") if node.on_way else _tr("another branch"))
+            words.append(_tr("in the text") if node.on_way else _tr("written, not in the text"))
         case BranchKind.BEAM:
             words.append(_tr("beam, pruned") if node.pruned else _tr("beam"))
         case BranchKind.DRAW:
-            words.append(_tr("drawn"))
+            pass
     if node.place is not None and node.score is not None:
         words.append(
             _tr("number {place} of the search, score {score}").format(place=node.place, score=signed(node.score))
         )
     if node.draws:
-        words.append(_tr("{count} draws").format(count=grouped(node.draws)))
+        words.append(_tr("drawn {count}×").format(count=grouped(node.draws)))
     if node.ended:
         words.append(_tr("ended"))
     return ", ".join(words)
