@@ -239,6 +239,7 @@ class CompareView:
     settings: tuple[SettingDifference, ...] = ()
     prompt: Parting | None = None
     text: Parting | None = None
+    shared: int = 0  # steps that both texts begin with, token by token
     pictures: Mapping[int, StepPicture] = field(default_factory=dict, repr=False)  # by place, as far as they are read
     selected: int | None = None  # a step's place
     following: bool = True  # nobody chose a step
@@ -252,11 +253,6 @@ class CompareView:
     def length(self) -> int:
         """Steps of the longer side."""
         return max(len(side.tokens) if side else 0 for side in (self.a, self.b))
-
-    @property
-    def shared(self) -> int:
-        """Steps that both texts begin with."""
-        return shared_beginning(*(_data(side.tokens) if side else () for side in (self.a, self.b)))
 
     @property
     def picture(self) -> StepPicture | None:

@@ -34,6 +34,7 @@ from canopy_ui.compare_events import (
 from canopy_ui.compare_reader import PictureRequest, PictureResult
 
 REPAINT_MS = 33
+STEPS_A_MS = 40  # that many steps of both make a repaint a millisecond later
 
 
 class _SideNotes:
@@ -97,7 +98,7 @@ class CompareDesk(QObject):
         self._reading = False
         self._shown = False
         self._held: Path | None = None  # the folder of the model that is open for B
-        self._repaint = QTimer(self, interval=REPAINT_MS, singleShot=True)
+        self._repaint = QTimer(self, singleShot=True)
         self._repaint.timeout.connect(self._publish)
 
     @property
@@ -168,8 +169,7 @@ class CompareDesk(QObject):
                 self.failed.emit(error)
             case _:
                 assert_never(event)
-        if not self._repaint.isActive():
-            self._repaint.start()
+        self._publish_soon()
 
     @Slot(object)
     def take_picture(self, result: PictureResult) -> None:
@@ -181,8 +181,7 @@ class CompareDesk(QObject):
             self._unread.add(result.request.place)
         else:
             self._pictures[result.request.place] = result.picture
-        if not self._repaint.isActive():
-            self._repaint.start()
+        self._publish_soon()
         self._ask()
 
     def forget(self) -> None:
@@ -209,6 +208,7 @@ class CompareDesk(QObject):
             settings=differing_settings(command.a.settings, command.b.settings),
             prompt=parting(a.begun.text, b.begun.text, (prompts[0], prompts[1]) if same else None),
             text=parting(a.text, b.text, (a.ids, b.ids) if same else None),
+            shared=self._shared(),
             pictures=dict(self._pictures),
             selected=self._place(),
             following=self._selected is None,
@@ -257,6 +257,12 @@ class CompareDesk(QObject):
         self._notes, self._readings, self._reading = {}, None, False
         self._pictures, self._unread, self._selected = {}, set(), None
         self._opened = 0.0
+
+    def _publish_soon(self) -> None:
+        """At the screen's pace, and more seldom where the texts are long."""
+        if not self._repaint.isActive():
+            steps = sum(len(side.steps) for side in self._notes.values())
+            self._repaint.start(REPAINT_MS + steps // STEPS_A_MS)
 
     @Slot()
     def _publish(self) -> None:

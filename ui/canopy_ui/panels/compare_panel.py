@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QCheckBox,
     QFrame,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QScrollArea,
     QStackedWidget,
@@ -140,6 +141,7 @@ class ComparePanel(Panel):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
+        self._fit_texts()
 
     def _make_texts(self, theme: Theme) -> None:
         self._headline, self._about = QLabel(), QLabel()
@@ -150,7 +152,7 @@ class ComparePanel(Panel):
             label.setWordWrap(True)
             label.setAccessibleName(name)
         self._about.setProperty("look", "secondary")
-        self._text = PairedText(theme)
+        self._text = PairedText(theme, self._tip_of)
         self._text.step_selected.connect(self.step_selected)
         self._step_rows = FiguresTable(
             (
@@ -162,6 +164,10 @@ class ComparePanel(Panel):
         self._steps = CopyableTable(theme)
         self._steps.setModel(self._step_rows)
         self._steps.setAccessibleName(self.tr("Both texts as a table"))
+        self._steps.about_to_be_read.connect(self._fill_steps)
+        for column, mode in ((0, QHeaderView.ResizeMode.ResizeToContents), (1, QHeaderView.ResizeMode.Stretch)):
+            self._steps.horizontalHeader().setSectionResizeMode(column, mode)
+        self._steps.horizontalHeader().setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         self._steps.clicked.connect(self._on_row_clicked)
         self._texts = QStackedWidget()
         self._texts.addWidget(self._text)
@@ -247,8 +253,22 @@ class ComparePanel(Panel):
             for place, picture in view.pictures.items()
             if (found := picture.final if final else picture.raw) is not None and place <= view.shared
         }
-        self._text.set_steps(shares, {place: step_tip(view, place) for place in range(view.length)}, view.selected)
-        self._step_rows.set_rows(step_rows(view))
+        self._text.set_steps(shares, view.selected)
+        self._fit_texts()
+        if self._as_table.isChecked():
+            self._fill_steps()
+
+    def _fit_texts(self) -> None:
+        """Chips take no more room than they need."""
+        table = self._as_table.isChecked()
+        self._texts.setMaximumHeight(_UNBOUNDED if table else self._text.content_height())
+
+    def _tip_of(self, place: int) -> str:
+        return step_tip(self._view, place)
+
+    @Slot()
+    def _fill_steps(self) -> None:
+        self._step_rows.set_rows(step_rows(self._view))
 
     def _show_step(self) -> None:
         view, final = self._view, self._final()
@@ -289,13 +309,17 @@ class ComparePanel(Panel):
             return self.tr("The comparison could not be made: change a side, and press Compare.")
         return self.tr("Change what B has otherwise than A, and press Compare: both run side by side, step by step.")
 
-    def _on_row_clicked(self, index: object) -> None:
-        self.step_selected.emit(self._steps.currentIndex().row())
+    @Slot(QModelIndex)
+    def _on_row_clicked(self, index: QModelIndex) -> None:
+        self.step_selected.emit(index.row())
 
     @Slot(bool)
     def _on_as_table_toggled(self, wanted: bool) -> None:
         self._texts.setCurrentIndex(1 if wanted else 0)
         self._charts.setCurrentIndex(1 if wanted else 0)
+        self._fit_texts()
+        if wanted:
+            self._fill_steps()
 
     @Slot(int)
     def _on_which_chosen(self, which: int) -> None:

@@ -255,7 +255,8 @@ class CompareForm(Shrinkable):
             box.blockSignals(False)
         self._fields.set_settings(b.settings)
         self._seed.set_seed(b.settings.seed)
-        self._fold.set_summary(settings_difference(b.settings, a.settings) or self.tr("as A"))
+        as_a = b.settings == a.settings
+        self._fold.set_summary(self.tr("as A") if as_a else settings_difference(b.settings, a.settings))
         self._model.setCurrentIndex(max(0, self._model.findData(self._choices[1].model)))
         self._show_memory()
         self._precisions.setEnabled(bool(self._offers))

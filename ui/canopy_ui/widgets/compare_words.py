@@ -111,13 +111,13 @@ def difference_rows(view: CompareView) -> list[tuple[str, str, str]]:
     if a is None or b is None:
         return []
     rows = []
-    if a.model != b.model:
-        rows.append((_tr("Model"), *_short(a.model, b.model)))
     if a.weights is not b.weights:
         rows.append((_tr("Weights"), weights_name(a.weights), weights_name(b.weights)))
+    elif a.model != b.model:
+        rows.append((_tr("Model"), a.model, b.model))
     rows += [(_tr(_SETTINGS[one.name]), _value(one.name, one.a), _value(one.name, one.b)) for one in view.settings]
     if len(a.prompt) != len(b.prompt):
-        rows.append((_tr("Tokens of the prompt"), grouped(len(a.prompt)), grouped(len(b.prompt))))
+        rows.append((_tr("Prompt tokens"), grouped(len(a.prompt)), grouped(len(b.prompt))))
     rows.append((_tr("Generated tokens"), grouped(len(a.tokens)), grouped(len(b.tokens))))
     if a.reason is not None and b.reason is not None:
         rows.append((_tr("Ended by"), _end(a.reason), _end(b.reason)))
@@ -159,13 +159,6 @@ def bits(value: float) -> str:
 def weights_name(weights: WeightForm) -> str:
     """How the matrices are kept."""
     return _tr("8 bit") if weights is WeightForm.INT8 else _tr("fp32")
-
-
-def _short(a: str, b: str) -> tuple[str, str]:
-    """Two names, the longer one without what it shares with the other."""
-    if b.startswith(a):
-        return a, f"…{b[len(a) :]}"
-    return (f"…{a[len(b) :]}", b) if a.startswith(b) else (a, b)
 
 
 def _parted(what: str, shared: int, a: Token, b: Token) -> str:
@@ -231,7 +224,7 @@ def _value(name: str, value: Any) -> str:
 def _end(reason: StopReason) -> str:
     return _tr(
         {
-            StopReason.MAX_TOKENS: "most tokens",
+            StopReason.MAX_TOKENS: "token limit",
             StopReason.END_TOKEN: "end token",
             StopReason.STOP_SEQUENCE: "stop text",
             StopReason.FILTERED: "output filter",

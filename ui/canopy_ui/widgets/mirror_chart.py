@@ -14,7 +14,7 @@ from canopy_ui.widgets.numbers import UNKNOWN, grouped, percent
 _LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 _CENTRE = Qt.AlignmentFlag.AlignCenter
-_ROW, _LEAST_ROW, _TOP = 32, 21, 22
+_ROW, _LEAST_ROW, _TOP = 44, 21, 22
 _NAME, _FIGURE = 132, 64
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
@@ -45,11 +46,12 @@ class PairedText(QAbstractScrollArea):
 
     step_selected = Signal(object)  # int, from 0; None: nobody chose one
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, tip_of: Callable[[int], str], parent: QWidget | None = None) -> None:
+        """`tip_of` says in words what is known of a step."""
         super().__init__(parent)
+        self._tip_of = tip_of
         self._parts: tuple[_Part, ...] = ()
         self._shares: Mapping[int, float] = {}  # step → how far the distributions are apart, 0 to 1
-        self._told: Mapping[int, str] = {}  # step → what its tool tip says
         self._selected: int | None = None
         self._places: list[tuple[int, int, QRectF]] = []  # part, number in it, where: A's chip, from the top
         self._headings: list[tuple[int, float]] = []
@@ -69,6 +71,7 @@ class PairedText(QAbstractScrollArea):
             LabelKind.BYTES: theme.token_font(_TEXT * 0.75),
         }
         self._metrics = {kind: QFontMetricsF(font) for kind, font in self._fonts.items()}
+        self._widths: dict[Token, float] = {}
         self._small = theme.font(13)
         self._small_metrics = QFontMetricsF(self._small)
         palette = self.palette()
@@ -93,14 +96,18 @@ class PairedText(QAbstractScrollArea):
             self._parts = tuple(parts)
             self._lay_out()
 
-    def set_steps(self, shares: Mapping[int, float], told: Mapping[int, str], selected: int | None) -> None:
+    def set_steps(self, shares: Mapping[int, float], selected: int | None) -> None:
         """Colour steps by how far they are apart, and frame the selected one."""
         if selected != self._selected:
             self._selected = selected
             self._bring_into_view()
-        self._shares, self._told = shares, told
-        self.setAccessibleDescription("" if selected is None else told.get(selected, ""))
+        self._shares = shares
+        self.setAccessibleDescription("" if selected is None else self._tip_of(selected))
         self.viewport().update()
+
+    def content_height(self) -> int:
+        """What all lines together need."""
+        return math.ceil(self._height)
 
     def rect_of(self, step: int) -> QRectF | None:
         """Where both chips of a step stand in the viewport."""
@@ -116,6 +123,7 @@ class PairedText(QAbstractScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._lay_out()
+        self._bring_into_view()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         step = self._step_at(event.position())
@@ -143,8 +151,8 @@ class PairedText(QAbstractScrollArea):
     def viewportEvent(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             step = self._step_at(QPointF(event.pos()))
-            if step is not None and step in self._told:
-                QToolTip.showText(event.globalPos(), self._told[step], self.viewport())
+            if step is not None:
+                QToolTip.showText(event.globalPos(), self._tip_of(step), self.viewport())
             else:
                 QToolTip.hideText()
             return True
@@ -245,11 +253,15 @@ class PairedText(QAbstractScrollArea):
         padding = 2 * self._theme.px(_PADDING)
         if pair.gap:
             return self._small_metrics.horizontalAdvance(self._gap_text(pair.gap)) + padding
-        widths = [
-            self._metrics[label.kind].horizontalAdvance(label.text)
-            for label in (label_of(token) for token in (pair.a, pair.b) if token is not None)
-        ]
-        return max(*widths, float(self._theme.px(_NARROWEST))) + padding if widths else 0.0
+        widths = [self._token_width(token) for token in (pair.a, pair.b) if token is not None]
+        return max(*widths, float(self._theme.px(_NARROWEST))) + padding
+
+    def _token_width(self, token: Token) -> float:
+        width = self._widths.get(token)
+        if width is None:
+            label = label_of(token)
+            width = self._widths[token] = self._metrics[label.kind].horizontalAdvance(label.text)
+        return width
 
     def _both(self, above: QRectF) -> QRectF:
         return above.adjusted(0, 0, 0, above.height() + self._theme.px(_BETWEEN))
@@ -278,7 +290,6 @@ class PairedText(QAbstractScrollArea):
         bar.setRange(0, max(0, round(top - self.viewport().height())))
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(round(pitch))
-        self._bring_into_view()
         self.viewport().update()
 
     def _bring_into_view(self) -> None:

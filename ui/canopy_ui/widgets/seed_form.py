@@ -26,7 +26,7 @@ class SeedForm(QWidget):
         """`lasting`: whether one can ask for another seed for every run."""
         super().__init__(parent)
         self._label = QLabel(self.tr("Seed"))
-        self._seed = QLineEdit()
+        self._seed = QLineEdit("0")
         self._seed.setValidator(QRegularExpressionValidator(QRegularExpression(r"\d{0,19}"), self))
         self._seed.setAccessibleName(self.tr("Seed"))
         self._seed.setToolTip(self.tr("The same seed draws the same tokens again"))
