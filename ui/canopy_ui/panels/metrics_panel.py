@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QEvent, QObject, QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -53,6 +53,7 @@ class MetricsPanel(Panel):
             self._flow.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        strip.installEventFilter(self)  # a value that becomes wider may need another row
         self._strip = TallScroll(strip)
         layout.addWidget(self._strip)
         layout.addWidget(self.plots, 1)
@@ -85,6 +86,11 @@ class MetricsPanel(Panel):
         super().resizeEvent(event)
         self._fit()
         self._ask_for_rows()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest and self.isVisible():
+            self._fit()
+        return super().eventFilter(watched, event)
 
     def _fit(self) -> None:
         """The plots take what the figures leave, if that is enough; their small plot is theirs then."""
