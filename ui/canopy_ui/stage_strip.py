@@ -9,7 +9,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QToolBar, QWidget
 
-from canopy_desktop.exploration.stages import StepStage, StepStages
+from canopy_desktop.exploration.stages import StepStage, StepStages, neighbour
 from canopy_ui.actions import Command
 from canopy_ui.icons import Sign, icon
 from canopy_ui.theme import Theme
@@ -41,6 +41,7 @@ class StageStrip(QToolBar):
         self._group = QButtonGroup(self)
         for number, cell in enumerate(self._cells.values()):
             self._group.addButton(cell, number)
+            cell.neighbour_wanted.connect(self._on_neighbour_wanted)
         self._line = ElidedLabel()
         self._line.setAccessibleName(self.tr("What happens at this stage"))
         self._line.setTextInteractionFlags(
@@ -121,6 +122,14 @@ class StageStrip(QToolBar):
         self._grid.addLayout(self._buttons, 0, 1)
         self._grid.setColumnStretch(0, 1)
         self.addWidget(inner)
+
+    @Slot(int)
+    def _on_neighbour_wanted(self, steps: int) -> None:
+        stage = next((stage for stage, cell in self._cells.items() if cell.hasFocus()), StepStage.TOKENISE)
+        following = neighbour(stage, steps)
+        if following is not None:
+            self._cells[following].setFocus()
+            self._cells[following].click()
 
     @Slot(int)
     def _on_id_clicked(self, number: int) -> None:

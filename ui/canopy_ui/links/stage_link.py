@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.exploration.stages import StepStage, stages_of
@@ -12,9 +10,6 @@ from canopy_ui.controller import Controller
 from canopy_ui.stage_strip import StageStrip
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.widgets.numbers import grouped
-
-if TYPE_CHECKING:
-    from canopy_desktop.exploration.session import ModelSession
 
 LEGIBLE_MS = 250  # from one token to the next: whoever is faster is not read
 
@@ -28,18 +23,12 @@ class StageLink(QObject):
         super().__init__(strip)
         self._strip = strip
         self._controller = controller
-        self._session: ModelSession | None = None
         self._view = WindowView()
         self._shown: tuple[object, ...] = ()  # what the strip shows follows from
         strip.stage_chosen.connect(controller.look_at_stage)
-        controller.model_opened.connect(self._on_model_opened)
         controller.view_changed.connect(self._on_view_changed)
         controller.state_changed.connect(self._on_state_changed)
         self._show(controller.state)
-
-    @Slot(object)
-    def _on_model_opened(self, session: ModelSession) -> None:
-        self._session = session
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
@@ -54,7 +43,7 @@ class StageLink(QObject):
         self._show(state)
 
     def _show(self, state: RunState) -> None:
-        view, step = self._view, self._view.step
+        view, step, session = self._view, self._view.step, self._controller.session
         if state.phase is RunPhase.PREFILLING:
             self._shown = ()
             done, total = grouped(state.processed), grouped(state.prompt_tokens)
@@ -67,13 +56,13 @@ class StageLink(QObject):
         elif state.busy and self._controller.interval_ms < LEGIBLE_MS:
             self._shown = ()
             self._strip.set_busy(view.stage)
-        elif step is None or self._session is None:
+        elif step is None or session is None:
             self._shown = ()
             self._strip.set_stages(None, view.stage, self._invitation(state))
         elif self._shown != (step, view.stage, view.distribution):
             self._shown = (step, view.stage, view.distribution)
             tokens = [chip.token for chip in view.chips]
-            architecture, token_of = self._session.card.architecture, self._session.tokenizer.token
+            architecture, token_of = session.card.architecture, session.tokenizer.token
             self._strip.set_stages(stages_of(step, tokens, view.distribution, architecture, token_of), view.stage)
 
     def _invitation(self, state: RunState) -> str:

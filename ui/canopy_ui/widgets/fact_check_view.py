@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.fact_check import RULE, CheckedClaim, Verdict
 from canopy_ui.facts_desk import CheckedAnswer
 from canopy_ui.theme import Theme
 
-HEIGHT = 112  # pixels at 100 %, of the sentences and of the rule; what is longer is scrolled
+HEIGHT = 112  # pixels at 100 %, of the sentences or of the rule; what is longer is scrolled
 
 
 class FactCheckView(QFrame):
@@ -40,7 +41,6 @@ class FactCheckView(QFrame):
         self._theme = theme
         self._head.setFont(theme.font(14, strong=True))
         self._text.setFont(theme.font(14))
-        self._text.setFixedHeight(theme.px(HEIGHT))
         self._rule.setFont(theme.font(13))
         self._layout.setContentsMargins(theme.px(14), theme.px(6), theme.px(14), theme.px(4))
         self._layout.setSpacing(theme.px(2))
@@ -76,6 +76,19 @@ class FactCheckView(QFrame):
         else:
             self._text.setPlainText(self.tr("The answer has no sentence that could be compared."))
 
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as the text, up to `HEIGHT`."""
+        document = self._text.document()
+        margins = self._layout.contentsMargins()
+        document.setTextWidth(self.width() - margins.left() - margins.right())
+        self._text.setFixedHeight(min(self._theme.px(HEIGHT), round(document.size().height()) + 2))
+
     def _claim(self, claim: CheckedClaim) -> str:
         theme = self._theme
         sign, colour, name = {
@@ -85,7 +98,7 @@ class FactCheckView(QFrame):
         }[claim.verdict]
         why = escape(self._why(claim))
         return (
-            f"<p style='margin:0 0 4px 0'><b style='color:{colour}'>{sign} {escape(name)}</b>: "
+            f"<p style='margin:0 0 4px 0'><span style='color:{colour}; font-weight:600'>{sign} {escape(name)}</span>: "
             f"{escape(claim.sentence.text)}<br><span style='color:{theme.secondary}'>{why}</span></p>"
         )
 

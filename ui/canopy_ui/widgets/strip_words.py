@@ -130,7 +130,7 @@ def _penalised(facts: Penalised) -> str:
     for count, text in (
         (facts.boosted, _tr("{tokens} boosted or lowered by you")),
         (facts.banned, _tr("{tokens} banned by you")),
-        (facts.ends_barred, _tr("{tokens} for the end barred: the text is too short")),
+        (facts.ends_barred, _tr("{tokens} for the end barred: too short a text")),
     ):
         if count:
             parts.append(text.format(tokens=_tokens(count)))
