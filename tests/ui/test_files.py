@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -244,10 +244,12 @@ def test_a_file_can_be_dropped_also_on_the_prompt(show: Callable[..., Shown], tm
     data.setUrls([QUrl.fromLocalFile(str(file))])
     data.setText(str(file))
     field = shown.window.panel(PromptPanel).findChildren(PromptEdit)[0]
-    event = QDropEvent(
-        QPoint(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    )
-    QApplication.sendEvent(field.viewport(), event)
+    for kind in (QDragEnterEvent, QDropEvent):
+        event = kind(
+            QPoint(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        )
+        QApplication.sendEvent(field.viewport(), event)
+        assert event.isAccepted()
     shown.until(lambda: shown.files.file == file)
     assert shown.window.panel(PromptPanel).request().text == "abc"
 

@@ -95,14 +95,14 @@ class MainWindow(QMainWindow):
         self._stage_link, self._walk = StageLink(self.stages, controller), StageWalk(controller, self)
         for spec, panel in zip(DOCKS, self._panels, strict=True):
             spec.link(panel, controller)
-        KeptKeys(self.commands[Command.PALETTE], self)
-        FileDrop(self.files, self)
         self._connect_commands()
         self._connect_controller()
         self._apply_look()
         self.resize(layout.DEFAULT_SIZE)
         layout.restore_geometry(self, preferences.geometry)
         self.workspaces.restore(preferences.docks)
+        KeptKeys(self.commands[Command.PALETTE], self)  # the panels' fields are the window's from here on
+        FileDrop(self.files, self)
         self.transport.set_speed(controller.interval_ms)
         self._view_menu.show_theme(preferences.theme)
         self._view_menu.still.setChecked(preferences.still)
