@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,6 +55,9 @@ def byte_tokenizer() -> Tokenizer:
     return Tokenizer(inner)
 
 
+SIBLINGS_FIRST = 10_000  # columns of a sibling have numbers far from those that are there
+
+
 class ScriptedSequence:
     """After any n tokens the likeliest next one is letter n of the script, the second likeliest the letter after."""
 
@@ -78,6 +82,15 @@ class ScriptedSequence:
         self._slots: list[Slot] = []
         self._next_slot = 0
         self._lengths: dict[Slot, int] = {}  # tokens up to and with that column
+
+    def sibling(self) -> "ScriptedSequence":
+        """One with a cache and columns of its own, behind the same gate; what has its columns can be read here too."""
+        other = copy(self)
+        other.decoder = SimpleNamespace(**vars(self.decoder) | {"cache": Cache(ARCHITECTURE, self.decoder.context)})
+        other.columns = SimpleNamespace(bytes=0, residuals=self.columns.residuals)
+        other.fed, other._slots = [], []
+        other._next_slot = SIBLINGS_FIRST + max(self._lengths, default=0)
+        return other
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -344,6 +357,13 @@ class ScriptedSession:
 
     def new_trial(self) -> ScriptedTrial:
         return ScriptedTrial(self)
+
+    @property
+    def head(self) -> ScriptedSequence:
+        return self.sequence
+
+    def new_sequence(self) -> ScriptedSequence:
+        return self.sequence.sibling()
 
     def new_searcher(self) -> ScriptedSearcher:
         return ScriptedSearcher(self)
