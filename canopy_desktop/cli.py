@@ -10,7 +10,8 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from canopy_desktop import __version__, paths
@@ -28,13 +29,13 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[:1].upper()}{message[1:]}; '{self.prog} --help' shows what is possible.")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit status: 0, 1 for a failure, 2 for wrong use."""
+def main(argv: Sequence[str] | None = None, instead: Mapping[str, Command] = MappingProxyType({})) -> int:
+    """Run a command, or what is there `instead`. Returns the exit status: 0, 1 for a failure, 2 for wrong use."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     try:
         arguments = parser().parse_args(argv)
         command, show = _COMMANDS[arguments.command]
-        result = command(arguments)
+        result = instead.get(arguments.command, command)(arguments)
         _print(_json(result) if arguments.json else show(result))
     except CanopyError as error:
         print(error, file=sys.stderr)
@@ -93,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     bench = _add(commands, "bench", "measure this machine")
     bench.add_argument("--contexts", default="16,512,2048", metavar="N,N,…", help="prompt lengths in tokens")
     bench.add_argument("--concurrency", metavar="N,N,…", help="tokens per second of so many requests at once, too")
+    bench.add_argument("--ui", action="store_true", help="how late the window's event loop is while it generates, too")
     _add(commands, "doctor", "versions, provider, memory and a check of the model")
     models = commands.add_parser("models", help="list, verify, build or import models")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)

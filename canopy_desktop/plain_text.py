@@ -296,6 +296,9 @@ def _bench(result: Result) -> str:
     lines += [
         f"{row['requests']:>6} requests: {row['tokens_per_s']:.0f} tokens/s" for row in result.get("throughput", ())
     ]
+    if window := result.get("ui"):
+        gaps = f"p99 {window['event_loop_gap_ms_p99']:.0f} ms, longest {window['event_loop_gap_ms_max']:.0f} ms"
+        lines.append(f"gaps of the window's event loop: {gaps}")
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ SEED = 20261123
 GREEDY = DecodingSettings()
 
 
-def bench(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Time to first token and per token at each context; then the check of what was kept."""
+def bench(arguments: argparse.Namespace, measure_window: Callable[[], dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Time to first token and per token at each context; then the check of what was kept, and at last the window."""
+    if arguments.ui and measure_window is None:
+        raise UsageError("--ui measures the window, which this command does not have: use 'canopy-desktop bench --ui'.")
     contexts = _whole_numbers("--contexts", arguments.contexts, "16,512,2048")
     counts = [] if arguments.concurrency is None else _whole_numbers("--concurrency", arguments.concurrency, "1,2,4,8")
     if counts and max(counts) > MAX_REQUESTS:
@@ -57,6 +60,9 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
             {"requests": reading.requests, "tokens_per_s": reading.tokens_per_s}
             for reading in throughput(session, counts)
         ]
+    if measure_window is not None:
+        del session  # one model in memory at a time
+        found["ui"] = measure_window()
     return found
 
 

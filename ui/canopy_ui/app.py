@@ -11,7 +11,7 @@ from typing import NoReturn
 from canopy_desktop import __version__, cli
 from canopy_desktop.errors import CanopyError, UsageError
 
-SNAPSHOT = "snapshot"
+SNAPSHOT, BENCH = "snapshot", "bench"
 SUFFIX = ".canopy"
 PROVIDERS = ("auto", "cpu", "cuda")
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Open the window, or run a command. Returns the exit status: 0, 1 for a failure, 2 for wrong use."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in cli.SUBCOMMANDS:
-        return cli.main(arguments)
+        return cli.main(arguments, {BENCH: _bench})
     try:
         if arguments[:1] == [SNAPSHOT]:
             from canopy_ui.snapshot import snapshot
@@ -41,6 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CanopyError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return error.exit_status
+
+
+def _bench(arguments: argparse.Namespace) -> cli.JsonObject:
+    """`bench`, which measures the window too where `--ui` asks for it."""
+    from canopy_desktop.commands.measure import bench
+
+    if not arguments.ui:
+        return bench(arguments)
+    from canopy_ui.bench_ui import event_loop
+
+    return bench(arguments, lambda: event_loop(arguments.model, arguments.provider))
 
 
 def exploration_file(name: str) -> Path:

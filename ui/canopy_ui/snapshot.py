@@ -6,8 +6,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +14,13 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import StorageError
 from canopy_desktop.settings import THEMES, Preferences
 from canopy_ui.app import PROVIDERS, Parser
+from canopy_ui.display import display_is_reachable
 from canopy_ui.workspaces import NAMES
 
 DEFAULT_SIZES = ((1280, 720), (1920, 1080))
 SMALLEST, LARGEST = (640, 400), (7680, 4320)
 MAX_TOKENS = 24
 PATIENCE_MS = 120_000
-PROBE_S = 20
-_PROBE = "from PySide6.QtGui import QGuiApplication; QGuiApplication([])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ def snapshot(argv: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(folder, f"the folder cannot be made: {error.strerror}") from error
-    if not _display_is_reachable():
+    if not display_is_reachable():
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["QT_SCALE_FACTOR"] = str(wanted.scale)
     from canopy_ui.opening import opener_of
@@ -106,18 +103,3 @@ def _size(text: str) -> tuple[int, int]:
     if not (SMALLEST[0] <= width <= LARGEST[0] and SMALLEST[1] <= height <= LARGEST[1]):
         raise argparse.ArgumentTypeError(f"{text} is not between 640x400 and 7680x4320")
     return width, height
-
-
-def _display_is_reachable() -> bool:
-    """Try in a process of its own: Qt aborts the process where it cannot connect."""
-    if os.environ.get("QT_QPA_PLATFORM"):
-        return True  # the person has chosen
-    if sys.platform != "linux":
-        return True
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False
-    try:
-        probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=PROBE_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return probe.returncode == 0
