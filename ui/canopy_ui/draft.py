@@ -41,6 +41,11 @@ class Draft(QObject):
         """Whether there is no token, as far as is known."""
         return self._prompt is not None and not self._prompt.ids
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the tokens of what is typed are still on their way."""
+        return self._background.waiting
+
     def open(self, session: ModelSession) -> None:
         """Encode with this session's tokenizer and template."""
         self._session = session
@@ -68,7 +73,7 @@ class Draft(QObject):
 
     def prompt(self) -> TemplatedPrompt:
         """The tokens of what is typed now. Raises `TemplateError` or `EmptyPromptError`."""
-        if self._background.waiting or self._prompt is None:
+        if self.waiting or self._prompt is None:
             self.encode()
         if self._error is not None:
             raise self._error
