@@ -38,6 +38,17 @@ class SearchPhase(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchAsk:
+    """What a person wants to be searched, and after which node."""
+
+    node: int
+    kind: SearchKind
+    count: int
+    length: int
+    penalty: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchWish:
     """A search after one node of the tree."""
 

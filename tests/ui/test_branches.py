@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.decoding.settings import DecodingSettings
@@ -11,10 +13,13 @@ from canopy_desktop.errors import ContextFullError
 from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_desktop.exploration.branches import RECORDED, BranchNode, PrunedShown, Ref
 from canopy_desktop.exploration.records import PROMPT_NODE
-from canopy_desktop.exploration.searching import Searched, SearchKind, SearchPhase
-from canopy_ui.branch_desk import SearchAsk
+from canopy_desktop.exploration.searching import SearchAsk, Searched, SearchKind, SearchPhase
+from canopy_ui.actions import Command
+from canopy_ui.main_window import MainWindow
+from canopy_ui.panels.branch_panel import BranchPanel
+from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.state import RunPhase
-from tests.support.driving import PATIENCE_MS, Driver
+from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
 from tests.support.scripted import ScriptedSession
 
 
@@ -299,3 +304,64 @@ def test_folding_and_what_is_pruned_change_the_picture_alone(driver: TreeDriver)
         counts[pruned] = len(driver.picture.tree.nodes)  # type: ignore[union-attr]
     assert counts[PrunedShown.NONE] < counts[PrunedShown.ONCE_KEPT] < counts[PrunedShown.ALL]
     assert not driver.controller.state.can_undo
+
+
+def test_the_windows_undo_is_for_the_tree_and_a_text_fields_for_its_words(
+    session: ScriptedSession, qtbot: QtBot
+) -> None:
+    driver = TreeDriver(qtbot, session)
+    window = MainWindow(driver.controller, PREFERENCES, lambda preferences: None)
+    qtbot.addWidget(window)
+    window.show()
+    window.workspaces.show("search")
+    driver.open()
+    driver.run()
+    undo, redo = window.commands[Command.UNDO], window.commands[Command.REDO]
+    assert not undo.isEnabled()
+    driver.controller.go_to(1)
+    driver.settle()
+    assert undo.isEnabled()
+    qtbot.keyClick(window.panel(BranchPanel)._canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    driver.settle()
+    assert driver.generated() == "defg"
+    assert redo.isEnabled()
+    redo.trigger()
+    driver.settle()
+    assert driver.generated() == "de"
+    window.workspaces.show("generate")
+    field = window.panel(PromptPanel).findChild(QPlainTextEdit)
+    field.setFocus()
+    qtbot.keyClicks(field, "!")
+    assert field.toPlainText().endswith("!")
+    qtbot.keyClick(field, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not field.toPlainText().endswith("!")
+    driver.settle()
+    assert driver.generated() == "de"
+    window.close()
+
+
+def test_the_panel_shows_what_is_searched_from_it_and_goes_to_it(session: ScriptedSession, qtbot: QtBot) -> None:
+    driver = TreeDriver(qtbot, session)
+    window = MainWindow(driver.controller, PREFERENCES, lambda preferences: None)
+    qtbot.addWidget(window)
+    window.show()
+    window.workspaces.show("search")
+    driver.open()
+    driver.run()
+    panel = window.panel(BranchPanel)
+    panel._form.set_values(SearchKind.BEAMS, count=3, length=4)
+    panel._form._button.click()
+    driver.settle()
+    assert panel._form.progress().startswith("Done")
+    picture = panel._canvas.picture()
+    assert picture is not None
+    best = next(number for number, node in enumerate(picture.tree.nodes) if node.place == 1)
+    panel._canvas.node_picked.emit(best)
+    driver.wait_for(RunPhase.PAUSED)
+    assert driver.generated() == "defghijk"
+    driver.controller.select(5)
+    driver.settle()
+    node = panel._canvas.current_node()
+    assert node is not None
+    assert (node.text, node.step) == ("f", 3)
+    window.close()

@@ -18,9 +18,8 @@ from canopy_desktop.exploration.branch_picture import ELIDED, BranchPicture, bra
 from canopy_desktop.exploration.branch_walk import Way, neighbour
 from canopy_desktop.exploration.branches import RECORDED, BranchWish, PrunedShown, Ref
 from canopy_desktop.exploration.records import PROMPT_NODE, Candidate, StepRecord
-from canopy_desktop.exploration.searching import Searched, SearchKind, SearchPhase, SearchWish
+from canopy_desktop.exploration.searching import SearchAsk, Searched, SearchKind, SearchPhase, SearchWish
 from canopy_desktop.settings import THEMES
-from canopy_ui.branch_desk import SearchAsk
 from canopy_ui.panels.branch_panel import BranchPanel
 from canopy_ui.qt_models.branch_rows import BranchRows, Column, NodeRole
 from canopy_ui.theme import apply_theme, load_fonts, theme_named

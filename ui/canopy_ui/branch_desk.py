@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_desktop.exploration.branches import RECORDED, BranchWish, PrunedShown, Ref
 from canopy_desktop.exploration.records import PROMPT_NODE
-from canopy_desktop.exploration.searching import Searched, SearchKind, SearchWish, search_settings
+from canopy_desktop.exploration.searching import SearchAsk, Searched, SearchWish, search_settings
 from canopy_desktop.exploration.trail import Deed, Marks, Standing, Trail
 from canopy_desktop.exploration.tree import Exploration
 from canopy_ui.chronicle import Chronicle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchAsk:
-    """What a person wants to be searched, and after which node."""
-
-    node: int
-    kind: SearchKind
-    count: int
-    length: int
-    penalty: float = 1.0
 
 
 class BranchDesk(QObject):
@@ -98,11 +85,11 @@ class BranchDesk(QObject):
             return
         self._show_what_one_stands_on(exploration)
         marks, searches = self._chronicle.marks, tuple(self._chronicle.searches.values())
-        follows_from = (len(exploration), exploration.cursor, marks, self._folded, self._opened)
-        follows_from = (*follows_from, self._pruned, self._room)
-        if (exploration, *follows_from, *searches) == self._pictured:
+        shown = (self._folded, self._opened, self._pruned, self._room)
+        follows_from = (exploration, len(exploration), exploration.cursor, marks, *shown, *searches)
+        if follows_from == self._pictured:
             return
-        self._pictured = (exploration, *follows_from, *searches)
+        self._pictured = follows_from
         self._under_way = True
         self.picture_requested.emit(
             BranchWish(

@@ -32,6 +32,8 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
+from canopy_desktop.exploration.replay import replay_length
+from canopy_desktop.exploration.searching import SearchAsk
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.stages import StepStage
 from canopy_desktop.exploration.trail import Deed
@@ -39,7 +41,7 @@ from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.tokenizer import TokenTable
 from canopy_desktop.settings import Preferences
-from canopy_ui.branch_desk import BranchDesk, SearchAsk
+from canopy_ui.branch_desk import BranchDesk
 from canopy_ui.chronicle import Chronicle
 from canopy_ui.commands import (
     BlockResult,
@@ -412,6 +414,11 @@ class Controller(QObject):
         return self.session.tokenizer if self.session is not None else NO_TOKENS
 
     @property
+    def lacking_model(self) -> str:
+        """The title of the model that made what is shown, where it is not here; else nothing."""
+        return self._kept.beginning.model.title if self.alone and self._kept is not None else ""
+
+    @property
     def revision(self) -> tuple[int, int]:
         """Changes with what there would be to save: which exploration, and how much of it."""
         exploration = self._chronicle.exploration
@@ -424,12 +431,12 @@ class Controller(QObject):
             return
         if ModelIdentity.of(session.card) != kept.beginning.model:
             self._enter(RunPhase.PAUSED)
-            self._lacks_model()
             return
         self.alone = False
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.tokens_known.emit(session.tokenizer)
         self._threads.reopen(ReopenCommand(run_id=self._new_run(), kept=kept, journal=self._kept_in))
+        self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=replay_length(kept.tree()))
         self._enter(RunPhase.PREFILLING)
 
     def _let_go_of_kept(self) -> None:
@@ -440,8 +447,8 @@ class Controller(QObject):
 
     def _lacks_model(self) -> bool:
         """Whether what is shown is of a model that is not here, which is said then."""
-        if self.alone and self._kept is not None:
-            self.failed.emit(OtherModelError(self._kept.beginning.model.title))
+        if self.alone:
+            self.failed.emit(OtherModelError(self.lacking_model))
         return self.alone
 
     @Slot()

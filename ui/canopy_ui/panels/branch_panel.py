@@ -8,8 +8,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QStac
 
 from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_desktop.exploration.branches import RECORDED, BranchKind, BranchNode, PrunedShown, Ref
-from canopy_desktop.exploration.searching import Searched
-from canopy_ui.branch_desk import SearchAsk
+from canopy_desktop.exploration.searching import SearchAsk, Searched
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.branch_canvas import BranchCanvas
 from canopy_ui.widgets.branch_table import BranchTable

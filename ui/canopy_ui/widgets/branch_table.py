@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeView, QWidget
 
 from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_ui.qt_models.branch_rows import BranchRows, Column, NodeRole
 from canopy_ui.theme import Theme
+
+_Index = QModelIndex | QPersistentModelIndex
 
 
 class BranchTable(QTreeView):
@@ -48,7 +50,7 @@ class BranchTable(QTreeView):
             self.setCurrentIndex(index)
             self.scrollTo(index)
 
-    def currentChanged(self, current: QModelIndex, previous: QModelIndex) -> None:
+    def currentChanged(self, current: _Index, previous: _Index) -> None:
         super().currentChanged(current, previous)
         if current.isValid():
             self.current_changed.emit(current.data(NodeRole))
