@@ -73,8 +73,8 @@ DOCKS = (
         area=Area.LeftDockWidgetArea,
         help=(
             "What you type is cut into tokens, the pieces that the model reads, each shown with its number.",
-            "Run passes them all through the model, and then generates one token after another.",
-            "Below the text you see how full the context is, and how the next token is chosen.",
+            "A chat adds its template, its history and facts from a file; each source has its colour and its name.",
+            "The ruler shows how much of the context window they take, and what leaves it first.",
         ),
         keys=(
             ("Ctrl+Return", "Begin anew with this prompt, and run"),
