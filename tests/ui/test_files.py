@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,12 @@ from canopy_ui.file_menu import dropped_file
 from canopy_ui.files import Files
 from canopy_ui.main_window import MainWindow
 from canopy_ui.offer_bar import OfferBar
+from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.state import RunPhase
+from canopy_ui.widgets.message_page import MessagePage
+from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.prompt_edit import PromptEdit
 from tests.support.driving import PATIENCE_MS, PREFERENCES
 from tests.support.scripted import ScriptedSession, opener_of
@@ -31,11 +35,12 @@ from tests.support.scripted import ScriptedSession, opener_of
 class Shown:
     """A window with a scripted model, and a folder of journals."""
 
-    def __init__(self, qtbot: QtBot, folder: Path, preferences: Preferences = PREFERENCES) -> None:
+    def __init__(self, qtbot: QtBot, folder: Path, preferences: Preferences, title: str) -> None:
         self.qtbot = qtbot
         self.remembered: list[Preferences] = []
-        kept_in = Journal(folder)
-        self.controller = Controller(opener_of(ScriptedSession()), preferences, kept_in)
+        kept_in, session = Journal(folder), ScriptedSession()
+        session.card = replace(session.card, title=title)
+        self.controller = Controller(opener_of(session), preferences, kept_in)
         self.files = Files(self.controller, recent=preferences.recent_files, journal=kept_in, folder=folder)
         self.window = MainWindow(self.controller, preferences, self.remembered.append, "auto", self.files)
         qtbot.addWidget(self.window)
@@ -78,8 +83,8 @@ def folder(tmp_path: Path) -> Path:
 def show(qtbot: QtBot, folder: Path) -> Iterator[Callable[..., Shown]]:
     shown: list[Shown] = []
 
-    def make(preferences: Preferences = PREFERENCES) -> Shown:
-        shown.append(Shown(qtbot, folder, preferences))
+    def make(preferences: Preferences = PREFERENCES, *, title: str = "Scripted") -> Shown:
+        shown.append(Shown(qtbot, folder, preferences, title))
         return shown[-1]
 
     yield make
@@ -121,6 +126,28 @@ def test_an_opened_file_is_shown_with_its_prompt_and_goes_on(show: Callable[...,
     assert not second.controller.state.edited
     second.run()
     assert second.controller.state.generated == 8
+
+
+def test_another_models_exploration_says_what_needs_that_model(show: Callable[..., Shown], tmp_path: Path) -> None:
+    file = tmp_path / "lesson.canopy"
+    first = show()
+    first.start()
+    first.run()
+    first.save(file)
+
+    second = show(title="Another")
+    second.start(file)
+    second.until(lambda: second.controller.state.phase is RunPhase.PAUSED and second.controller.state.loaded)
+    second.controller.touch()
+    notice = second.window.panel(TokenPanel).findChild(Notice)
+    assert notice is not None
+    second.until(lambda: "Scripted made this exploration" in notice.text())
+    attention = second.window.panel(AttentionPanel).findChild(MessagePage)
+    assert attention is not None
+    assert "needs Scripted" in attention.text()
+    second.controller.draft.edit(replace(second.controller.draft.request, text="xy"))
+    second.run()
+    second.until(lambda: notice.text() == "")
 
 
 def test_an_edited_prompt_that_is_run_has_no_file_any_more(show: Callable[..., Shown], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Slot
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.controller import Controller
 from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.state import RunPhase, RunState
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
@@ -23,6 +24,7 @@ class AttentionLink(QObject):
         self._controller = controller
         controller.model_opened.connect(self._on_model_opened)
         controller.view_changed.connect(self._on_view_changed)
+        controller.state_changed.connect(self._on_state_changed)
         panel.head_selected.connect(controller.select_head)
         panel.hide_first_toggled.connect(controller.hide_first)
         panel.position_selected.connect(controller.select)
@@ -40,6 +42,10 @@ class AttentionLink(QObject):
     def _on_model_opened(self, session: ModelSession) -> None:
         self._panel.set_model(session.card.architecture.layers, session.card.architecture.heads)
         self._show_selection()
+
+    @Slot(object)
+    def _on_state_changed(self, state: RunState) -> None:
+        self._panel.set_needed_model("" if state.phase is RunPhase.LOADING else self._controller.lacking_model)
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:

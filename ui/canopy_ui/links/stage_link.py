@@ -48,6 +48,9 @@ class StageLink(QObject):
             self._shown = ()
             done, total = grouped(state.processed), grouped(state.prompt_tokens)
             line = self.tr("Reading the prompt: {done} of {total} tokens have passed through the blocks")
+            if state.to_remake:
+                done, total = grouped(state.remade), grouped(state.to_remake)
+                line = self.tr("Computing again: {done} of {total} tokens have passed through the blocks")
             self._strip.set_busy(
                 StepStage.LAYERS,
                 {StepStage.LAYERS: self.tr("{done} of {total}").format(done=done, total=total)},
@@ -56,7 +59,7 @@ class StageLink(QObject):
         elif state.busy and self._controller.interval_ms < LEGIBLE_MS:
             self._shown = ()
             self._strip.set_busy(view.stage)
-        elif step is None or session is None:
+        elif step is None or session is None or state.alone:
             self._shown = ()
             self._strip.set_stages(None, view.stage, self._invitation(state))
         elif self._shown != (step, view.stage, view.distribution):
@@ -66,6 +69,8 @@ class StageLink(QObject):
             self._strip.set_stages(stages_of(step, tokens, view.distribution, architecture, token_of), view.stage)
 
     def _invitation(self, state: RunState) -> str:
+        if state.alone:
+            return self.tr("The stages need the model that made this exploration")
         if self._view.chips and state.generated:
             return self.tr("This token stands in the prompt: select one that was generated to see its stages")
         if not state.can_run:

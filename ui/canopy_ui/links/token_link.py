@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
+from canopy_desktop.errors import OtherModelError
 from canopy_ui.controller import Controller
+from canopy_ui.messages import Wording
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.state import RunPhase, RunState
 
@@ -20,6 +22,8 @@ class TokenLink(QObject):
     def __init__(self, panel: TokenPanel, controller: Controller) -> None:
         super().__init__(panel)
         self._panel = panel
+        self._controller = controller
+        self._words = Wording(self)
         controller.load_progressed.connect(self._on_load_progressed)
         controller.model_opened.connect(self._on_model_opened)
         controller.begun.connect(self._on_run_begun)
@@ -45,6 +49,8 @@ class TokenLink(QObject):
 
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:
+        lacking = "" if state.phase is RunPhase.LOADING else self._controller.lacking_model
+        self._panel.set_standing(self._words.of_error(OtherModelError(lacking)).text if lacking else "")
         if state.to_slide:
             self._panel.set_busy(state.slid, state.to_slide, sliding=True)
         elif state.to_remake and state.phase is RunPhase.PREFILLING:

@@ -77,6 +77,7 @@ class AttentionPanel(Panel):
         self._view: AttentionView | None = None
         self._row: RowView | None = None
         self._pending = False
+        self._needed_model = ""
         self._gone: GoneColumns | None = None
         self._cell: tuple[int, int] | None = None  # under the mouse, in places of the window
         self._over: tuple[int, int] | None = None  # the head under the mouse
@@ -215,6 +216,12 @@ class AttentionPanel(Panel):
         self._links.set_row(row)
         self._show()
 
+    def set_needed_model(self, title: str) -> None:
+        """Say that there is no attention without this model; empty: the model is there."""
+        if title != self._needed_model:
+            self._needed_model = title
+            self._show()
+
     def set_blocked(self, view: BlockedView | None) -> None:
         """Show what came of the block that was asked for; None: it was not tried to the end."""
         if self._wish is not None and (view is None or view.wish == self._wish):
@@ -256,6 +263,10 @@ class AttentionPanel(Panel):
         if self._gone is not None:
             return self.tr("The queries of {count} of these tokens made room for newer ones.").format(
                 count=grouped(self._gone.tokens)
+            )
+        if self._needed_model:
+            return self.tr("Where each token looks needs {model}, the model that made this exploration.").format(
+                model=self._needed_model
             )
         if self._pending:
             return self.tr("Computing where each token looks …")

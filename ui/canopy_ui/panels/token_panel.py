@@ -32,6 +32,7 @@ class TokenPanel(Panel):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._message = ""
+        self._standing = ""
         self._view = WindowView()
         self._text = TokenText(theme)
         self._text.position_selected.connect(self.position_selected)
@@ -108,6 +109,12 @@ class TokenPanel(Panel):
         self._message = text
         self._show_page()
 
+    def set_standing(self, text: str) -> None:
+        """Say above the text what holds as long as it is shown; a message goes before."""
+        if text != self._standing:
+            self._standing = text
+            self._show_page()
+
     def _with_text(self) -> QWidget:
         page, self._foot = QWidget(), QWidget()
         self._explained = QHBoxLayout()
@@ -133,7 +140,7 @@ class TokenPanel(Panel):
     def _show_page(self) -> None:
         empty = not self._view.chips
         self._page.set_text(self._message or self._invitation())
-        self._notice.set_text("" if empty else self._message)
+        self._notice.set_text("" if empty else self._message or self._standing)
         self._pages.setCurrentIndex(0 if empty else 1)
         self._set_title("" if empty else self._coloured())
 
