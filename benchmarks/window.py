@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QApplication
 from canopy_ui import layout
 from canopy_ui.bench_ui import TOKENS, Bench, full_speed_settings, text_of_length
 from canopy_ui.docks import DOCKS
+from canopy_ui.garbage import settle_garbage
 from canopy_ui.opening import opener_of
 from canopy_ui.program import make_application
 from canopy_ui.state import RunPhase, RunState
@@ -75,6 +76,7 @@ def main() -> None:
     make_application().installEventFilter(first_paint)
     bench = Bench(opener_of(None, "auto"))
     bench.controller.state_changed.connect(first_token.note)
+    bench.controller.model_opened.connect(settle_garbage)
     bench.wait_for(RunPhase.READY)
     QApplication.instance().removeEventFilter(first_paint)
     bench.controller.run()

@@ -2,12 +2,12 @@
 
 import argparse
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
-from pytestqt.qtbot import QtBot
 
 from canopy_desktop import cli
 from canopy_desktop.errors import EngineError
@@ -20,16 +20,16 @@ TOKENS = 12
 BLOCKED_MS = 120
 
 
-@pytest.fixture
-def bench(qapp: QApplication, qtbot: QtBot) -> Bench:
+@pytest.fixture(scope="module")
+def bench(qapp: QApplication) -> Iterator[Bench]:
     made = Bench(scripted.opener_of(ScriptedSession()))
+    made.controller.set_interval(20)
     yield made
     made.close()
     made.controller.shutdown()
 
 
 def test_every_token_is_timed_and_the_gaps_are_those_of_the_run(bench: Bench) -> None:
-    bench.controller.set_interval(20)
     for context in (3, 30):  # the second run begins where the first one ended
         seen = bench.full_speed(context, TOKENS)
         assert seen.context == context
@@ -38,21 +38,20 @@ def test_every_token_is_timed_and_the_gaps_are_those_of_the_run(bench: Bench) ->
 
 
 def test_whatever_blocks_the_event_loop_is_a_gap(bench: Bench) -> None:
-    bench.controller.set_interval(20)
-    assert float(np.median(bench.full_speed(3, TOKENS).gaps_ms)) < BLOCKED_MS
-    bench.controller.step_taken.connect(lambda: time.sleep(BLOCKED_MS / 1000))
-    assert bench.full_speed(4, TOKENS).gaps_ms.max() > BLOCKED_MS - 10
+    assert float(np.median(bench.full_speed(5, TOKENS).gaps_ms)) < BLOCKED_MS
+    blocking = bench.controller.state_changed.connect(lambda: time.sleep(BLOCKED_MS / 1000))
+    assert bench.full_speed(6, TOKENS).gaps_ms.max() > BLOCKED_MS - 10
+    bench.controller.disconnect(blocking)
 
 
 def test_a_run_that_fails_is_told_and_not_measured(bench: Bench) -> None:
-    QTimer.singleShot(200, lambda: bench.controller.failed.emit(EngineError("The decoder has gone.")))
-    bench.controller.set_interval(1000)
+    QTimer.singleShot(60, lambda: bench.controller.failed.emit(EngineError("The decoder has gone.")))
     with pytest.raises(EngineError, match="The decoder has gone"):
-        bench.full_speed(3, TOKENS)
+        bench.full_speed(7, TOKENS)
 
 
-def test_without_a_model_there_is_nothing_to_measure(bench: Bench) -> None:
-    bench.controller.session = None
+def test_without_a_model_there_is_nothing_to_measure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.controller, "session", None)
     with pytest.raises(NotMeasuredError):
         bench.start(3, TOKENS)
 

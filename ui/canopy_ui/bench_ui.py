@@ -55,6 +55,7 @@ def event_loop(model: str | None, provider: str, contexts: Sequence[int] = CONTE
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     write_log()
     with_window = Bench(opener_of(model, provider))
+    with_window.controller.model_opened.connect(settle_garbage)
     try:
         gaps = [with_window.full_speed(context).gaps_ms for context in contexts]
     finally:
@@ -88,7 +89,6 @@ class Bench(QObject):
         self._ticks.timeout.connect(self._on_tick)
         self._patience = QTimer(self, interval=PATIENCE_MS, singleShot=True)
         self._patience.timeout.connect(self._loop.quit)
-        self.controller.model_opened.connect(settle_garbage)
         self.controller.state_changed.connect(self._on_state_changed)
         self.controller.metrics_changed.connect(self._on_metrics_changed)
         self.controller.failed.connect(self._on_failed)
@@ -125,8 +125,9 @@ class Bench(QObject):
             self._patience.start()
             self._loop.exec()
             self._patience.stop()
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
         if self.controller.state.phase not in phases:
             raise NotMeasuredError("The window did not come to rest in time, so it was not measured: try again.")
 
