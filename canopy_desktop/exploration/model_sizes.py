@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from canopy_desktop.model.bundle import WEIGHTS_FILE, Listed
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, WeightForm
 
 TEXT_TOKENS = 8_192  # of the text whose cache is counted, or the model's whole context where that is shorter
 BYTES_PER_WEIGHT = 1 + 4 / 32  # 8 bits, and a float scale for every 32
+_FORMS = {WeightForm.INT8: "8 bit", WeightForm.FP32: "32 bit"}
 _TYPICAL = (  # published: parameters, layers, key/value heads, head size
     ("SmolLM2 360M", 361_821_120, 32, 5, 64),
     ("Llama 3.2 1B", 1_235_814_400, 16, 8, 64),
@@ -50,7 +51,7 @@ def installed_sizes(bundles: Sequence[Listed]) -> tuple[ModelSize, ...]:
         if card is not None:
             found.append(
                 ModelSize(
-                    name=card.id,
+                    name=f"{card.title.removesuffix('-Instruct')}, {_FORMS[card.weights]}",
                     parameters=parameters_of(card.architecture),
                     weight_bytes=next((entry.bytes for entry in card.files if entry.name == WEIGHTS_FILE), 0),
                     cache_bytes_per_token=card.architecture.kv_bytes_per_token,

@@ -53,7 +53,8 @@ class FiguresTable(QAbstractTableModel):
             return None
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(index.column())
-        return self._rows[index.row()][index.column()] if role == Qt.ItemDataRole.DisplayRole else None
+        shown = role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole)
+        return self._rows[index.row()][index.column()] if shown else None
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:

@@ -36,6 +36,8 @@ class CacheMap(QWidget):
         self._theme = theme
         self._font = theme.font(15)
         self._metrics = QFontMetricsF(self._font)
+        names = (self.tr("layer"), "000")
+        self._left = max(self._metrics.horizontalAdvance(name) for name in names) + theme.px(6)
         self.updateGeometry()
         self.update()
 
@@ -103,10 +105,8 @@ class CacheMap(QWidget):
 
     def _area(self) -> QRectF:
         line, px = self._metrics.height(), self._theme.px
-        left = max(self._metrics.horizontalAdvance(text) for text in (self.tr("layer"), "000")) + px(6)
-        bottom = 2 * line + px(_RULER + 14)
-        top = line / 2
-        return QRectF(left, top, self.width() - left - 1, max(px(20), self.height() - top - bottom))
+        bottom, top = 2 * line + px(_RULER + 14), line / 2
+        return QRectF(self._left, top, self.width() - self._left - 1, max(px(20), self.height() - top - bottom))
 
     def _paint_layers(self, painter: QPainter, view: CacheView) -> None:
         area, line = self._area(), self._metrics.height()
@@ -123,10 +123,11 @@ class CacheMap(QWidget):
     def _paint_columns(self, painter: QPainter, view: CacheView) -> None:
         """A column a token; its gaps between layers are drawn over all of them at once."""
         theme, area, bin_ = self._theme, self._area(), self.tokens_per_column()
-        gap = 1 if self.column_rect(0).width() < theme.px(8) else theme.px(2)
+        width = self.column_rect(0).width()
+        gap = 1 if width < theme.px(8) else theme.px(2)
         last = QRectF()
         for first in range(0, len(view.chips), bin_):
-            box = last = self.column_rect(first)
+            box = last = QRectF(area.left() + first // bin_ * width, area.top(), width, area.height())
             positions = range(first, min(first + bin_, len(view.chips)))
             painter.fillRect(box.adjusted(0, 0, -gap, 0), self._ground(view, positions))
             if positions[-1] in view.dropped:

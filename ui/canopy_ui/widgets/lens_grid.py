@@ -16,6 +16,8 @@ from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.copyable_table import CopyableTable
 
 _COLUMN, _ROW, _TALLEST = 86, 19, 28
+_LEVELS = 255  # of colour
+_LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 _MARGIN = 4  # columns beside those in sight that are computed too
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -57,7 +59,10 @@ class LensGrid(CopyableTable):
         self._theme = theme
         self._cells.set_theme(theme)
         self._heads.set_theme(theme)
-        self.setStyleSheet(f"QTableCornerButton::section {{ background: {theme.panel}; border: none; }}")
+        self.setStyleSheet(
+            f"QTableCornerButton::section {{ background: {theme.panel}; border: none; }}"
+            "QHeaderView::section:vertical { border: none; }"
+        )
         self.verticalHeader().setFont(theme.font(15))
         self.verticalHeader().setMinimumSectionSize(theme.px(12))
         self._fit_cells()
@@ -98,6 +103,7 @@ class LensGrid(CopyableTable):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit_cells()
+        self.verticalScrollBar().setValue(0)  # the model's own answer stays in sight where there is room
         self._show_place()
         self._tell_sight()
 
@@ -198,6 +204,8 @@ class _CellDelegate(QStyledItemDelegate):
         self._theme = theme
         self._plain, self._strong = theme.token_font(15), theme.token_font(15, strong=True)
         self._metrics = QFontMetrics(self._strong)
+        grounds = [mixed(theme.attention_low, theme.attention_high, level / _LEVELS) for level in range(_LEVELS + 1)]
+        self._colours = [(ground, ink_on(ground)) for ground in grounds]
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
         return QSize(self._theme.px(_COLUMN), self._theme.px(_ROW))
@@ -220,8 +228,7 @@ class _CellDelegate(QStyledItemDelegate):
 
     def _paint_top(self, painter: QPainter, box: QRectF, top: LensTop) -> None:
         theme = self._theme
-        ground = mixed(theme.attention_low, theme.attention_high, top.probability)
-        ink = ink_on(ground)
+        ground, ink = self._colours[round(top.probability * _LEVELS)]
         painter.fillRect(box, ground)
         if top.came:
             painter.setPen(QPen(ink, theme.px(1.5)))
@@ -230,7 +237,7 @@ class _CellDelegate(QStyledItemDelegate):
         painter.setPen(ink)
         inner = box.adjusted(theme.px(5), 0, -theme.px(4), 0)
         text = self._metrics.elidedText(top.text, Qt.TextElideMode.ElideRight, int(inner.width()))
-        painter.drawText(inner, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        painter.drawText(inner, _LEFT, text)
 
 
 class LensHeader(QHeaderView):
@@ -254,9 +261,8 @@ class LensHeader(QHeaderView):
         self.viewport().update()
 
     def sizeHint(self) -> QSize:
-        return QSize(
-            super().sizeHint().width(), 2 * max(self._theme.px(20), self._metrics.height()) + self._theme.px(3)
-        )
+        """Of the height alone: Qt's own would ask for the words of every section."""
+        return QSize(0, 2 * max(self._theme.px(20), self._metrics.height()) + self._theme.px(3))
 
     def paintSection(self, painter: QPainter, rect: QRect, section: int) -> None:
         view, theme = self._view, self._theme
@@ -280,4 +286,4 @@ class LensHeader(QHeaderView):
 
     def _write(self, painter: QPainter, box: QRect, text: str) -> None:
         shown = self._metrics.elidedText(text, Qt.TextElideMode.ElideRight, box.width())
-        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        painter.drawText(box, _LEFT, shown)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.arrays import FloatArray
@@ -176,6 +176,7 @@ class MetricsPlots(QWidget):
         table = CopyableTable(theme)
         table.setModel(rows)
         table.setAccessibleName(self.tr("The figures as a table"))
+        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # models differ at both ends of their names
         return rows, table
 
     @Slot(int)
