@@ -218,7 +218,11 @@ def _listed(folder: Path) -> list[Path]:
 def _is_running(name: str) -> bool:
     """Whether the process that writes this journal runs; another one may have its number by now."""
     found = _NAME.fullmatch(name)
+    if found is None:
+        return False
     try:
-        return found is not None and abs(psutil.Process(int(found[1])).create_time() - int(found[2])) < CLOCK_SLACK_S
+        process = psutil.Process(int(found[1]))
+        same: bool = abs(process.create_time() - int(found[2])) < CLOCK_SLACK_S
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, OverflowError):
         return False

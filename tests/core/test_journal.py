@@ -80,7 +80,8 @@ def test_a_killed_program_loses_no_step_that_anybody_heard_of(tmp_path: Path) ->
                 process.send_signal(signal.SIGKILL)
                 break
         heard = [40, *(int(line) for line in process.stdout)][-1]
-    found = only(tmp_path)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        found = only(tmp_path)  # also before anybody has asked how the process ended
     assert not found.closed
     steps = journal.read(found.path).steps
     assert heard - 1 <= len(steps) <= heard  # the first event is the prompt's; the step in progress may be there
