@@ -24,7 +24,9 @@ class ContextRuler:
     size: int
     used: int  # tokens of the prompt
     stretches: tuple[Share, ...]  # in the order of the text
-    leaves_first: range | None  # positions that the first slide drops; None: the run ends where the window is full
+    leaves_first: (
+        range | None
+    )  # positions that the first slide drops, none of what does not fit; None: there is no slide
 
     @property
     def over(self) -> int:
@@ -50,7 +52,7 @@ def ruler_of(prompt: TemplatedPrompt, window: ContextWindow, size: int, kept: in
     used = len(prompt.ids)
     leaves_first = None
     if window.when_full is WhenFull.SLIDE:
-        leaves_first = range(kept, kept + dropped_by_slide(max(used, size), size, kept))
+        leaves_first = range(kept, kept + dropped_by_slide(size, size, kept)) if used <= size else range(0)
     return ContextRuler(
         size=size,
         used=used,

@@ -54,3 +54,4 @@ def test_the_oldest_quarter_after_the_system_message_leaves_first(session: Model
     assert kept > 0
     assert ruler(session, CHAT, 128, slides=True).leaves_first == range(kept, kept + 32)
     assert ruler(session, CHAT, 128).leaves_first is None
+    assert ruler(session, CHAT, 20, slides=True).leaves_first == range(0)

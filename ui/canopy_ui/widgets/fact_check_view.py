@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.fact_check import RULE, CheckedClaim, Verdict
@@ -29,11 +29,13 @@ class FactCheckView(QFrame):
         self._text.setFrameShape(QFrame.Shape.NoFrame)
         self._text.setOpenLinks(False)
         self._text.setTabChangesFocus(True)
+        self._text.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._text.setAccessibleName(self.tr("The answer compared with the facts"))
         self._layout = QVBoxLayout(self)
         for widget in (self._head, self._text, self._rule):
             self._layout.addWidget(widget)
         self._rule.toggled.connect(self._show)
+        self._text.document().documentLayout().documentSizeChanged.connect(self._fit)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -78,16 +80,12 @@ class FactCheckView(QFrame):
 
         self._fit()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
-
+    @Slot()
     def _fit(self) -> None:
         """As high as the text, up to `HEIGHT`."""
-        document = self._text.document()
-        margins = self._layout.contentsMargins()
-        document.setTextWidth(self.width() - margins.left() - margins.right())
-        self._text.setFixedHeight(min(self._theme.px(HEIGHT), round(document.size().height()) + 2))
+        height = min(self._theme.px(HEIGHT), round(self._text.document().size().height()) + 2)
+        if height != self._text.height():
+            self._text.setFixedHeight(height)
 
     def _claim(self, claim: CheckedClaim) -> str:
         theme = self._theme
