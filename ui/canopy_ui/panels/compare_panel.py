@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, QSize, Signal, Slot
 from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QCheckBox,
-    QFrame,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
-    QScrollArea,
+    QLayout,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -43,16 +41,20 @@ from canopy_ui.widgets.compare_words import (
     step_words,
 )
 from canopy_ui.widgets.copyable_table import CopyableTable
+from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.mirror_chart import MirrorChart
 from canopy_ui.widgets.numbers import UNKNOWN, grouped, percent
 from canopy_ui.widgets.paired_text import PairedText
-from canopy_ui.widgets.panel import Panel
+from canopy_ui.widgets.panel import Panel, Shrinkable
 from canopy_ui.widgets.segmented import Segmented
+from canopy_ui.widgets.tall_scroll import TallScroll
 from canopy_ui.widgets.variation_legend import VariationLegend
 
-_BESIDE = 720  # from this width on the form stands beside the texts, and the differences beside the bars
-_FORM_WIDTH, _SIDE_WIDTH = 290, 300
+_BESIDE, _WIDE = 600, 1020  # from these widths on the form stands beside the texts, the differences beside the bars
+_FORM_WIDTH, _SIDE_WIDTH, _TABLE_HEIGHT = 290, 280, 130
+_FORM_SHARE = 0.38  # of the panel, at most
+_LEAST = (300, 240)
 _UNBOUNDED = (1 << 24) - 1  # Qt's own
 _FINAL, _RAW = 0, 1
 
@@ -79,6 +81,7 @@ class ComparePanel(Panel):
         self._pages.addWidget(self._page)
         self._pages.addWidget(self._parts())
         self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._box.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(0)
         self._box.addWidget(self._form)
@@ -98,9 +101,9 @@ class ComparePanel(Panel):
             control.setFont(theme.font(13))
         self._layout.setContentsMargins(theme.px(12), theme.px(8), theme.px(12), theme.px(6))
         self._layout.setSpacing(theme.px(4))
-        self._which.setMinimumWidth(theme.px(290))
+        self._which.setFixedWidth(theme.px(290))
         self._below.setSpacing(theme.px(14))
-        self._between.setSpacing(theme.px(12))
+        self._between.set_gaps(theme.px(14), theme.px(2))
         self._fit()
 
     def set_window(self, wish: SideWish) -> None:
@@ -129,6 +132,9 @@ class ComparePanel(Panel):
         """Both texts, whole."""
         sides = [(name, side) for name, side in (("A", self._view.a), ("B", self._view.b)) if side is not None]
         return "\n".join(f"{name}: {''.join(marked(token) for token in side.tokens)}" for name, side in sides)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self._theme.px(_LEAST[0]), self._theme.px(_LEAST[1]))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -184,17 +190,12 @@ class ComparePanel(Panel):
         self._told.setWordWrap(True)
         self._told.setAccessibleName(self.tr("The selected step"))
         self._chart = MirrorChart(theme)
-        area = QScrollArea()
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(self._chart)
         self._bar_rows = FiguresTable((self.tr("token"), "A", "B"), self)
         self._bars = CopyableTable(theme)
         self._bars.setModel(self._bar_rows)
         self._bars.setAccessibleName(self.tr("Both distributions as a table"))
         self._charts = QStackedWidget()
-        self._charts.addWidget(area)
+        self._charts.addWidget(self._chart)
         self._charts.addWidget(self._bars)
         self._difference_rows = FiguresTable((self.tr("what differs"), "A", "B"), self)
         self._differences = CopyableTable(theme)
@@ -202,27 +203,21 @@ class ComparePanel(Panel):
         self._differences.setAccessibleName(self.tr("What differs between A and B"))
 
     def _parts(self) -> QWidget:
-        page = QWidget()
+        page = Shrinkable()
         self._layout = QVBoxLayout(page)
-        self._between = QHBoxLayout()
-        self._between.addWidget(self._legend)
-        self._between.addStretch(1)
-        self._between.addWidget(self._which)
-        self._between.addWidget(self._as_table)
-        self._side = QWidget()
-        side = QVBoxLayout(self._side)
-        side.setContentsMargins(0, 0, 0, 0)
-        side.addWidget(self._told)
-        side.addWidget(self._differences, 1)
+        self._between = FlowLayout()
+        for widget in (self._legend, self._which, self._as_table):
+            self._between.addWidget(widget)
         self._below = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._below.addWidget(self._charts, 1)
-        self._below.addWidget(self._side)
+        self._below.addWidget(self._differences)
         self._layout.addWidget(self._headline)
         self._layout.addWidget(self._about)
-        self._layout.addWidget(self._texts, 9)
+        self._layout.addWidget(self._texts, 12)
         self._layout.addLayout(self._between)
+        self._layout.addWidget(self._told)
         self._layout.addLayout(self._below, 11)
-        return page
+        return TallScroll(page)
 
     def _fit(self) -> None:
         """Parts stand side by side where there is room, else one below the other."""
@@ -230,12 +225,15 @@ class ComparePanel(Panel):
         beside = self.width() >= px(_BESIDE)
         direction = QBoxLayout.Direction
         self._box.setDirection(direction.LeftToRight if beside else direction.TopToBottom)
-        self._form.setMaximumWidth(px(_FORM_WIDTH) if beside else _UNBOUNDED)
-        self._form.setMinimumWidth(px(_FORM_WIDTH) if beside else 0)
-        wide = self.width() >= px(_BESIDE + 300)
+        form = min(px(_FORM_WIDTH), round(_FORM_SHARE * self.width()))
+        self._form.setMaximumWidth(form if beside else _UNBOUNDED)
+        self._form.setMinimumWidth(form if beside else 0)
+        self._box.setStretch(0, 0 if beside else 2)
+        self._box.setStretch(1, 3)
+        wide = self.width() >= px(_WIDE)
         self._below.setDirection(direction.LeftToRight if wide else direction.TopToBottom)
-        self._side.setMaximumWidth(px(_SIDE_WIDTH) if wide else _UNBOUNDED)
-        self._side.setMinimumWidth(px(_SIDE_WIDTH) if wide else 0)
+        self._differences.setMaximumWidth(px(_SIDE_WIDTH) if wide else _UNBOUNDED)
+        self._differences.setMinimumSize(px(_SIDE_WIDTH) if wide else 0, px(_TABLE_HEIGHT))
 
     def _show_texts(self) -> None:
         view, a, b = self._view, self._view.a, self._view.b

@@ -44,6 +44,7 @@ class CompareForm(Shrinkable):
         self._offers: tuple[ModelOffer, ...] = ()
         self._free_bytes = 0
         self._busy = False
+        self._contradicted = False  # the notice says so
         self._words = Wording(self)
         self._make_head()
         self._make_sides(theme)
@@ -89,6 +90,7 @@ class CompareForm(Shrinkable):
         """The models that B may have beside that of the window, and the memory that is free."""
         self._free_bytes = free_bytes
         if tuple(offers) == self._offers:
+            self._show()
             return
         self._offers = tuple(offers)
         if self._choices[1].model not in [offer.folder for offer in offers]:
@@ -238,6 +240,7 @@ class CompareForm(Shrinkable):
         """Show what both sides would run."""
         found = self.wishes()
         self._enable()
+        self._say_what_contradicts()
         if found is None:
             return
         for wish, text, words in zip(found, self._texts, self._settings_words, strict=True):
@@ -261,6 +264,19 @@ class CompareForm(Shrinkable):
         self._show_memory()
         self._precisions.setEnabled(bool(self._offers))
         self._no_history.setEnabled(request.chat and bool(request.history))
+
+    def _say_what_contradicts(self) -> None:
+        """The window's settings may have come to contradict those that B has of its own."""
+        try:
+            if self._window is not None:
+                self._choices[1].over(self._choices[0].over(self._window))
+        except SettingsError as error:
+            self._contradicted = True
+            self._complain(error)
+        else:
+            if self._contradicted:
+                self._notice.set_text("")
+            self._contradicted = False
 
     def _show_memory(self) -> None:
         offer = self._offer()
