@@ -1,6 +1,6 @@
 """Two runs side by side: what differs between them, where their texts part, and how far apart they are until then.
 
-The runs follow each other on decoders with caches of their own, so what was recorded is left alone. Each keeps the
+The runs have decoders with caches of their own, so what was recorded is left alone. Each keeps the
 residuals that its tokens were decided from; the head makes of them the same logits again, bit for bit.
 """
 
