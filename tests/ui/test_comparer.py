@@ -1,6 +1,7 @@
 """Two runs side by side: beside the recorded text, a pass of each in turn, and stopped when a person says so."""
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import EmptyPromptError, ModelNotFoundError, SettingsError
 from canopy_desktop.exploration.compare_view import CompareStage, CompareView, Side, SideWish
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.model.provider import ProviderChoice
 from canopy_ui.compare_events import (
     CompareCommand,
     CompareEvent,
@@ -25,6 +29,7 @@ from canopy_ui.compare_events import (
 )
 from canopy_ui.comparer import Comparer
 from canopy_ui.state import RunPhase
+from tests.core import tiny
 from tests.support.driving import PATIENCE_MS, Driver
 from tests.support.scripted import ScriptedSession, byte_tokenizer
 
@@ -243,3 +248,23 @@ def test_a_hidden_panel_lets_go_of_the_other_model(driver: Driver) -> None:
     desk._held = OTHER
     with driver.qtbot.waitSignal(desk.release_requested, timeout=PATIENCE_MS):
         desk.show(False)
+
+
+def test_a_bundle_that_is_no_longer_compared_is_no_longer_in_memory(
+    qtbot: QtBot, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folders = [tiny.build(tmp_path_factory.mktemp("models")) for _ in range(2)]
+    session = ModelSession.open(Bundle.open(folders[0]), ProviderChoice.CPU)
+    comparer, events = Comparer(), []
+    comparer.event_ready.connect(events.append)
+    comparer.open(session)
+    wish = SideWish(request=PromptRequest(text="the cat"), settings=DecodingSettings(max_tokens=3))
+    comparer.compare(CompareCommand(number=1, a=wish, b=replace(wish, model=folders[1])))
+    qtbot.waitUntil(lambda: isinstance(events[-1], CompareOver), timeout=PATIENCE_MS)
+    assert events[-1].a.run.ids == events[-1].b.run.ids
+    assert [event.share for event in events if isinstance(event, ModelOpening)][-1] == 1.0
+    assert comparer._other is not None
+    other = weakref.ref(comparer._other[1])
+    events.clear()
+    comparer.release()
+    assert other() is None

@@ -115,7 +115,7 @@ WORKSPACES = (
         name="compare",
         title="Compare",
         tip="Two prompts, settings or models side by side, step by step",
-        body=COMPARE,
+        body=row((COMPARE, 1256)),
     ),
 )
 NAMES = tuple(workspace.name for workspace in WORKSPACES)
