@@ -20,7 +20,7 @@ import psutil
 
 from canopy_desktop.errors import StorageError
 from canopy_desktop.exploration.codec import BrokenValueError
-from canopy_desktop.exploration.kept import Beginning, KeptExploration
+from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks
 from canopy_desktop.exploration.kept_lines import MAX_LINE, LineWriter
 from canopy_desktop.exploration.records import GenerationEvent, PrefillProgress, StepRecord, WindowSlid
 from canopy_desktop.exploration.storage import MAX_LINES_BYTES, read_lines
@@ -97,6 +97,11 @@ class Journal:
         """A person stands on a node with no branch ahead."""
         if self._writer is not None and self._file is not None:
             self._write(self._writer.left_branch(node))
+
+    def marked(self, marks: KeptMarks) -> None:
+        """A person named or deleted branches."""
+        if self._writer is not None and self._file is not None:
+            self._write(self._writer.marks(marks))
 
     def sync(self) -> None:
         """Bring what was written to the disk; takes as long as the disk does. May be called from any thread."""

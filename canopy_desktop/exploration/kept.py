@@ -47,6 +47,14 @@ class Beginning:
     output_filter: OutputFilter | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptMarks:
+    """What a person made of the recorded branches; `trail.Marks` has searches too."""
+
+    names: tuple[tuple[int, str], ...] = ()  # (node, name), by node
+    hidden: tuple[int, ...] = ()  # deleted nodes, with all below them
+
+
 class KeptTokens:
     """The tokens that an exploration names, without a tokenizer."""
 
@@ -71,6 +79,7 @@ class KeptExploration:
     steps: tuple[StepRecord, ...] = field(repr=False)  # by node
     slides: tuple[WindowSlid, ...] = field(repr=False)
     stand: Stand
+    marks: KeptMarks = field(default_factory=KeptMarks)
     tokens: KeptTokens = field(repr=False)
 
     def tree(self) -> Exploration:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from canopy_desktop.decoding.settings_json import parsed
 from canopy_desktop.exploration.codec import FILTER, SETTINGS, BrokenValueError, Codec
-from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptTokens, in_order, named_ids
+from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens, in_order, named_ids
 from canopy_desktop.exploration.records import PROMPT_NODE, UNMADE, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration, Stand
 from canopy_desktop.exploration.view import TokenRole
@@ -72,6 +72,10 @@ class LineWriter:
         """A person stands on a node with no branch ahead."""
         yield _line("left_branch", node)
 
+    def marks(self, marks: KeptMarks) -> Iterator[bytes]:
+        """What a person made of the branches by now."""
+        yield _line("marks", self._codec.encode(marks))
+
     def whole(self, kept: KeptExploration) -> Iterator[bytes]:
         """All lines of an exploration."""
         yield from self.beginning(kept.beginning)
@@ -79,6 +83,7 @@ class LineWriter:
             yield from self.prefilled(kept.prefill_ms)
         for event in in_order(kept.steps, kept.slides):
             yield from self.event(event)
+        yield from self.marks(kept.marks)
         yield from self.stand(kept.stand)
 
     def _news(self, ids: Iterable[int]) -> Iterator[bytes]:
@@ -100,6 +105,7 @@ class LineReader:
         self._beginning: Beginning | None = None
         self._tree: Exploration | None = None
         self._prefill_ms: float | None = None
+        self._marks = KeptMarks()
         self._slid = 0
         self._walked = 0
         self._first = True
@@ -139,6 +145,7 @@ class LineReader:
             steps=self._tree.steps,
             slides=self._tree.all_slides,
             stand=self._tree.stand,
+            marks=self._marks,
             tokens=KeptTokens(self._tokens.values()),
         )
 
@@ -157,6 +164,10 @@ class LineReader:
                     tree.stand_on(stand)
                 except LookupError as error:
                     raise BrokenValueError("nobody can stand there") from error
+            case "marks":
+                self._marks = codec.decode(value, KeptMarks)
+                for node in (*self._marks.hidden, *(node for node, _ in self._marks.names)):
+                    self._node(node)
             case "went_to":
                 tree.go_to(self._reached(value))
             case "left_branch":

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from canopy_desktop.exploration.branches import Ref
+from canopy_desktop.exploration.branches import RECORDED, Ref
+from canopy_desktop.exploration.kept import KeptMarks
 
 MOST = 200  # deeds that are remembered
 
@@ -32,6 +33,18 @@ class Marks:
 
     names: Mapping[Ref, str] = field(default_factory=dict)
     hidden: frozenset[Ref] = frozenset()  # deleted, with all below them
+
+    @classmethod
+    def of(cls, kept: KeptMarks) -> Marks:
+        """The marks of an exploration that was kept."""
+        names = {Ref(RECORDED, node): name for node, name in kept.names}
+        return cls(names, frozenset(Ref(RECORDED, node) for node in kept.hidden))
+
+    def kept(self) -> KeptMarks:
+        """Those on recorded nodes; searches are not kept."""
+        names = [(ref.number, name) for ref, name in self.names.items() if ref.search == RECORDED]
+        hidden = [ref.number for ref in self.hidden if ref.search == RECORDED]
+        return KeptMarks(names=tuple(sorted(names)), hidden=tuple(sorted(hidden)))
 
     def named(self, refs: tuple[Ref, ...], name: str) -> Marks:
         """With another name for a node; none takes it away."""

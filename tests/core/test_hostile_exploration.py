@@ -216,6 +216,9 @@ FORGERIES: dict[str, Callable[[Lines], object]] = {
     "a stand on no node": put("stand", "cursor", 99),
     "a stand before the prompt": put("stand", "cursor", -7),
     "a way that is not there": put("stand", "forward", [[0, 0]]),
+    "a name of no node": put("marks", "names", [[7, "x"]]),
+    "a name that is none": put("marks", "names", [[0, 5]]),
+    "a deletion of no node": put("marks", "hidden", [-5]),
     "a walk to no node": lambda lines: lines.append({"went_to": 50}),
     "a slide to nowhere": lambda lines: lines.append(
         {"slide": {"run_id": 1, "node": 3, "kept": 0, "first": 0, "last": 90, "slots": 1, "ms": 1.0}}

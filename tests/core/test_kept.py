@@ -14,6 +14,7 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration import storage
 from canopy_desktop.exploration.codec import Codec
 from canopy_desktop.exploration.generation import Generation
+from canopy_desktop.exploration.kept import KeptMarks
 from canopy_desktop.exploration.records import (
     PROMPT_NODE,
     UNMADE,
@@ -114,7 +115,10 @@ def test_whatever_a_person_did_is_read_back_and_its_columns_come_back_bit_for_bi
     begin(generation, begun)
     generation.advance()
     act(generation, wishes)
-    was = kept(begun, generation)
+    tree = generation.exploration
+    assert tree is not None
+    named = tuple((step.node, f"branch {step.node}\n\ud83d") for step in tree.steps[::3])
+    was = kept(begun, generation, KeptMarks(names=named, hidden=tuple(step.node for step in tree.steps[1::4])))
     columns = left_behind(small, generation)
     again = reread(was, small.tokenizer)
     assert facts(again) == facts(was)
@@ -125,7 +129,7 @@ def test_whatever_a_person_did_is_read_back_and_its_columns_come_back_bit_for_bi
     events = replay(generation)
     assert [event.done for event in events][-1] == events[-1].total
     assert left_behind(small, generation) == columns
-    assert facts(kept(begun, generation)) == facts(was)
+    assert facts(kept(begun, generation, was.marks)) == facts(was)
 
 
 @pytest.mark.parametrize("window", [ContextWindow(), SLIDING])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.generation import Generation
-from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptTokens, ModelIdentity
+from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens, ModelIdentity
 from canopy_desktop.exploration.kept_lines import LineWriter
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import UNMADE, RunFinished, StepRecord
@@ -41,7 +41,7 @@ def run(generation: Generation) -> list[StepRecord]:
     return steps
 
 
-def kept(begun: Beginning, generation: Generation) -> KeptExploration:
+def kept(begun: Beginning, generation: Generation, marks: KeptMarks | None = None) -> KeptExploration:
     """The exploration as it would be saved now."""
     tree = generation.exploration
     assert tree is not None
@@ -51,6 +51,7 @@ def kept(begun: Beginning, generation: Generation) -> KeptExploration:
         steps=tree.steps,
         slides=tree.all_slides,
         stand=tree.stand,
+        marks=marks or KeptMarks(),
         tokens=KeptTokens([]),
     )
 
@@ -69,14 +70,8 @@ def facts(exploration: KeptExploration) -> tuple[object, ...]:
     """Everything that a kept exploration says, to be compared: no columns."""
     steps = [values(step) for step in exploration.steps]
     slides = {replace(slide, slots=(UNMADE,) * len(slide.slots)) for slide in exploration.slides}
-    return (
-        exploration.beginning,
-        exploration.prefill_ms,
-        steps,
-        slides,
-        exploration.stand.cursor,
-        dict(exploration.stand.forward),
-    )
+    stand = exploration.stand.cursor, dict(exploration.stand.forward)
+    return exploration.beginning, exploration.prefill_ms, steps, slides, stand, exploration.marks
 
 
 def values(step: StepRecord) -> dict[str, object]:

@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from canopy_desktop.errors import OtherModelError
 from canopy_desktop.exploration import journal
+from canopy_desktop.exploration.branches import RECORDED, Ref
 from canopy_desktop.exploration.journal import Journal
 from canopy_desktop.exploration.kept import KeptExploration
 from canopy_desktop.exploration.records import UNMADE
@@ -164,6 +165,8 @@ def test_a_closed_window_leaves_its_exploration_for_the_next_one(make: Make, tmp
     first.wait_for(RunPhase.FINISHED)
     first.controller.go_to(4)  # the choice
     first.controller.back()
+    first.controller.branches.rename((Ref(RECORDED, 4),), "with z")
+    first.controller.branches.delete((Ref(RECORDED, 2),))
     first.wait_for(RunPhase.PAUSED)
     first.controller.shutdown()
     (found,) = journal.find(tmp_path)
@@ -173,6 +176,8 @@ def test_a_closed_window_leaves_its_exploration_for_the_next_one(make: Make, tmp
     second.wait_for(RunPhase.PAUSED)
     assert second.text() == "abcde"
     assert not found.path.exists()  # another one has taken over
+    marks = second.controller.revision.marks
+    assert (marks.names, marks.hidden) == (((4, "with z"),), (2,))
     second.controller.step()
     second.wait_for(RunPhase.PAUSED)
     second.qtbot.waitUntil(lambda: second.text() == "abcdez", timeout=PATIENCE_MS)

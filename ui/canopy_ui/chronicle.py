@@ -103,6 +103,7 @@ class Chronicle:
         self.exploration = kept.tree()
         self._resolver = ViewResolver(self.exploration, kept.tokens)
         self._forget_branches()
+        self.marks = Marks.of(kept.marks)
         self._metrics.add(PromptAccepted(run_id=0, prompt=begun.prompt, context=begun.context))
         if kept.prefill_ms is not None:
             count = len(begun.prompt.ids)

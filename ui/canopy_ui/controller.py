@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -15,7 +15,7 @@ from canopy_desktop.errors import CanopyError, OtherModelError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns, Looking
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
-from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptTokens, ModelIdentity
+from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens, ModelIdentity
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -75,6 +75,15 @@ NO_TOKENS = KeptTokens(())
 LEAST_WALK_MS = 30
 NEW_SEEDS = 1_000_000  # short numbers, to be written down
 _Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Which exploration is shown, and how much of it there is to save."""
+
+    exploration: int = 0  # its number; 0: none
+    size: int = 0  # steps and slides
+    marks: KeptMarks = field(default_factory=KeptMarks)
 
 
 class Controller(QObject):
@@ -138,6 +147,7 @@ class Controller(QObject):
         self._end: RunFinished | None = None  # of the run that ended last
         self._sent: StartCommand | None = None  # the newest
         self._beginning: Beginning | None = None  # of the exploration that is shown
+        self._kept_marks = self._chronicle.marks  # those that the journal has
         self._explorations = 0  # that were shown so far
         self._run_id = 0
         self._oldest_run = 1  # the run that began the exploration
@@ -403,6 +413,7 @@ class Controller(QObject):
             steps=exploration.steps,
             slides=exploration.all_slides,
             stand=exploration.stand,
+            marks=self._chronicle.marks.kept(),
             tokens=self._kept.tokens if self._kept is not None else NO_TOKENS,
         )
 
@@ -419,10 +430,13 @@ class Controller(QObject):
         return self._kept.beginning.model.title if self.alone and self._kept is not None else ""
 
     @property
-    def revision(self) -> tuple[int, int]:
+    def revision(self) -> Revision:
         """Changes with what there would be to save: which exploration, and how much of it."""
         exploration = self._chronicle.exploration
-        return (self._explorations, len(exploration) + len(exploration.all_slides)) if exploration else (0, 0)
+        if exploration is None:
+            return Revision()
+        size = len(exploration) + len(exploration.all_slides)
+        return Revision(self._explorations, size, self._chronicle.marks.kept())
 
     def _replay(self) -> None:
         """Let the model go on with what was reopened, if it is the one that made it."""
@@ -438,6 +452,13 @@ class Controller(QObject):
         self._threads.reopen(ReopenCommand(run_id=self._new_run(), kept=kept, journal=self._kept_in))
         self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=replay_length(kept.tree()))
         self._enter(RunPhase.PREFILLING)
+
+    def _keep_marks(self) -> None:
+        """Tell the journal what a person named and deleted."""
+        marks = self._chronicle.marks
+        if marks is not self._kept_marks and not self.alone:
+            self._threads.marks_requested.emit(marks.kept())
+        self._kept_marks = marks
 
     def _let_go_of_kept(self) -> None:
         self._walker.stop()
@@ -720,6 +741,7 @@ class Controller(QObject):
         for wish in self._chronicle.wishes(self.selection, time.perf_counter(), busy=self.state.busy):
             self._threads.read_requested.emit(wish)
         self.branches.ask()
+        self._keep_marks()
         self.inside.ask(self._chronicle.exploration, self.selection, busy=self.state.busy, interval_ms=self.interval_ms)
         idle = self._chronicle.read_up and self.inside.idle and self.branches.idle and self.measuring.idle
         if idle and not self.state.busy:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from canopy_desktop.exploration.journal import FoundJournal, Journal
     from canopy_desktop.exploration.kept import KeptExploration
     from canopy_desktop.model.tokenizer import TokenTable
-    from canopy_ui.controller import Controller
+    from canopy_ui.controller import Controller, Revision
 
 SUFFIX = ".canopy"
 SYNC_MS = 1000  # how often the journal is brought to the disk
@@ -39,7 +39,7 @@ class _Opened:
 @dataclass(frozen=True, slots=True)
 class _Saved:
     file: Path
-    revision: tuple[int, int]
+    revision: Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ class Files(QObject):
         self._controller = controller
         self._journal = journal
         self._folder = folder
-        self._saved = (0, 0)  # the revision that the file has
+        self._saved: Revision | None = None  # what the file has; None: it lacks something
+        self._shown = 0  # the number of the exploration that the file is of
         self._modified = False
         self._reading, self._writing, self._syncing = Background(self), Background(self), Background(self)
         self._reading.answered.connect(self._on_read)
@@ -93,12 +94,12 @@ class Files(QObject):
     def modified(self) -> bool:
         """Whether something is shown that no file has."""
         revision = self._controller.revision
-        return revision[1] > 0 and revision != self._saved
+        return revision.size > 0 and revision != self._saved
 
     @property
     def can_save(self) -> bool:
         """Whether there is something to save, and no writing under way."""
-        return self._controller.revision[0] > 0 and not self._writing.waiting
+        return self._controller.revision.exploration > 0 and not self._writing.waiting
 
     def start(self, file: Path | None, *, last: str = "", last_saved: bool = True) -> None:
         """Open a file; None: what the last window showed, whose file was `last`. What else is there is offered."""
@@ -178,8 +179,8 @@ class Files(QObject):
             self._fail(answer)
         self.changed.emit()
 
-    def _note_saved(self, file: Path, revision: tuple[int, int]) -> None:
-        self._saved = revision
+    def _note_saved(self, file: Path, revision: Revision) -> None:
+        self._saved, self._shown = revision, revision.exploration
         self._modified = self.modified
         self.recent = (file, *(path for path in self.recent if path != file))[:MOST_RECENT]
 
@@ -193,7 +194,8 @@ class Files(QObject):
             self.failed.emit(error)
 
     def _show_file(self, file: Path | None) -> None:
-        self.file, self._saved = file, (self._controller.revision[0], -1)
+        self.file, self._saved = file, None
+        self._shown = self._controller.revision.exploration
         self._modified = self.modified
         self.changed.emit()
 
@@ -209,7 +211,7 @@ class Files(QObject):
 
     @Slot(object)
     def _on_state_changed(self, state: object) -> None:
-        if self.file is not None and self._controller.revision[0] != self._saved[0]:
+        if self.file is not None and self._controller.revision.exploration != self._shown:
             self._show_file(None)  # another exploration was begun
         elif self.modified != self._modified:
             self._modified = self.modified
@@ -236,7 +238,7 @@ def _recover(path: Path) -> _Opened:
     return _Opened(journal.read(path), journal=path)
 
 
-def _save(file: Path, kept: KeptExploration, tokens: TokenTable, revision: tuple[int, int]) -> _Saved:
+def _save(file: Path, kept: KeptExploration, tokens: TokenTable, revision: Revision) -> _Saved:
     from canopy_desktop.exploration import storage
 
     storage.save(file, kept, tokens)

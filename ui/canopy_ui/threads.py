@@ -32,6 +32,7 @@ class Threads(QObject):
     reopen_requested = Signal(object)  # ReopenCommand
     discard_requested = Signal()
     set_aside_requested = Signal()
+    marks_requested = Signal(object)  # KeptMarks
     tokens_known = Signal(object)  # TokenTable of what is shown
     resume_requested = Signal(object)  # ResumeCommand
     choose_requested = Signal(object)  # ChooseCommand
@@ -102,6 +103,7 @@ class Threads(QObject):
         self.worker.model_loaded.connect(self.reader.open)
         self.read_requested.connect(self.reader.read)
         self.worker.model_loaded.connect(self.drawer.open)
+        self.marks_requested.connect(self.worker.keep_marks)
         self.tokens_known.connect(self.drawer.write_with)
         self.picture_requested.connect(self.drawer.draw)
         self.close_requested.connect(self.worker.close)

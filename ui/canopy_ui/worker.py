@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
     from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
     from canopy_desktop.exploration.journal import Journal
+    from canopy_desktop.exploration.kept import KeptMarks
     from canopy_desktop.exploration.searching import SearchWish
     from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.exploration.trial import Trial
@@ -202,6 +203,12 @@ class Worker(QObject):
         """The exploration is no longer wanted."""
         if self._journal is not None:
             self._journal.discard()
+
+    @Slot(object)
+    def keep_marks(self, marks: KeptMarks) -> None:
+        """A person named or deleted branches."""
+        if self._journal is not None:
+            self._journal.marked(marks)
 
     @Slot()
     def set_aside(self) -> None:
