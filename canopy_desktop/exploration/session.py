@@ -31,7 +31,7 @@ from canopy_desktop.model.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from canopy_desktop.exploration.inside import InsideReader
     from canopy_desktop.exploration.inside_view import InsideLooker
-    from canopy_desktop.exploration.searching import Searcher
+    from canopy_desktop.exploration.searcher import Searcher
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class ModelSession:
 
     def new_searcher(self) -> Searcher:
         """One that searches beside what was written, for the inference thread."""
-        from canopy_desktop.exploration.searching import Searcher
+        from canopy_desktop.exploration.searcher import Searcher
 
         return Searcher(self)
 

@@ -37,6 +37,7 @@ class BranchDesk(QObject):
         self._shown = False
         self._pictured: tuple[object, ...] | None = None  # what the picture that was asked for last follows from
         self._under_way = False
+        self._outdated = False  # what is under way is of a text that is gone
 
     @property
     def idle(self) -> bool:
@@ -70,8 +71,8 @@ class BranchDesk(QObject):
 
     def forget(self) -> None:
         """Another text begins, or none is left."""
-        if self.newest is not None:
-            self.search_stop_requested.emit()
+        self.search_stop_requested.emit()
+        self._outdated = self._under_way
         self._folded = self._opened = frozenset()
         self._trail = Trail()
         self._pictured = None
@@ -108,8 +109,8 @@ class BranchDesk(QObject):
     @Slot(object)
     def take_picture(self, picture: BranchPicture | None) -> None:
         """The picture is there."""
-        self._under_way = False
-        if self._chronicle.exploration is not None and picture is not None:
+        outdated, self._under_way, self._outdated = self._outdated, False, False
+        if picture is not None and not outdated:
             self.picture_changed.emit(picture)
         self.changed.emit()
 

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
+import math
+from collections.abc import Sequence
 
-from canopy_desktop.exploration.branch_picture import EDGE, ELIDED, TAIL, BranchPicture, Cell, Twig, mark_width
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+
+from canopy_desktop.arrays import DoubleArray
+from canopy_desktop.exploration.branch_picture import (
+    EDGE,
+    ELIDED,
+    NAME,
+    PLACE,
+    TAIL,
+    BranchPicture,
+    Cell,
+    Twig,
+    mark_width,
+)
 from canopy_desktop.exploration.branches import BranchKind, BranchNode
 from canopy_desktop.exploration.view import NATS_TO_BITS
 from canopy_ui.theme import Theme
@@ -18,13 +33,38 @@ _LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
 
+class _Places:
+    """Where texts and lines are, so that what is out of sight costs nothing."""
+
+    def __init__(self, picture: BranchPicture, geometry: BranchGeometry) -> None:
+        unit = (geometry.character, geometry.line)
+        left, middle, right, top, bottom = (
+            np.array(values)
+            for values in zip(*((t.x, t.middle, t.x + t.width, t.y, t.y + t.lines) for t in picture.twigs), strict=True)
+        )
+        parents = np.array([max(0, twig.parent) for twig in picture.twigs])
+        self._texts = _scaled(unit, left - 1, top - NAME, right + TAIL + PLACE, bottom)
+        low, high = np.minimum(middle, middle[parents]) - 1, np.maximum(middle, middle[parents]) + 1
+        self._edges = _scaled(unit, right[parents], low, left, high)
+
+    def texts_in(self, sight: QRectF) -> list[int]:
+        """The numbers of texts that are in sight."""
+        return _in(self._texts, sight)
+
+    def edges_in(self, sight: QRectF) -> list[int]:
+        """The numbers of texts whose lines from their parents are in sight."""
+        return [number for number in _in(self._edges, sight) if number]
+
+
 class BranchPainter:
-    """Holds the fonts of a theme; everything else comes with each call."""
+    """Holds the fonts of a theme, and where the parts of the last picture are; everything else comes with each call."""
 
     def __init__(self, theme: Theme) -> None:
         self._theme = theme
         self._token, self._strong = theme.token_font(15), theme.token_font(15, strong=True)
         self._small, self._small_strong = theme.font(13), theme.font(13, strong=True)
+        self._written = True  # texts are large enough to be read
+        self._places: tuple[BranchPicture, float, _Places] | None = None
 
     def paint(
         self,
@@ -42,59 +82,68 @@ class BranchPainter:
         painter.save()
         painter.translate(geometry.origin)
         painter.scale(geometry.scale, geometry.scale)
+        self._choose_fonts(geometry.scale)
         sight = QRectF(geometry.point(room.topLeft()), geometry.point(room.bottomRight()))
-        nodes = picture.tree.nodes
-        drawn = [twig for twig in picture.twigs if geometry.box(twig).adjusted(-200, -40, 200, 40).intersects(sight)]
-        # lines may come from texts that are out of sight
-        late: list[Twig] = []
-        for twig in picture.twigs[1:]:
-            if nodes[twig.cells[0].node].on_way:
-                late.append(twig)
-            else:
-                self._paint_edge(painter, picture, geometry, twig, sight)
-        for twig in late:
-            self._paint_edge(painter, picture, geometry, twig, sight)
-        for twig in drawn:
-            self._paint_twig(painter, picture, geometry, twig, prompt)
+        places = self._places_of(picture, geometry)
+        self._paint_edges(painter, picture, geometry, places.edges_in(sight))
+        for number in places.texts_in(sight):
+            self._paint_twig(painter, picture, geometry, picture.twigs[number], prompt)
         for node, weight in ((hovered, 1.5), (current, 2.5 if focused else 1.5)):
             if node is not None:
-                self._paint_outline(painter, picture, geometry, node, weight, focused=focused and node == current)
+                self._paint_outline(painter, picture, geometry, node, weight)
         painter.restore()
 
-    def _legible(self, painter: QPainter, font: QFont) -> bool:
-        return font.pixelSize() * painter.transform().m11() >= LEAST_PX * painter.device().devicePixelRatioF() - 0.01
+    def _choose_fonts(self, scale: float) -> None:
+        """Small writing never shrinks below what can be read; where the texts cannot be, nothing is written."""
+        self._written = self._token.pixelSize() * scale >= LEAST_PX - 0.01
+        size = max(self._theme.font(13).pixelSize(), math.ceil(LEAST_PX / scale)) if self._written else LEAST_PX
+        for font in (self._small, self._small_strong):
+            font.setPixelSize(size)
 
-    def _paint_edge(
-        self, painter: QPainter, picture: BranchPicture, geometry: BranchGeometry, twig: Twig, sight: QRectF
+    def _places_of(self, picture: BranchPicture, geometry: BranchGeometry) -> _Places:
+        known = self._places
+        if known is None or known[0] is not picture or known[1] != geometry.character:
+            known = self._places = picture, geometry.character, _Places(picture, geometry)
+        return known[2]
+
+    def _paint_edges(
+        self, painter: QPainter, picture: BranchPicture, geometry: BranchGeometry, twigs: Sequence[int]
     ) -> None:
+        """Lines of one look in one go; the way to where we stand comes last, over the others."""
         theme, nodes = self._theme, picture.tree.nodes
-        parent, first = picture.twigs[twig.parent], nodes[twig.cells[0].node]
-        tail = parent.tail if self._legible(painter, self._small) else 0.0
+        paths = {(False, True): QPainterPath(), (False, False): QPainterPath(), (True, False): QPainterPath()}
+        for number in twigs:
+            first = nodes[picture.twigs[number].cells[0].node]
+            self._add_edge(paths[first.on_way, first.pruned], picture, geometry, picture.twigs[number])
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for (on_way, pruned), path in paths.items():
+            pen = QPen(QColor(theme.accent if on_way else theme.control_border), theme.px(2.5) if on_way else 1.2)
+            pen.setStyle(Qt.PenStyle.DashLine if pruned else Qt.PenStyle.SolidLine)
+            painter.setPen(pen)
+            painter.drawPath(path)
+        if not self._written:
+            return
+        for number in twigs:
+            twig = picture.twigs[number]
+            first = nodes[twig.cells[0].node]
+            end = QPointF(twig.x * geometry.character, twig.middle * geometry.line)
+            width, height = EDGE * geometry.character, theme.px(18)
+            painter.setFont(self._small_strong if first.on_way else self._small)
+            painter.setPen(QColor(theme.secondary if first.pruned else theme.text))
+            room = QRectF(end.x() - width, end.y() - height, width - theme.px(4), height)
+            painter.drawText(room, _RIGHT, chance_text(first))
+
+    def _add_edge(self, path: QPainterPath, picture: BranchPicture, geometry: BranchGeometry, twig: Twig) -> None:
+        parent = picture.twigs[twig.parent]
+        tail = parent.tail if self._written else 0.0
         start = QPointF((parent.x + parent.width + tail) * geometry.character, parent.middle * geometry.line)
         end = QPointF(twig.x * geometry.character, twig.middle * geometry.line)
-        if not QRectF(start, end).normalized().adjusted(-2, -20, 2, 20).intersects(sight):
-            return
-        bend = QPointF(end.x() - EDGE * geometry.character, start.y())
-        path = QPainterPath(start)
-        path.lineTo(bend)
-        width = end.x() - bend.x()
-        middle = bend.x() + 0.17 * width
-        path.cubicTo(QPointF(middle, start.y()), QPointF(middle, end.y()), QPointF(bend.x() + 0.34 * width, end.y()))
+        width = EDGE * geometry.character
+        left = end.x() - width
+        path.moveTo(start)
+        path.lineTo(left, start.y())
+        path.cubicTo(left + 0.17 * width, start.y(), left + 0.17 * width, end.y(), left + 0.34 * width, end.y())
         path.lineTo(end)
-        colour = theme.accent if first.on_way else theme.control_border
-        pen = QPen(QColor(colour), theme.px(2.5) if first.on_way else 1.2)
-        if first.pruned:
-            pen.setStyle(Qt.PenStyle.DashLine)
-        painter.setPen(pen)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawPath(path)
-        font = self._small_strong if first.on_way else self._small
-        if self._legible(painter, font):
-            height = theme.px(17)
-            room = QRectF(bend.x(), end.y() - height, end.x() - bend.x() - theme.px(4), height)
-            painter.setFont(font)
-            painter.setPen(QColor(theme.text if not first.pruned else theme.secondary))
-            painter.drawText(room, _RIGHT, chance_text(first))
 
     def _paint_twig(
         self, painter: QPainter, picture: BranchPicture, geometry: BranchGeometry, twig: Twig, prompt: str
@@ -118,7 +167,7 @@ class BranchPainter:
         painter.setPen(self._frame(first))
         painter.drawRoundedRect(box, radius, radius)
         self._paint_tail(painter, geometry, box, last)
-        if twig.named and self._legible(painter, self._small_strong):
+        if twig.named and self._written:
             painter.setFont(self._small_strong)
             painter.setPen(QColor(theme.accent))
             above = QRectF(box.left(), box.top() - geometry.line, max(box.width(), 160.0), geometry.line)
@@ -138,7 +187,7 @@ class BranchPainter:
         painter.setBrush(QColor(theme.accent if stands else theme.accent_soft))
         painter.setPen(QPen(QColor(theme.accent), theme.px(2)))
         painter.drawRoundedRect(box, theme.px(4), theme.px(4))
-        if self._legible(painter, self._small_strong):
+        if self._written:
             painter.setFont(self._small_strong)
             painter.setPen(QColor(theme.on_accent if stands else theme.text))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
@@ -153,13 +202,13 @@ class BranchPainter:
         elif not node.pruned:
             painter.fillRect(inner, theme.surprisal_colour(-node.logprob * NATS_TO_BITS))
         font = self._strong if node.on_way else self._token
-        if not self._legible(painter, font):
+        if not self._written:
             return
         width = rect.width() - mark_width(node) * geometry.character
         painter.setFont(font)
         painter.setPen(QColor(theme.on_accent if stands else theme.secondary if node.pruned else theme.text))
         painter.drawText(QRectF(rect.left(), rect.top(), width, rect.height()), Qt.AlignmentFlag.AlignCenter, node.text)
-        if node.marked and self._legible(painter, self._small):
+        if node.marked and self._written:
             painter.setFont(self._small)
             painter.setPen(QColor(theme.on_accent if stands else theme.mark))
             text = f"+{grouped(node.folded)}" if node.folded else f"{PRUNED}{node.cut}"
@@ -169,7 +218,7 @@ class BranchPainter:
     def _paint_gap(self, painter: QPainter, rect: QRectF, cell: Cell) -> None:
         theme = self._theme
         painter.fillRect(rect.adjusted(1, 1.5, -1, -1.5), QColor(theme.hatch))
-        if self._legible(painter, self._small):
+        if self._written:
             painter.setFont(self._small)
             painter.setPen(QColor(theme.text))
             painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, f"… {grouped(cell.tokens)} …")
@@ -177,7 +226,7 @@ class BranchPainter:
     def _paint_tail(self, painter: QPainter, geometry: BranchGeometry, box: QRectF, node: BranchNode) -> None:
         """The cumulative log-probability where a text ends, its place, and how often it was drawn."""
         theme = self._theme
-        if not self._legible(painter, self._small):
+        if not self._written:
             return
         x = box.right() + theme.px(6)
         row = QRectF(x, box.bottom() - geometry.line, TAIL * geometry.character, geometry.line)
@@ -203,8 +252,6 @@ class BranchPainter:
         geometry: BranchGeometry,
         number: int,
         weight: float,
-        *,
-        focused: bool,
     ) -> None:
         """Around one node, with its cumulative log-probability below it."""
         theme, node = self._theme, picture.tree.nodes[number]
@@ -214,7 +261,7 @@ class BranchPainter:
         painter.setPen(QPen(QColor(theme.text), theme.px(weight)))
         painter.drawRoundedRect(rect, theme.px(3), theme.px(3))
         shown_already = not node.children and not node.pruned and cell is twig.cells[-1]
-        if node.kind is BranchKind.PROMPT or shown_already or not self._legible(painter, self._small):
+        if node.kind is BranchKind.PROMPT or shown_already or not self._written:
             return
         painter.setFont(self._small)
         text = total_text(node.total)
@@ -224,3 +271,15 @@ class BranchPainter:
         painter.setBrush(QColor(theme.panel))
         painter.drawRoundedRect(label, theme.px(3), theme.px(3))
         painter.drawText(label, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def _scaled(unit: tuple[float, float], *edges: DoubleArray) -> DoubleArray:
+    """Left, top, right and bottom in pixels, (4, texts)."""
+    return np.array([edge * unit[place % 2] for place, edge in enumerate(edges)])
+
+
+def _in(boxes: DoubleArray, sight: QRectF) -> list[int]:
+    left, top, right, bottom = boxes
+    seen = (left <= sight.right()) & (right >= sight.left()) & (top <= sight.bottom()) & (bottom >= sight.top())
+    found: list[int] = np.flatnonzero(seen).tolist()
+    return found
