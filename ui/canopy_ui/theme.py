@@ -177,11 +177,14 @@ def load_fonts(folder: Path | None = None) -> None:
 
 
 def apply_theme(app: QApplication, theme: Theme) -> None:
-    """Give the whole program this look."""
+    """Give the whole program this look, unless it has it: each of these goes through all widgets that there are."""
+    sheet = style_sheet(theme)
+    if app.styleSheet() == sheet and app.font() == theme.font():
+        return
     app.setStyle("Fusion")
     app.setPalette(_palette(theme))
     app.setFont(theme.font())
-    app.setStyleSheet(style_sheet(theme))
+    app.setStyleSheet(sheet)
 
 
 def _font(families: list[str], px: int, strong: bool) -> QFont:
