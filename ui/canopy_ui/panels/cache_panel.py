@@ -15,8 +15,9 @@ from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import byte_size, grouped
-from canopy_ui.widgets.panel import Panel
+from canopy_ui.widgets.panel import Panel, Shrinkable
 from canopy_ui.widgets.race_card import RaceCard
+from canopy_ui.widgets.tall_scroll import TallScroll
 
 
 class CachePanel(Panel):
@@ -64,11 +65,15 @@ class CachePanel(Panel):
         self._words.setWordWrap(True)
         self._words.setAccessibleName(self.tr("The bytes of the cache"))
         self.race = RaceCard(theme)
-        self._layout = QVBoxLayout(self)
+        content = Shrinkable()
+        self._layout = QVBoxLayout(content)
         self._layout.addWidget(self._pages, 5)
         self._layout.addLayout(self._foot)
         self._layout.addWidget(self._words)
         self._layout.addWidget(self.race, 6)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(TallScroll(content))
         self.set_theme(theme)
         self._show()
 

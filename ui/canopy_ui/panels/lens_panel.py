@@ -130,8 +130,9 @@ class LensPanel(Panel):
         px = self._theme.px
         beside = self.width() >= px(_BESIDE)
         self._box.setDirection(QBoxLayout.Direction.LeftToRight if beside else QBoxLayout.Direction.TopToBottom)
-        self._side.setMaximumSize(*(px(_LIST_WIDTH), _UNBOUNDED) if beside else (_UNBOUNDED, px(_LIST_HEIGHT)))
-        self._side.setMinimumSize(*(px(_LIST_WIDTH), 0) if beside else (0, px(_LIST_HEIGHT)))
+        height = min(px(_LIST_HEIGHT), self.height() // 3)
+        self._side.setMaximumSize(*(px(_LIST_WIDTH), _UNBOUNDED) if beside else (_UNBOUNDED, height))
+        self._side.setMinimumWidth(px(_LIST_WIDTH) if beside else 0)
 
     def _show_cell(self) -> None:
         view = self._view

@@ -192,7 +192,8 @@ class CacheMap(QWidget):
         text = self.tr("{used} of {context} tokens of the context").format(
             used=grouped(view.used), context=grouped(view.context)
         )
-        painter.drawText(foot, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+        shown = self._metrics.elidedText(text, Qt.TextElideMode.ElideRight, foot.width())
+        painter.drawText(foot, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def _cell_at(self, point: QPointF) -> tuple[int, int] | None:
         view, area = self._view, self._area()

@@ -16,6 +16,7 @@ from canopy_desktop.arrays import DoubleArray
 from canopy_ui.theme import Theme
 
 _TICKS = 5  # at most so many steps on an axis
+_PITCH = 1.5  # of a line's height: labels stand this far apart or more
 _POINTS = 24  # up to so many, each is marked
 
 
@@ -103,7 +104,8 @@ class LinePlot(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        across, up = _range_of(plot)
+        room = self.height() - 3 * self._metrics.height()
+        across, up = _range_of(plot, int(room / (_PITCH * self._metrics.height())))
         area = self._area(plot, up)
         self._paint_axes(painter, plot, area, across, up)
         ends: list[tuple[float, str, Stroke]] = []
@@ -198,11 +200,14 @@ class Axis:
     step: float
 
     @classmethod
-    def of(cls, first: float, last: float, *, whole: bool = False) -> Axis:
-        """An axis that holds both, up to a round number; `whole`: of whole numbers, from the first to the last."""
+    def of(cls, first: float, last: float, *, whole: bool = False, steps: int = _TICKS) -> Axis:
+        """An axis of at most so many steps that holds both, up to a round number.
+
+        `whole`: of whole numbers, from the first to the last.
+        """
         span = max(last - first, 1e-9)
-        step = 10.0 ** math.floor(math.log10(span / _TICKS))
-        step = next(step * factor for factor in (1, 2, 5, 10) if span / (step * factor) <= _TICKS)
+        step = 10.0 ** math.floor(math.log10(span / steps))
+        step = next(step * factor for factor in (1, 2, 5, 10) if span / (step * factor) <= steps)
         if whole:
             return cls(first, max(last, first + 1), max(1.0, step))
         return cls(first, step * math.ceil(last / step - 1e-9), step)
@@ -237,11 +242,12 @@ def spread(heights: Sequence[float], pitch: float, top: float, bottom: float) ->
     return placed
 
 
-def _range_of(plot: Plot) -> tuple[Axis, Axis]:
+def _range_of(plot: Plot, steps_up: int) -> tuple[Axis, Axis]:
     xs = np.concatenate([line.x for line in plot.lines])
     ys = np.concatenate([line.y for line in plot.lines])
     top = max(float(ys.max()), *(level.y for level in plot.levels), 1e-9)
-    return Axis.of(0.0 if plot.x_from_zero else float(xs.min()), float(xs.max()), whole=True), Axis.of(0.0, top)
+    across = Axis.of(0.0 if plot.x_from_zero else float(xs.min()), float(xs.max()), whole=True)
+    return across, Axis.of(0.0, top, steps=min(max(steps_up, 1), _TICKS))
 
 
 def _thinned(xs: DoubleArray, ys: DoubleArray, width: float) -> tuple[DoubleArray, DoubleArray]:

@@ -311,7 +311,7 @@ class MetricsPlots(QWidget):
         first, last = self._throughput[0], self._throughput[-1]
         return self.tr(
             "{count} requests at once get {together} tokens a second together, {each} each; one alone gets {alone}. "
-            "Throughput is tokens per second; how many requests run at once is concurrency."
+            "Throughput counts tokens per second, concurrency requests."
         ).format(
             count=last.requests,
             together=rate(last.tokens_per_s),

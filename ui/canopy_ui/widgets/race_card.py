@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.measurements import RaceProgress, RaceStep
 from canopy_desktop.exploration.race_view import RaceView, race_view
 from canopy_ui.qt_models.figures_table import FiguresTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.copyable_table import CopyableTable
+from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.line_plot import LinePlot, Plot, PlotLine, Stroke
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.numbers import grouped, milliseconds
@@ -66,11 +67,9 @@ class RaceCard(QWidget):
         self._words = QLabel()
         self._words.setWordWrap(True)
         self._words.setAccessibleName(self.tr("What the race says"))
-        self._head = QHBoxLayout()
-        for widget in (self._button, self._count):
+        self._head = FlowLayout()
+        for widget in (self._button, self._count, self._as_table, self._state):
             self._head.addWidget(widget)
-        self._head.addWidget(self._state, 1)
-        self._head.addWidget(self._as_table)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.addLayout(self._head)
@@ -85,7 +84,7 @@ class RaceCard(QWidget):
         self._table.set_theme(theme)
         self._words.setFont(theme.font(15))
         self._count.lineEdit().setFont(theme.font(15))
-        self._head.setSpacing(theme.px(8))
+        self._head.set_gaps(theme.px(8), theme.px(4))
         self._layout.setSpacing(theme.px(6))
 
     def set_possible(self, possible: bool) -> None:
