@@ -151,9 +151,6 @@ class BranchPainter:
         theme, nodes = self._theme, picture.tree.nodes
         first, last = nodes[twig.cells[0].node], nodes[twig.cells[-1].node]
         box, radius = geometry.box(twig), theme.px(4)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.panel))
-        painter.drawRoundedRect(box, radius, radius)
         if first.kind is BranchKind.PROMPT:
             self._paint_prompt(painter, box, prompt, stands=picture.tree.cursor == 0)
             return
