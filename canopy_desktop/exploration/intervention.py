@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +17,12 @@ from canopy_desktop.decoding.pipeline import NATS_TO_BITS, Distribution, pipelin
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.attention import softmax
-from canopy_desktop.exploration.trial import Trial
 from canopy_desktop.model.card import Architecture
-from canopy_desktop.model.decoder import AttentionBias
 from canopy_desktop.model.rope import rotate
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.trial import Trial
+    from canopy_desktop.model.decoder import AttentionBias
 
 LISTED = 10  # tokens whose change is listed, unless told otherwise
 

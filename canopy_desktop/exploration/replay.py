@@ -25,7 +25,7 @@ class Replay:
         self._nodes = exploration.unmade()
         self._slid: list[Slot] = []  # columns of the slide under way
         self._done = 0
-        self._total = replay_length(exploration)
+        self._total = exploration.replay_length()
 
     @property
     def complete(self) -> bool:
@@ -67,11 +67,3 @@ class Replay:
             self._slid.clear()
             self._nodes.pop(0)
         return ReplayProgress(run_id=run_id, done=self._done + len(slots), total=self._total, slide=made)
-
-
-def replay_length(exploration: Exploration) -> int:
-    """Tokens that have to pass through the model until a reopened exploration has all its columns."""
-    slides = exploration.all_slides
-    slid = {slide.node for slide in slides}
-    single = sum(node not in slid for node in exploration.unmade())
-    return len(exploration.prompt.ids) + sum(len(slide.slots) for slide in slides) + single

@@ -239,6 +239,11 @@ class Exploration:
             if self.own_slot(node) is None and (node in self._slides or (node != PROMPT_NODE and self._children[node]))
         ]
 
+    def replay_length(self) -> int:
+        """Tokens that have to pass through the model until all columns of a reopened exploration are there."""
+        slides = sum(len(slide.slots) for slide in self._slides.values())
+        return len(self.prompt.ids) + slides + sum(node not in self._slides for node in self.unmade())
+
     def note_replay(self, event: ReplayProgress) -> None:
         """Columns of a reopened exploration are there again."""
         self.prompt_slots.extend(event.prompt)

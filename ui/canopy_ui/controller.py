@@ -32,7 +32,6 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
-from canopy_desktop.exploration.replay import replay_length
 from canopy_desktop.exploration.searching import SearchAsk
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.stages import StepStage
@@ -450,7 +449,7 @@ class Controller(QObject):
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.tokens_known.emit(session.tokenizer)
         self._threads.reopen(ReopenCommand(run_id=self._new_run(), kept=kept, journal=self._kept_in))
-        self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=replay_length(kept.tree()))
+        self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=kept.tree().replay_length())
         self._enter(RunPhase.PREFILLING)
 
     def _keep_marks(self) -> None:
