@@ -115,7 +115,10 @@ class InsideCard(QFrame):
         if columns != self._rows.columnCount():
             self.table.setModel(self._rows)  # its first column takes the room that is left
         kitchen = self._kitchen.get(self.station().value)
-        self._sentence.setText(f"{sheet.sentence}\n{kitchen.word}: {kitchen.sentence}" if kitchen else sheet.sentence)
+        sentences = [sheet.sentence]
+        if kitchen is not None:
+            sentences.append(self.tr("In the kitchen, {word}: {why}").format(word=kitchen.word, why=kitchen.sentence))
+        self._sentence.setText("\n".join(sentences))
 
     @Slot()
     def _on_station_chosen(self) -> None:
