@@ -21,7 +21,7 @@ from canopy_ui.panels.cache_panel import CachePanel
 from canopy_ui.state import RunPhase
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.line_plot import Axis, LinePlot, Plot, PlotLevel, PlotLine, spread
-from tests.support.driving import Driver
+from tests.support.driving import PATIENCE_MS, Driver
 from tests.support.scripted import ARCHITECTURE, ScriptedSession
 from tests.ui.support import ANSWER, STUDENT, chips_of
 
@@ -219,6 +219,24 @@ def test_what_was_measured_of_a_run_is_shown_and_a_hidden_panel_measures_nothing
         f"2 (key, value) · {ARCHITECTURE.layers} layers · {ARCHITECTURE.kv_heads} heads · 2 numbers · 4 bytes = 96 "
     )
     assert sizes[-1].used == 6 * 96
+
+
+def test_a_size_that_changes_while_it_is_measured_is_measured_again(driver: Driver, panel: CachePanel) -> None:
+    CacheLink(panel, driver.controller)
+    panel.shown_changed.emit(True)
+    driver.open()
+    measuring, asked = driver.controller.measuring, []
+    measuring.cache_size_requested.disconnect()
+    measuring.cache_size_requested.connect(lambda: asked.append(driver.controller.state.phase))
+    measuring.measure_cache()
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.controller.state.phase is RunPhase.FINISHED, timeout=PATIENCE_MS)
+    driver.wait_painted()
+    assert len(asked) == 1
+    measuring.take_size(SIZE)  # from before the run
+    driver.wait_painted()
+    assert asked[1:] == [RunPhase.FINISHED]
+    measuring.take_size(SIZE)
 
 
 def test_a_race_goes_on_from_the_prompt_and_reports_of_others_are_not_its_own(

@@ -123,7 +123,7 @@ NAMES = tuple(workspace.name for workspace in WORKSPACES)
 PANELS_OF_STAGE = {
     StepStage.TOKENISE: (PROMPT, TOKENS),
     StepStage.EMBED: (TOKENS,),
-    StepStage.LAYERS: (ATTENTION,),
+    StepStage.LAYERS: (ATTENTION, LENS),
     StepStage.LOGITS: (PROBABILITIES,),
     StepStage.PENALTIES: (PROBABILITIES, SAMPLING),
     StepStage.TEMPERATURE: (PROBABILITIES, SAMPLING),

@@ -43,7 +43,7 @@ class CacheLink(QObject):
     def _on_metrics_changed(self, metrics: MetricsView) -> None:
         self._metrics = metrics
         if self._shown:
-            if metrics.cache_bytes != self._measured_bytes:
+            if metrics.cache_bytes != self._measured_bytes and self._controller.measuring.idle:
                 self._measured_bytes = metrics.cache_bytes
                 self._controller.measuring.measure_cache()
             self._show()
