@@ -389,7 +389,10 @@ def test_keys_go_through_a_step_and_a_stage_raises_its_panel_and_leaves_the_keyb
         controller.look_at_stage(StepStage.CUT)
         qtbot.waitUntil(lambda: not probabilities.visibleRegion().isEmpty(), timeout=PATIENCE_MS)
         assert window.focusWidget() is focus
+        assert [key for key, dock in window.docks.items() if dock.meant] == ["probabilities"]
         assert strip.line() == "Nothing is cut off: all 256 tokens stay"
+        controller.run()
+        assert not any(dock.meant for dock in window.docks.values())
     finally:
         window.close()
         window.deleteLater()

@@ -73,6 +73,18 @@ class Dock(QDockWidget):
         self.theme = theme
         self._title.set_theme(theme)
 
+    @property
+    def meant(self) -> bool:
+        """Whether its title is marked."""
+        return self._title.property("meant") is True
+
+    def set_meant(self, meant: bool) -> None:
+        """Mark the title of the panel that shows what happens now."""
+        if meant != self.meant:
+            self._title.setProperty("meant", meant)
+            self._title.style().unpolish(self._title)
+            self._title.style().polish(self._title)
+
     @Slot()
     def reveal(self) -> None:
         """Bring it to the front, and the keyboard to its first control."""

@@ -224,6 +224,8 @@ class MainWindow(QMainWindow):
         ):
             self.commands[command].setEnabled(possible)
         self.transport.set_state(state, self._words.of_state(state))
+        if state.busy:
+            self._mark(None)
         self._file_menu.refresh()
         self._show_title()
 
@@ -240,10 +242,15 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _on_stage_meant(self, stage: StepStage) -> None:
-        """Bring the stage's panel forward where the workspace shows it; the keyboard stays."""
+        """Bring the stage's panel forward where the workspace shows it, and mark it; the keyboard stays."""
         shown = [self.docks[key] for key in PANELS_OF_STAGE[stage] if not self.docks[key].isHidden()]
         if shown:
             shown[0].raise_()
+        self._mark(shown[0] if shown else None)
+
+    def _mark(self, meant: Dock | None) -> None:
+        for dock in self.docks.values():
+            dock.set_meant(dock is meant)
 
     def _titled(self, state: RunState) -> str:
         if state.phase is RunPhase.LOADING:

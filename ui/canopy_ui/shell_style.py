@@ -32,6 +32,7 @@ QTabBar#workspaces::tab:selected {{ background: {theme.accent_soft}; color: {the
 QTabBar#workspaces:focus::tab:selected {{ border-color: {theme.accent}; }}
 QFrame[look="dock-title"] {{ background: {theme.panel}; border: 1px solid {theme.border};
     border-top-left-radius: {radius}px; border-top-right-radius: {radius}px; }}
+QFrame[look="dock-title"][meant="true"] {{ background: {theme.accent_soft}; border-color: {theme.accent}; }}
 QFrame[look="dock-body"] {{ background: {theme.panel}; border: 1px solid {theme.border}; border-top: none;
     border-bottom-left-radius: {radius}px; border-bottom-right-radius: {radius}px; }}
 QFrame[look="dock-title"] QLabel[look="name"] {{ font-size: {max(12, theme.px(14))}px; font-weight: 600; }}
