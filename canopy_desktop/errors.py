@@ -206,11 +206,12 @@ class NothingLeftError(CanopyError):
 class OtherModelError(CanopyError):
     """An exploration needs the model that made it."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, model: str) -> None:
+        """`model`: its id."""
         super().__init__(
-            f"{title} made this exploration: it can be read and replayed; open the program with that model to go on."
+            f"{model} made this exploration: it can be read and replayed; open the program with that model to go on."
         )
-        self.title = title
+        self.model = model
 
 
 class StorageError(CanopyError):

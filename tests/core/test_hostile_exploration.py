@@ -124,18 +124,18 @@ def test_members_that_do_not_belong_there_are_refused_and_nothing_is_unpacked(
 
 
 def test_a_file_that_unpacks_to_gigabytes_is_cut_off(path: Path, lines: list[bytes]) -> None:
-    bomb = b'{"tokens":[' + b" " * 300_000_000 + b"]}\n"
+    bomb = b'{"tokens":[' + b" " * 80_000_000 + b"]}\n"
     member = {"name": LINES, "bytes": len(bomb), "sha256": ""}
     data = packed(lines, members=[member])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         manifest = archive.read(MANIFEST)
     data = zipped({LINES: bomb, MANIFEST: manifest})
-    assert len(data) < 400_000
+    assert len(data) < 100_000
     del bomb
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     assert "too long" in refused(path, data)
     assert time.process_time() - began < 5
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60_000
 
 
 def test_a_directory_of_a_million_members_is_not_read(path: Path, lines: list[bytes]) -> None:

@@ -141,10 +141,10 @@ def test_another_models_exploration_says_what_needs_that_model(show: Callable[..
     second.controller.touch()
     notice = second.window.panel(TokenPanel).findChild(Notice)
     assert notice is not None
-    second.until(lambda: "Scripted made this exploration" in notice.text())
+    second.until(lambda: "scripted made this exploration" in notice.text())
     attention = second.window.panel(AttentionPanel).findChild(MessagePage)
     assert attention is not None
-    assert "needs Scripted" in attention.text()
+    assert "needs scripted" in attention.text()
     second.controller.draft.edit(replace(second.controller.draft.request, text="xy"))
     second.run()
     second.until(lambda: notice.text() == "")

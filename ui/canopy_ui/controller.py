@@ -425,8 +425,8 @@ class Controller(QObject):
 
     @property
     def lacking_model(self) -> str:
-        """The title of the model that made what is shown, where it is not here; else nothing."""
-        return self._kept.beginning.model.title if self.alone and self._kept is not None else ""
+        """The id of the model that made what is shown, where it is not here; else nothing."""
+        return self._kept.beginning.model.id if self.alone and self._kept is not None else ""
 
     @property
     def revision(self) -> Revision:

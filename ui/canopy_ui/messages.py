@@ -164,11 +164,11 @@ class Wording(QObject):
                 return self.tr("No token is left to choose from, because of {what}: allow at least one.").format(
                     what=self.tr(what)
                 )
-            case errors.OtherModelError(title=title):
+            case errors.OtherModelError(model=model):
                 return self.tr(
-                    "{title} made this exploration: it can be read and replayed; "
+                    "{model} made this exploration: it can be read and replayed; "
                     "open the program with that model to go on."
-                ).format(title=title)
+                ).format(model=model)
             case errors.StorageError(path=path, reason=reason):
                 return self.tr("{name}: {reason}.").format(name=path.name, reason=reason)
             case errors.UsageError():

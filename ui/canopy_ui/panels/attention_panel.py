@@ -216,10 +216,10 @@ class AttentionPanel(Panel):
         self._links.set_row(row)
         self._show()
 
-    def set_needed_model(self, title: str) -> None:
+    def set_needed_model(self, model_id: str) -> None:
         """Say that there is no attention without this model; empty: the model is there."""
-        if title != self._needed_model:
-            self._needed_model = title
+        if model_id != self._needed_model:
+            self._needed_model = model_id
             self._show()
 
     def set_blocked(self, view: BlockedView | None) -> None:
