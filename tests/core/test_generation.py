@@ -301,3 +301,20 @@ def uninterrupted(generation) -> list[StepRecord]:
             return steps
         if isinstance(event, StepRecord):
             steps.append(event)
+
+
+def test_a_walk_chooses_token_by_token_and_runs_only_what_has_no_column_yet(generation, session) -> None:
+    begin(generation, session, FRANCE, DecodingSettings(max_tokens=4))
+    steps, _ = run(generation)
+    way = [*ids(steps)[:2], 260, 261, 262]
+    walked = list(generation.walk(2, PROMPT_NODE, way))
+    assert ids(walked) == way
+    assert walked[:2] == steps[:2]  # the same records
+    assert [step.chosen_by for step in walked[2:]] == [ChosenBy.PERSON] * 3
+    assert walked[2].source == steps[2].source
+    prompt = len(generation.exploration.prompt.ids)
+    assert len(session.sequence) == prompt + 4  # the last one has not passed
+    assert generation.exploration.cursor == walked[-1].node
+    again = list(generation.walk(3, PROMPT_NODE, way))
+    assert all(one is other for one, other in zip(again, walked, strict=True))
+    assert len(session.sequence) == prompt + 4

@@ -110,6 +110,23 @@ def slid(node: int, first: int, last: int, slots: tuple[int, ...], kept: int = 1
     return WindowSlid(run_id=1, node=node, kept=kept, first=first, last=last, slots=slots, ms=1.0)
 
 
+def test_a_text_beside_the_recorded_one_begins_with_what_is_in_the_window() -> None:
+    tree = exploration(prompt=4)
+    first = step(tree, PROMPT_NODE, 5, source=3)
+    second = step(tree, first.node, 6, source=4)
+    whole = tree.window_history(second.node, (9,))
+    assert (whole.prompt, whole.generated, whole.end_ids) == ((0, 1, 2, 3), (5, 6), (9,))
+    third = step(tree, second.node, 7, source=5)
+    tree.add_slide(slid(third.node, 1, 2, (10, 11, 12, 13)))
+    some = tree.window_history(third.node, ())
+    assert (some.prompt, some.generated) == ((0, 3), (5, 6, 7))
+    fourth = step(tree, third.node, 8, source=13)
+    tree.add_slide(slid(fourth.node, 1, 4, (14, 15, 16)))
+    rest = tree.window_history(fourth.node, ())
+    assert (rest.prompt, rest.generated) == ((0,), (6, 7, 8))
+    assert tree.window_history(second.node, ()).prompt == (0, 1, 2, 3)
+
+
 def test_after_a_slide_the_columns_are_the_kept_ones_and_the_new_ones_and_what_followed() -> None:
     tree = exploration(prompt=4)
     first = step(tree, PROMPT_NODE, 5, source=3)
