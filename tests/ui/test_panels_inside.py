@@ -400,6 +400,12 @@ def test_the_panel_paints_in_every_look(qtbot: QtBot, theme: Theme) -> None:
             assert not panel.grab().isNull()
 
 
+def test_a_narrow_panel_is_possible_at_every_zoom(qtbot: QtBot, theme: Theme) -> None:
+    panel = InsidePanel(theme)
+    qtbot.addWidget(panel)
+    assert panel.minimumSizeHint().width() <= theme.px(300)
+
+
 class Looking(Driver):
     """A driver with the panel in front of it."""
 

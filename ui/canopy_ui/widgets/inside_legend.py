@@ -14,11 +14,11 @@ _PX, _BAR = 13, 34
 
 
 class InsideLegend(QWidget):
-    """For each kind of vector a bar from below zero to above, and its name."""
+    """For each kind of vector a bar from below zero to above, and its name, as many as there is room for."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(self.tr("Legend"))
         self.setAccessibleDescription(
             self.tr("Cells are grey below zero and coloured above; a ribbon is as wide as its share.")
@@ -34,7 +34,9 @@ class InsideLegend(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._theme = theme
-        self.setFixedSize(self.sizeHint())
+        self.setFixedHeight(self.sizeHint().height())
+        self.setMinimumWidth(1)
+        self.updateGeometry()
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -54,6 +56,8 @@ class InsideLegend(QWidget):
         painter.drawText(QRectF(x, 0, width, self.height()), Qt.AlignmentFlag.AlignVCenter, self._sign())
         x += width
         for hue, name in self._entries():
+            if x + theme.px(_BAR + 5) + measure.horizontalAdvance(name) > self.width():
+                break
             bar = QRectF(x, theme.px(4), theme.px(_BAR), self.height() - theme.px(8))
             blend = QLinearGradient(bar.topLeft(), bar.topRight())
             for place, colour in ((0.0, colours.below), (0.5, colours.ground), (1.0, colours.hues[hue])):
