@@ -72,7 +72,7 @@ WORKSPACES = (
         name="generate",
         title="Generate",
         tip="The text as it grows, and all that belongs to its newest token",
-        body=row((PROMPT, 272), (TOKENS, 604), (column((PROBABILITIES, 46), (ATTENTION, 54)), 380)),
+        body=row((PROMPT, 272), (TOKENS, 604), (column((PROBABILITIES, 52), (ATTENTION, 48)), 380)),
         strip=METRICS,
     ),
     Workspace(
