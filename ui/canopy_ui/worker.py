@@ -270,7 +270,8 @@ class Worker(QObject):
 
     @Slot(object)
     def search(self, wish: SearchWish) -> None:
-        """Search beside the recorded text; a run in hand goes on."""
+        """Search beside the recorded text; a run in hand goes on, a measurement ends."""
+        self._errands.end()
         if self._session is not None:
             self.searches.begin(self._session, wish)
 
@@ -320,8 +321,9 @@ class Worker(QObject):
 
     @Slot(object)
     def run_errand(self, errand: Errand) -> None:
-        """Measure something beside the run, which was paused before."""
+        """Measure something beside the run, which was paused before; a search would be measured too, so it ends."""
         self._rest()
+        self.searches.end()
         if self._session is not None:
             self._errands.begin(errand, self._session)
 
