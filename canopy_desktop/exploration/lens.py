@@ -9,12 +9,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.exploration.columns import ColumnStore
-from canopy_desktop.model.head import Head
+
+if TYPE_CHECKING:
+    from canopy_desktop.exploration.columns import ColumnStore
+    from canopy_desktop.model.head import Head
 
 ROWS = 40  # residuals whose logits are computed at once: 8 MB at 49,152 tokens; fewer rows cost more each
 NO_RANK = 0
