@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QSize, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import Chip, Colouring, TokenRole, WindowView
@@ -21,9 +22,11 @@ from canopy_ui.widgets.panel import Panel
 from canopy_ui.widgets.progress_line import ProgressLine
 from canopy_ui.widgets.token_text import TokenText
 
+LEAST_TEXT = 170  # pixels at 100 % for the text and what explains its colours; the card of facts has the rest
+
 
 class TokenPanel(Panel):
-    """The centre of the window."""
+    """The centre of the window. Where there is little room the text has it, and the card of facts is left out."""
 
     position_selected = Signal(object)  # int, or None: follow the newest
     position_hovered = Signal(object)  # int, or None
@@ -74,6 +77,14 @@ class TokenPanel(Panel):
         if layout is not None:
             layout.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), theme.px(10))
 
+    def minimumSizeHint(self) -> QSize:
+        least = super().minimumSizeHint()
+        return QSize(least.width(), min(least.height(), self._theme.px(LEAST_TEXT)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_card()
+
     def copied_text(self) -> str:
         return b"".join(chip.lost + chip.token.data for chip in self._view.chips).decode("utf-8", "replace")
 
@@ -86,6 +97,7 @@ class TokenPanel(Panel):
             self._message = ""
         self._text.set_view(view)
         self._card.set_facts(view.facts)
+        self._fit_card()
         self._legend.set_dropped(len(view.dropped))
         self._show_colouring()
         if counts_changed:
@@ -136,6 +148,10 @@ class TokenPanel(Panel):
         layout.addWidget(self._text, 1)
         layout.addWidget(self._foot)
         return page
+
+    def _fit_card(self) -> None:
+        needed = self._card.heightForWidth(self.width() - 2 * self._theme.px(14))
+        self._card.setVisible(self.height() >= needed + self._theme.px(LEAST_TEXT))
 
     def _show_page(self) -> None:
         empty = not self._view.chips
