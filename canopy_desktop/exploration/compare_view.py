@@ -213,6 +213,11 @@ class CompareStage(Enum):
     DONE = "done"
     FAILED = "failed"
 
+    @property
+    def busy(self) -> bool:
+        """Whether the model is at work on it."""
+        return self in (CompareStage.OPENING, CompareStage.RUNNING)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SideView:
@@ -247,7 +252,7 @@ class CompareView:
     @property
     def busy(self) -> bool:
         """Whether the model is at work on it."""
-        return self.stage in (CompareStage.OPENING, CompareStage.RUNNING)
+        return self.stage.busy
 
     @property
     def length(self) -> int:

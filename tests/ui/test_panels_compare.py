@@ -291,6 +291,14 @@ def test_what_differs_is_a_table(compared: Compared) -> None:
     ]
 
 
+def test_the_title_says_what_was_chosen_to_differ(compared: Compared) -> None:
+    assert compared.panel.title() == "two runs, step by step"
+    compared.run(replace(compared.without("f"), request=PromptRequest(text="abx")))
+    assert compared.panel.title() == "two prompts, Banned tokens 0 / 1"
+    compared.run()
+    assert compared.panel.title() == "the same twice"
+
+
 def test_how_far_the_runs_are_is_said(compared: Compared) -> None:
     session, qtbot = compared.driver.session, compared.driver.qtbot
     session.sequence.gate.clear()

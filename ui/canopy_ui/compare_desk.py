@@ -104,11 +104,11 @@ class CompareDesk(QObject):
     @property
     def idle(self) -> bool:
         """Whether nothing runs and nothing is awaited."""
-        return not self.view().busy and not self._reading and not self._repaint.isActive()
+        return not self._stage.busy and not self._reading and not self._repaint.isActive()
 
     def compare(self, a: SideWish, b: SideWish) -> None:
         """Run both anew."""
-        if self.view().busy:
+        if self._stage.busy:
             self.stop_requested.emit()
         self._number += 1
         self._command = CompareCommand(number=self._number, a=a, b=b)
@@ -123,7 +123,7 @@ class CompareDesk(QObject):
     @Slot()
     def stop(self) -> None:
         """End both runs where they are; what they made stays."""
-        if self.view().busy:
+        if self._stage.busy:
             self.stop_requested.emit()
 
     @Slot(object)
@@ -249,7 +249,7 @@ class CompareDesk(QObject):
         self.reading_requested.emit(PictureRequest(number=self._number, a=a, b=b, same_vocabulary=same, place=place))
 
     def _release_unneeded(self) -> None:
-        if self._held is not None and not self._shown and not self.view().busy:
+        if self._held is not None and not self._shown and not self._stage.busy:
             self._held = None
             self.release_requested.emit()
 

@@ -39,6 +39,7 @@ from canopy_ui.widgets.compare_words import (
     step_rows,
     step_tip,
     step_words,
+    title_words,
 )
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.flow_layout import FlowLayout
@@ -54,7 +55,7 @@ from canopy_ui.widgets.variation_legend import VariationLegend
 _BESIDE, _WIDE = 600, 1020  # from these widths on the form stands beside the texts, the differences beside the bars
 _FORM_WIDTH, _SIDE_WIDTH, _TABLE_HEIGHT = 290, 280, 130
 _FORM_SHARE = 0.38  # of the panel, at most
-_LEAST = (300, 240)
+_LEAST = (300, 200)
 _UNBOUNDED = (1 << 24) - 1  # Qt's own
 _FINAL, _RAW = 0, 1
 
@@ -87,7 +88,7 @@ class ComparePanel(Panel):
         self._box.addWidget(self._form)
         self._box.addWidget(self._pages, 1)
         self.set_theme(theme)
-        self._set_title(self.tr("two runs, step by step"))
+        self._set_title(title_words(self._view))
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
@@ -118,6 +119,7 @@ class ComparePanel(Panel):
         """Show the comparison as far as it is."""
         self._view = view
         self._form.set_busy(view.busy)
+        self._set_title(title_words(view))
         if not view.length:
             self._page.set_text(self._invitation())
             self._pages.setCurrentWidget(self._page)

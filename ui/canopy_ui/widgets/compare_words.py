@@ -110,18 +110,24 @@ def difference_rows(view: CompareView) -> list[tuple[str, str, str]]:
     a, b = view.a, view.b
     if a is None or b is None:
         return []
-    rows = []
-    if a.weights is not b.weights:
-        rows.append((_tr("Weights"), weights_name(a.weights), weights_name(b.weights)))
-    elif a.model != b.model:
-        rows.append((_tr("Model"), a.model, b.model))
-    rows += [(_tr(_SETTINGS[one.name]), _value(one.name, one.a), _value(one.name, one.b)) for one in view.settings]
+    rows = _chosen_rows(view, a, b)
     if len(a.prompt) != len(b.prompt):
         rows.append((_tr("Prompt tokens"), grouped(len(a.prompt)), grouped(len(b.prompt))))
     rows.append((_tr("Generated tokens"), grouped(len(a.tokens)), grouped(len(b.tokens))))
     if a.reason is not None and b.reason is not None:
         rows.append((_tr("Ended by"), _end(a.reason), _end(b.reason)))
     return rows
+
+
+def title_words(view: CompareView) -> str:
+    """What was chosen to differ, in one line."""
+    a, b, prompt = view.a, view.b, view.prompt
+    if a is None or b is None or prompt is None:
+        return _tr("two runs, step by step")
+    parts = [f"{name} {one} / {other}" for name, one, other in _chosen_rows(view, a, b)]
+    if prompt.relation is not Relation.EQUAL:
+        parts.insert(0, _tr("two prompts"))
+    return ", ".join(parts) or _tr("the same twice")
 
 
 def step_rows(view: CompareView) -> list[tuple[str, ...]]:
@@ -154,6 +160,17 @@ def bits(value: float) -> str:
     if math.isinf(value):
         return "∞"
     return "<0.01" if 0.0 < value < 0.005 else f"{value:.2f}"
+
+
+def _chosen_rows(view: CompareView, a: SideView, b: SideView) -> list[tuple[str, str, str]]:
+    """Models and settings that the sides do not share."""
+    rows = []
+    if a.weights is not b.weights:
+        rows.append((_tr("Weights"), weights_name(a.weights), weights_name(b.weights)))
+    elif a.model != b.model:
+        rows.append((_tr("Model"), a.model, b.model))
+    rows += [(_tr(_SETTINGS[one.name]), _value(one.name, one.a), _value(one.name, one.b)) for one in view.settings]
+    return rows
 
 
 def weights_name(weights: WeightForm) -> str:
