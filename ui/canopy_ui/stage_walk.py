@@ -88,6 +88,8 @@ class StageWalk(QObject):
         if self._entering is not None:
             self._entering = None
             self._controller.look_at_stage(FIRST)
+            if self.slow:
+                self._timer.start()  # the first stage is seen as long as any other, however long the token took
 
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:
