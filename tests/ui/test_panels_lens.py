@@ -70,7 +70,7 @@ def test_rows_are_named_from_the_embedding_to_the_answer(panel: LensPanel) -> No
     assert table.headerData(2, Qt.Orientation.Horizontal) == "c → d"
 
 
-def test_a_cell_says_to_a_screen_reader_what_its_colour_and_frame_say(panel: LensPanel) -> None:
+def test_a_cell_says_to_a_screen_reader_what_its_colour_and_bar_say(panel: LensPanel) -> None:
     cell = panel._grid._table.index(0, 2)
     assert cell.data(Qt.ItemDataRole.AccessibleTextRole) == (
         "answer, after layer 2, c at position 2: d 90.0 %, the token that came next"

@@ -101,9 +101,8 @@ class LensPanel(Panel):
         gone = None if view is None else view.gone
         shown = view is not None and bool(view.read) and (gone is None or any(view.columns))
         self._page.set_text(self._lacking(gone, begun=begun), offered=gone is not None)
-        self._note.set_text(
-            self.tr("framed: the token that really came next") if gone is None else self._lacking(gone, begun=begun)
-        )
+        meaning = self.tr("bold, with a bar: the token that really came next")
+        self._note.set_text(meaning if gone is None else self._lacking(gone, begun=begun))
         self._again.setVisible(gone is not None and shown)
         self._pages.setCurrentWidget(self._parts if shown else self._page)
         self._grid.set_view(view)

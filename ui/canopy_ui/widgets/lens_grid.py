@@ -231,11 +231,11 @@ class _CellDelegate(QStyledItemDelegate):
         ground, ink = self._colours[round(top.probability * _LEVELS)]
         painter.fillRect(box, ground)
         if top.came:
-            painter.setPen(QPen(ink, theme.px(1.5)))
-            painter.drawRect(box.adjusted(1.5, 1.5, -1.5, -1.5))
+            bar = QRectF(box.left() + theme.px(2), box.top() + theme.px(2), theme.px(4), box.height() - 2 * theme.px(2))
+            painter.fillRect(bar, ink)
         painter.setFont(self._strong if top.came else self._plain)
         painter.setPen(ink)
-        inner = box.adjusted(theme.px(5), 0, -theme.px(4), 0)
+        inner = box.adjusted(theme.px(9), 0, -theme.px(4), 0)
         text = self._metrics.elidedText(top.text, Qt.TextElideMode.ElideRight, int(inner.width()))
         painter.drawText(inner, _LEFT, text)
 
