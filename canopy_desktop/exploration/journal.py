@@ -114,12 +114,13 @@ class Journal:
         except (OSError, ValueError):  # it was closed meanwhile
             logger.info("The journal could not be brought to the disk", exc_info=True)
 
-    def discard(self) -> None:
-        """The exploration is no longer wanted."""
+    def discard(self, left: Path | None = None) -> None:
+        """The exploration is no longer wanted; `left` is a journal that it came from and that none has replaced."""
         path = self._path
         self._leave()
-        if path is not None:
-            discard(path)
+        for one in (path, left):
+            if one is not None:
+                discard(one)
 
     def close(self) -> None:
         """The program ends in order: the next one finds the exploration as it was."""

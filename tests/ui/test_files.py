@@ -110,11 +110,11 @@ def show(qtbot: QtBot, folder: Path) -> Iterator[Callable[..., Shown]]:
 
 
 @pytest.fixture
-def keep(qtbot: QtBot, folder: Path) -> Iterator[Callable[[], Kept]]:
+def keep(qtbot: QtBot, folder: Path) -> Iterator[Callable[..., Kept]]:
     made: list[Kept] = []
 
-    def make() -> Kept:
-        made.append(Kept(qtbot, folder))
+    def make(title: str = "Scripted") -> Kept:
+        made.append(Kept(qtbot, folder, title=title))
         return made[-1]
 
     yield make
@@ -206,6 +206,28 @@ def test_what_a_window_showed_when_it_closed_the_next_one_shows(keep: Callable[[
     assert second.files.file == file
     assert second.files.modified
     assert second.files.offers == ()
+
+
+def test_another_models_exploration_is_shown_again_too(keep: Callable[..., Kept], tmp_path: Path, folder: Path) -> None:
+    file = tmp_path / "lesson.canopy"
+    first = keep()
+    first.start()
+    first.run()
+    first.save(file)
+    first.close()
+
+    second = keep("Another")
+    second.start(file)
+    second.until(lambda: second.controller.alone and second.controller.state.loaded)
+    second.files.close()
+    second.close()
+    for one in journal.find(folder):
+        journal.discard(one.path)  # of the first window
+    third = keep("Another")
+    third.start(last=str(file))
+    third.until(lambda: third.controller.alone and third.controller.state.generated == 4)
+    third.controller.reset()
+    third.until(lambda: third.controller.state.generated == 0)
 
 
 def test_what_a_crash_left_is_offered_and_can_be_opened(show: Callable[..., Shown], folder: Path) -> None:

@@ -363,8 +363,8 @@ class Controller(QObject):
             self._threads.stop_run()
         self._oldest_run = self._new_run()
         self._run_wish = self._starting = None
+        self._threads.discard_requested.emit(self._kept_in if self.alone else None)
         self._let_go_of_kept()
-        self._threads.discard_requested.emit()
         self._chronicle.clear()
         self.branches.forget()
         self._show_context()
@@ -439,17 +439,18 @@ class Controller(QObject):
 
     def _replay(self) -> None:
         """Let the model go on with what was reopened, if it is the one that made it."""
-        kept, session = self._kept, self.session
-        if kept is None or session is None:
+        kept, session, exploration = self._kept, self.session, self._chronicle.exploration
+        if kept is None or session is None or exploration is None:
             return
         if ModelIdentity.of(session.card) != kept.beginning.model:
+            self._threads.discard_requested.emit(None)  # what was shown before has given way
             self._enter(RunPhase.PAUSED)
             return
         self.alone = False
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.tokens_known.emit(session.tokenizer)
         self._threads.reopen(ReopenCommand(run_id=self._new_run(), kept=kept, journal=self._kept_in))
-        self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=kept.tree().replay_length())
+        self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=exploration.replay_length())
         self._enter(RunPhase.PREFILLING)
 
     def _keep_marks(self) -> None:

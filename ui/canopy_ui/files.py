@@ -266,4 +266,9 @@ def _find(folder: Path | None, file: Path | None, last: Path | None, last_saved:
         except StorageError as error:
             logger.warning("%s", error)
             journal.discard(newest.path)
+    elif last is not None and last_saved:
+        try:
+            opened = _read(last)
+        except StorageError as error:
+            logger.warning("%s", error)
     return _Found(opened, tuple(one for one in found if one is not newest))

@@ -30,7 +30,7 @@ class Threads(QObject):
     load_requested = Signal()
     start_requested = Signal(object)  # StartCommand
     reopen_requested = Signal(object)  # ReopenCommand
-    discard_requested = Signal()
+    discard_requested = Signal(object)  # Path of the journal that the exploration came from, or None
     set_aside_requested = Signal()
     marks_requested = Signal(object)  # KeptMarks
     tokens_known = Signal(object)  # TokenTable of what is shown

@@ -48,6 +48,8 @@ from canopy_ui.priority import step_behind_the_window
 from canopy_ui.search_runner import SearchRunner
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from canopy_desktop.exploration.generation import Generation
     from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
     from canopy_desktop.exploration.journal import Journal
@@ -198,11 +200,11 @@ class Worker(QObject):
                 self._report_journal()
             self._turns.start(0)
 
-    @Slot()
-    def discard(self) -> None:
-        """The exploration is no longer wanted."""
+    @Slot(object)
+    def discard(self, left: Path | None) -> None:
+        """The exploration is no longer wanted, nor is the journal `left` that it came from."""
         if self._journal is not None:
-            self._journal.discard()
+            self._journal.discard(left)
 
     @Slot(object)
     def keep_marks(self, marks: KeptMarks) -> None:
