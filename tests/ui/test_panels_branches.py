@@ -419,3 +419,16 @@ def test_the_way_is_drawn_in_the_accent_colour_and_what_is_pruned_without_a_grou
     assert seen
     assert all(corner(place) == QColor(theme.panel) for place in seen)
     assert corner(number(picture, 0)) not in (QColor(theme.panel), QColor(theme.accent))
+
+
+def test_a_tree_that_grows_selects_nothing_for_the_window(panel: BranchPanel) -> None:
+    """Its picture is a little behind the text: what it follows must not be taken for what a person selects."""
+    selected: list[int] = []
+    panel.node_selected.connect(selected.append)
+    for length in (3, 4, 9):
+        panel.set_picture(branch_picture(BranchWish(steps=chain(length), cursor=length - 1), text_of))
+        assert panel._canvas.current() == length
+    panel.set_selected(2)
+    panel._view._group.button(1).click()
+    panel.set_picture(branch_picture(BranchWish(steps=chain(12), cursor=11), text_of))
+    assert selected == []

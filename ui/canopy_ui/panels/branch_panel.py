@@ -43,6 +43,7 @@ class BranchPanel(Panel):
         self._form = SearchForm(theme)
         self._canvas = BranchCanvas(theme)
         self._table = BranchTable(theme)
+        self._table.about_to_be_read.connect(self._on_table_about_to_be_read)
         self._page = MessagePage(self.tr("Press Run: every branch of the text grows here, and beams can be searched."))
         self._pages = QStackedWidget()
         for page in (self._page, self._canvas, self._table):
@@ -70,6 +71,7 @@ class BranchPanel(Panel):
         canvas, table, form = self._canvas, self._table, self._form
         canvas.node_picked.connect(self._on_node_picked)
         canvas.current_changed.connect(self._on_current_changed)
+        canvas.current_moved.connect(self._on_current_moved)
         canvas.room_changed.connect(self.room_changed)
         canvas.hovered.connect(self._on_hovered)
         canvas.fold_wished.connect(self._on_fold_wished)
@@ -78,7 +80,7 @@ class BranchPanel(Panel):
         canvas.rename_wished.connect(self._on_rename_wished)
         canvas.delete_wished.connect(self._on_delete_wished)
         table.node_picked.connect(self._on_node_picked)
-        table.current_changed.connect(canvas.set_current)
+        table.current_moved.connect(canvas.move_to)
         form.search_clicked.connect(self._on_search_clicked)
         form.stop_clicked.connect(self.search_stop_requested)
         self._pruned.activated.connect(self._on_pruned_activated)
@@ -118,6 +120,10 @@ class BranchPanel(Panel):
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
         self.shown_changed.emit(False)
+
+    @Slot()
+    def _on_table_about_to_be_read(self) -> None:
+        self._table.set_picture(self._picture, self._canvas.current())
 
     def _show(self) -> None:
         empty = self._picture is None
@@ -174,6 +180,9 @@ class BranchPanel(Panel):
     @Slot(int)
     def _on_current_changed(self, number: int) -> None:
         self._show_current()
+
+    @Slot(int)
+    def _on_current_moved(self, number: int) -> None:
         node = self._node()
         if node is not None and node.on_way and node.node is not None:
             self.node_selected.emit(node.node)

@@ -49,6 +49,7 @@ class BranchCanvas(QWidget):
 
     node_picked = Signal(int)  # to go there; its number in the tree
     current_changed = Signal(int)
+    current_moved = Signal(int)  # by the person
     hovered = Signal(object)  # int, or None
     fold_wished = Signal(int)
     open_wished = Signal(int)  # the first node of a long text
@@ -122,14 +123,18 @@ class BranchCanvas(QWidget):
         nodes = self._picture.tree.nodes
         return nodes[min(self._current, len(nodes) - 1)]
 
-    def set_current(self, number: int, *, told: bool = True) -> None:
+    def set_current(self, number: int) -> None:
         """Mean another node, and bring it into sight."""
-        if self._picture is None or number == self._current:
-            return
-        self._current = number
-        self._show_node(number)
-        if told:
+        if self._picture is not None and number != self._current:
+            self._current = number
+            self._show_node(number)
             self._tell()
+
+    def move_to(self, number: int) -> None:
+        """The person means another node."""
+        if number != self._current:
+            self.set_current(number)
+            self.current_moved.emit(number)
 
     def show_all(self) -> None:
         """The whole tree, as large as it fits."""
@@ -212,7 +217,7 @@ class BranchCanvas(QWidget):
         if cell.node == ELIDED:
             self.open_wished.emit(twig.cells[0].node)
             return
-        self.set_current(cell.node)
+        self.move_to(cell.node)
         self.node_picked.emit(cell.node)
 
     def leaveEvent(self, event: QEvent) -> None:
@@ -226,7 +231,7 @@ class BranchCanvas(QWidget):
             node = self._node_at(QPointF(event.pos()))
             if node is None:
                 return
-            self.set_current(node)
+            self.move_to(node)
             self.menu_requested.emit(event.globalPos())
         else:
             twig, cell = self._picture.cell_of(self._current)
@@ -255,7 +260,7 @@ class BranchCanvas(QWidget):
             case Qt.Key.Key_Space:
                 self._fold_or_open()
             case Qt.Key.Key_Home:
-                self.set_current(0)
+                self.move_to(0)
             case Qt.Key.Key_End:
                 self._go_to_cursor()
             case Qt.Key.Key_F2:
@@ -274,11 +279,11 @@ class BranchCanvas(QWidget):
 
     def _walk(self, way: Way) -> None:
         if self._picture is not None:
-            self.set_current(neighbour(self._picture, self._current, way))
+            self.move_to(neighbour(self._picture, self._current, way))
 
     def _go_to_cursor(self) -> None:
         if self._picture is not None:
-            self.set_current(self._picture.tree.cursor)
+            self.move_to(self._picture.tree.cursor)
 
     def _fold_or_open(self) -> None:
         """A long text is shown whole, or not; else what follows is folded away, or shown again."""

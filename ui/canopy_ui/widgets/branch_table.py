@@ -17,11 +17,13 @@ class BranchTable(QTreeView):
     """Rows are unfolded; Ctrl+C copies them as an indented text."""
 
     node_picked = Signal(int)  # to go there
-    current_changed = Signal(int)
+    current_moved = Signal(int)  # by the person
+    about_to_be_read = Signal()  # for owners that fill it only while it is shown
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._rows = BranchRows(self)
+        self._filling = False
         self.setModel(self._rows)
         self.setAccessibleName(self.tr("Tree of branches as a table"))
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -43,17 +45,19 @@ class BranchTable(QTreeView):
 
     def set_picture(self, picture: BranchPicture | None, current: int) -> None:
         """Show this tree, with a node's row chosen."""
+        self._filling = True
         self._rows.set_picture(picture)
         if picture is not None:
             self.expandAll()
             index = self._rows.index_of(current)
             self.setCurrentIndex(index)
             self.scrollTo(index)
+        self._filling = False
 
     def currentChanged(self, current: _Index, previous: _Index) -> None:
         super().currentChanged(current, previous)
-        if current.isValid():
-            self.current_changed.emit(current.data(NodeRole))
+        if current.isValid() and not self._filling:
+            self.current_moved.emit(current.data(NodeRole))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):
