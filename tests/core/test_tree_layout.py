@@ -39,7 +39,7 @@ def beam_tree(beams: int, steps: int, seed: int = 1) -> Tree:
     return parents, random.uniform(4, 20, len(parents)).tolist(), [1.0] * len(parents)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(trees())
 def test_no_two_boxes_overlap(tree: Tree) -> None:
     parents, lengths, breadths = tree
@@ -53,7 +53,7 @@ def test_no_two_boxes_overlap(tree: Tree) -> None:
             assert beside or above
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(trees())
 def test_a_parent_stands_in_the_middle_of_its_children_and_they_keep_their_order(tree: Tree) -> None:
     parents, lengths, breadths = tree
@@ -69,7 +69,7 @@ def test_a_parent_stands_in_the_middle_of_its_children_and_they_keep_their_order
     assert tops.min() == 0.0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(trees())
 def test_the_same_tree_is_laid_out_the_same_and_its_mirror_image_mirrored(tree: Tree) -> None:
     parents, lengths, breadths = tree
