@@ -19,6 +19,7 @@ from canopy_desktop.exploration.compare_view import (
     ModelOffer,
     Side,
     SideWish,
+    paired_steps,
 )
 from canopy_desktop.exploration.prompt import PromptRequest, Turn
 from canopy_desktop.model.card import WeightForm
@@ -28,9 +29,11 @@ from canopy_ui.panels.compare_panel import ComparePanel
 from canopy_ui.theme import apply_theme, load_fonts, theme_named
 from canopy_ui.widgets.compare_words import difference_rows, parting_words, progress_words, prompt_words, step_words
 from canopy_ui.widgets.mirror_chart import MirrorChart
+from canopy_ui.widgets.paired_text import PairedText
 from tests.support.driving import PATIENCE_MS, Driver
 from tests.support.painted import painted_texts
 from tests.support.scripted import ScriptedSession
+from tests.ui.support import token
 
 WINDOW = SideWish(request=PromptRequest(text="abc"), settings=DecodingSettings(max_tokens=5))
 OFFER = ModelOffer("other", Path("other"), WeightForm.FP32, 541_000_000)
@@ -257,6 +260,18 @@ def test_up_and_down_go_to_the_other_lines(compared: Compared) -> None:
     qtbot.keyClick(text, Qt.Key.Key_Up)
     assert compared.desk.view().selected == 3
     assert text.rect_of(3) == first
+
+
+def test_no_token_is_cut_where_there_is_room(qtbot: QtBot) -> None:
+    load_fonts()
+    text = PairedText(theme_named("light"), str)
+    qtbot.addWidget(text)
+    text.resize(900, 200)
+    words = [" The", " To", " AVA", " We", " Yes"]
+    text.set_texts((), None, paired_steps([token(word) for word in words], []), None)
+    text.show()
+    painted = [found.text for found in painted_texts(text)]
+    assert [word for word in painted if word != "·"] == ["generated", "A", "B", *(word.strip() for word in words)]
 
 
 def test_the_tables_say_what_the_pictures_show(compared: Compared) -> None:

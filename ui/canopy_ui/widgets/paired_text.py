@@ -260,7 +260,8 @@ class PairedText(QAbstractScrollArea):
         width = self._widths.get(token)
         if width is None:
             label = label_of(token)
-            width = self._widths[token] = self._metrics[label.kind].horizontalAdvance(label.text)
+            metrics = self._metrics[label.kind]
+            width = self._widths[token] = sum(metrics.horizontalAdvance(piece.text) for piece in label.pieces)
         return width
 
     def _both(self, above: QRectF) -> QRectF:
