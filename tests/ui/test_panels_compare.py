@@ -155,20 +155,29 @@ def test_a_pair_is_taken_by_one_choice_and_left_by_another(panel: ComparePanel, 
 
 
 def test_the_memory_of_another_model_is_told_before_it_is_opened(panel: ComparePanel) -> None:
-    panel.set_models((OFFER,), 8_000_000_000)
+    panel.set_models((OFFER,), 8_000_000_000, WeightForm.INT8)
     panel._form._precisions.trigger()
     assert wished(panel)[1].model == OFFER.folder
     assert "541 MB" in panel._form._memory.text()
     assert panel._form._compare.isEnabled()
-    panel.set_models((OFFER,), 100_000_000)
+    panel.set_models((OFFER,), 100_000_000, WeightForm.INT8)
     assert not panel._form._compare.isEnabled()
     assert "close other programs" in panel._form._memory.text()
 
 
-def test_a_model_that_is_gone_is_no_longer_chosen(panel: ComparePanel) -> None:
-    panel.set_models((OFFER,), 8_000_000_000)
+def test_8_bit_and_fp32_takes_a_model_of_other_weights(panel: ComparePanel) -> None:
+    like = replace(OFFER, id="like", folder=Path("like"), weights=WeightForm.INT8)
+    panel.set_models((like,), 8_000_000_000, WeightForm.INT8)
+    assert not panel._form._precisions.isEnabled()
+    panel.set_models((like, OFFER), 8_000_000_000, WeightForm.INT8)
     panel._form._precisions.trigger()
-    panel.set_models((), 8_000_000_000)
+    assert wished(panel)[1].model == OFFER.folder
+
+
+def test_a_model_that_is_gone_is_no_longer_chosen(panel: ComparePanel) -> None:
+    panel.set_models((OFFER,), 8_000_000_000, WeightForm.INT8)
+    panel._form._precisions.trigger()
+    panel.set_models((), 8_000_000_000, WeightForm.INT8)
     assert wished(panel)[1].model is None
 
 

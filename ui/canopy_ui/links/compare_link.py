@@ -57,4 +57,4 @@ class CompareLink(QObject):
         session = self._controller.session
         if session is not None:
             others = [offer for offer in self._found.models if offer.id != session.card.id]
-            self._panel.set_models(others, self._found.free_bytes)
+            self._panel.set_models(others, self._found.free_bytes, session.card.weights)

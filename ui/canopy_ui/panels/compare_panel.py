@@ -27,6 +27,7 @@ from canopy_desktop.exploration.compare_view import (
     paired_prompt,
     paired_steps,
 )
+from canopy_desktop.model.card import WeightForm
 from canopy_ui.qt_models.figures_table import FiguresTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked
@@ -111,9 +112,9 @@ class ComparePanel(Panel):
         """What the window would run now."""
         self._form.set_window(wish)
 
-    def set_models(self, offers: Sequence[ModelOffer], free_bytes: int) -> None:
-        """The models that B may have beside that of the window, and the memory that is free."""
-        self._form.set_models(offers, free_bytes)
+    def set_models(self, offers: Sequence[ModelOffer], free_bytes: int, weights: WeightForm) -> None:
+        """The models that B may have beside that of the window, the memory that is free, and the window's weights."""
+        self._form.set_models(offers, free_bytes, weights)
 
     def set_view(self, view: CompareView) -> None:
         """Show the comparison as far as it is."""

@@ -17,6 +17,7 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError, SettingsError
 from canopy_desktop.exploration.compare_view import PAIRS, ModelOffer, Pair, SideChoice, SideWish
 from canopy_desktop.exploration.compared import differing_settings
+from canopy_desktop.model.card import WeightForm
 from canopy_ui.messages import Wording
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.elided_label import ElidedLabel
@@ -43,6 +44,7 @@ class CompareForm(Shrinkable):
         self._choices = SideChoice(), SideChoice()
         self._offers: tuple[ModelOffer, ...] = ()
         self._free_bytes = 0
+        self._weights: WeightForm | None = None  # of the window's model
         self._busy = False
         self._contradicted = False  # the notice says so
         self._words = Wording(self)
@@ -86,9 +88,9 @@ class CompareForm(Shrinkable):
             self._window = wish
             self._show()
 
-    def set_models(self, offers: Sequence[ModelOffer], free_bytes: int) -> None:
-        """The models that B may have beside that of the window, and the memory that is free."""
-        self._free_bytes = free_bytes
+    def set_models(self, offers: Sequence[ModelOffer], free_bytes: int, weights: WeightForm) -> None:
+        """The models that B may have beside that of the window, the memory that is free, and the window's weights."""
+        self._free_bytes, self._weights = free_bytes, weights
         if tuple(offers) == self._offers:
             self._show()
             return
@@ -262,7 +264,7 @@ class CompareForm(Shrinkable):
         self._fold.set_summary(self.tr("as A") if as_a else settings_difference(b.settings, a.settings))
         self._model.setCurrentIndex(max(0, self._model.findData(self._choices[1].model)))
         self._show_memory()
-        self._precisions.setEnabled(bool(self._offers))
+        self._precisions.setEnabled(self._other_precision() is not None)
         self._no_history.setEnabled(request.chat and bool(request.history))
 
     def _say_what_contradicts(self) -> None:
@@ -286,6 +288,10 @@ class CompareForm(Shrinkable):
             if offer.bytes > self._free_bytes:
                 told = self.tr("It needs at least {needed} of memory, but {free} are free: close other programs.")
             self._memory.setText(told.format(needed=byte_size(offer.bytes), free=byte_size(self._free_bytes)))
+
+    def _other_precision(self) -> ModelOffer | None:
+        """A model whose weights are kept otherwise than the window's."""
+        return next((offer for offer in self._offers if offer.weights is not self._weights), None)
 
     def _offer(self) -> ModelOffer | None:
         return next((offer for offer in self._offers if offer.folder == self._choices[1].model), None)
@@ -368,9 +374,10 @@ class CompareForm(Shrinkable):
     @Slot(QAction)
     def _on_pair_triggered(self, action: QAction) -> None:
         if action is self._precisions:
-            self.take_pair(Pair("", self._choices[0], SideChoice(model=self._offers[0].folder)))
+            if (offer := self._other_precision()) is not None:
+                self.take_pair(Pair(action.text(), self._choices[0], SideChoice(model=offer.folder)))
         elif action is self._no_history:
-            self.take_pair(Pair("", SideChoice(), SideChoice(history=False)))
+            self.take_pair(Pair(action.text(), SideChoice(), SideChoice(history=False)))
         else:
             self.take_pair(action.data())
 
