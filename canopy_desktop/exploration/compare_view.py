@@ -247,7 +247,6 @@ class CompareView:
     shared: int = 0  # steps that both texts begin with, token by token
     pictures: Mapping[int, StepPicture] = field(default_factory=dict, repr=False)  # by place, as far as they are read
     selected: int | None = None  # a step's place
-    following: bool = True  # nobody chose a step
 
     @property
     def busy(self) -> bool:

@@ -105,29 +105,29 @@ def test_b_follows_what_is_typed_for_a_until_it_has_words_of_its_own(panel: Comp
 
 
 def test_a_setting_of_b_that_is_moved_back_follows_a_again(panel: ComparePanel) -> None:
-    panel._form._fields.edited.emit("temperature", 1.2)
+    panel._form._settings.edited.emit("temperature", 1.2)
     assert wished(panel)[1].settings.temperature == 1.2
     assert panel._form._fold._button.text().endswith("Settings of B: temperature 1.2")
-    panel._form._fields.edited.emit("temperature", 0.0)
+    panel._form._settings.edited.emit("temperature", 0.0)
     panel.set_window(replace(WINDOW, settings=replace(WINDOW.settings, temperature=0.7)))
     assert [side.settings.temperature for side in wished(panel)] == [0.7, 0.7]
 
 
 def test_settings_of_b_can_be_copied_and_applied_as_json(panel: ComparePanel) -> None:
     QGuiApplication.clipboard().setText('{"temperature": 0.4, "seed": 8, "max_tokens": 5}')
-    panel._form._apply.click()
+    panel._form._settings._apply.click()
     assert wished(panel)[1].settings == DecodingSettings(temperature=0.4, seed=8, max_tokens=5)
-    panel._form._copy.click()
+    panel._form._settings._copy.click()
     assert '"seed": 8' in QGuiApplication.clipboard().text()
     QGuiApplication.clipboard().setText("{")
-    panel._form._apply.click()
+    panel._form._settings._apply.click()
     assert "cannot be read" in panel._form._notice.text()
     assert wished(panel)[1].settings.seed == 8
 
 
 def test_settings_that_contradict_one_another_are_told_and_not_taken(panel: ComparePanel) -> None:
     QGuiApplication.clipboard().setText('{"min_tokens": 5, "max_tokens": 5}')
-    panel._form._apply.click()
+    panel._form._settings._apply.click()
     assert wished(panel)[1].settings.min_tokens == 5
     panel.set_window(replace(WINDOW, settings=replace(WINDOW.settings, max_tokens=2)))
     assert panel._form.wishes() is None
@@ -183,7 +183,7 @@ def test_a_model_that_is_gone_is_no_longer_chosen(panel: ComparePanel) -> None:
 
 def test_compare_runs_what_the_form_says_and_stop_ends_it(compared: Compared) -> None:
     form, qtbot = compared.panel._form, compared.driver.qtbot
-    form._fields.edited.emit("frequency_penalty", 2.0)
+    form._settings.edited.emit("frequency_penalty", 2.0)
     with qtbot.waitSignal(compared.desk.requested, timeout=PATIENCE_MS) as requested:
         form._compare.click()
     assert requested.args is not None

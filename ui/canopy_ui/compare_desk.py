@@ -211,7 +211,6 @@ class CompareDesk(QObject):
             shared=self._shared(),
             pictures=dict(self._pictures),
             selected=self._place(),
-            following=self._selected is None,
         )
 
     def _place(self) -> int | None:

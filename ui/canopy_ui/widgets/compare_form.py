@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout
 
-from canopy_desktop.decoding import settings_json
-from canopy_desktop.decoding.presets import PRESETS, Preset
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError, SettingsError
 from canopy_desktop.exploration.compare_view import PAIRS, ModelOffer, Pair, SideChoice, SideWish
@@ -24,10 +21,9 @@ from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.fold import Fold
 from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.numbers import byte_size
+from canopy_ui.widgets.other_settings import OtherSettings
 from canopy_ui.widgets.panel import Shrinkable
 from canopy_ui.widgets.prompt_edit import PromptEdit
-from canopy_ui.widgets.sampling_fields import SamplingFields
-from canopy_ui.widgets.seed_form import SeedForm
 from canopy_ui.widgets.stage_words import settings_difference, settings_words
 from canopy_ui.widgets.tall_scroll import TallScroll
 
@@ -50,7 +46,8 @@ class CompareForm(Shrinkable):
         self._words = Wording(self)
         self._make_head()
         self._make_sides(theme)
-        self._make_settings(theme)
+        self._settings = OtherSettings(theme)
+        self._fold = Fold(self.tr("Settings of B"), self._settings, theme)
         self._notice = Notice()
         self._memory = QLabel()
         self._memory.setProperty("look", "secondary")
@@ -69,9 +66,9 @@ class CompareForm(Shrinkable):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        for widget in (*self._texts, self._fields, self._seed, self._fold):
+        for widget in (*self._texts, self._settings, self._fold):
             widget.set_theme(theme)
-        for button in (self._pairs, self._anew, self._presets, self._copy, self._apply, self._model):
+        for button in (self._pairs, self._anew, self._model):
             button.setFont(theme.font(13))
         for box in (self._history, self._facts):
             box.setFont(theme.font(13))
@@ -159,32 +156,6 @@ class CompareForm(Shrinkable):
         self._model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._model.setEnabled(False)
 
-    def _make_settings(self, theme: Theme) -> None:
-        self._fields, self._seed = SamplingFields(theme), SeedForm(theme, lasting=False)
-        self._presets = QPushButton(self.tr("Presets ▾"))
-        self._presets.setAccessibleName(self.tr("Presets for B"))
-        menu = QMenu(self._presets)
-        for preset in PRESETS:
-            action = QAction(self.tr(preset.name), menu)
-            action.setData(preset)
-            menu.addAction(action)
-        menu.triggered.connect(self._on_preset_triggered)
-        self._presets.setMenu(menu)
-        self._copy = QPushButton(self.tr("Copy"))
-        self._copy.setToolTip(self.tr("Copies all settings of B as JSON"))
-        self._apply = QPushButton(self.tr("Apply"))
-        self._apply.setToolTip(self.tr("Takes settings of B from JSON that was copied"))
-        content = Shrinkable()
-        inner = QVBoxLayout(content)
-        inner.setContentsMargins(0, 0, 0, 0)
-        buttons = QHBoxLayout()
-        for button in (self._presets, self._copy, self._apply):
-            buttons.addWidget(button)
-        inner.addLayout(buttons)
-        inner.addWidget(self._fields)
-        inner.addWidget(self._seed)
-        self._fold = Fold(self.tr("Settings of B"), content, theme)
-
     def _arrange(self) -> None:
         content = Shrinkable()
         self._inner = QVBoxLayout(content)
@@ -229,12 +200,11 @@ class CompareForm(Shrinkable):
             text.submitted.connect(self._on_compare_clicked)
         self._history.toggled.connect(self._on_parts_toggled)
         self._facts.toggled.connect(self._on_parts_toggled)
-        self._fields.edited.connect(self._on_setting_edited)
-        self._seed.seed_changed.connect(self._on_seed_changed)
+        self._settings.edited.connect(self._on_setting_edited)
+        self._settings.taken.connect(self._on_settings_taken)
+        self._settings.refused.connect(self._complain)
         self._model.activated.connect(self._on_model_activated)
         self._anew.clicked.connect(self._on_anew_clicked)
-        self._copy.clicked.connect(self._on_copy_clicked)
-        self._apply.clicked.connect(self._on_apply_clicked)
         self._compare.clicked.connect(self._on_compare_clicked)
         self._stop.clicked.connect(self.stop_clicked)
 
@@ -258,8 +228,7 @@ class CompareForm(Shrinkable):
             box.blockSignals(True)
             box.setChecked(checked)
             box.blockSignals(False)
-        self._fields.set_settings(b.settings)
-        self._seed.set_seed(b.settings.seed)
+        self._settings.set_settings(b.settings)
         as_a = b.settings == a.settings
         self._fold.set_summary(self.tr("as A") if as_a else settings_difference(b.settings, a.settings))
         self._model.setCurrentIndex(max(0, self._model.findData(self._choices[1].model)))
@@ -321,15 +290,7 @@ class CompareForm(Shrinkable):
             self._notice.set_text("")
         self._show()
 
-    def _change_settings(self, changes: dict[str, Any]) -> None:
-        """Take these up for B; what is as with A is followed again."""
-        found = self.wishes()
-        if found is None:
-            return
-        merged = dict(self._choices[1].changes) | changes
-        kept = {key: value for key, value in merged.items() if value != getattr(found[0].settings, key)}
-        self._change_b(replace(self._choices[1], changes=MappingProxyType(kept)))
-
+    @Slot(object)
     def _complain(self, error: CanopyError) -> None:
         self._notice.set_text(self._words.of_error(error).text)
 
@@ -355,11 +316,20 @@ class CompareForm(Shrinkable):
 
     @Slot(str, object)
     def _on_setting_edited(self, key: str, value: object) -> None:
-        self._change_settings({key: value})
+        """Take it up for B; what is as with A is followed again."""
+        found = self.wishes()
+        if found is not None:
+            changes = dict(self._choices[1].changes) | {key: value}
+            kept = {name: held for name, held in changes.items() if held != getattr(found[0].settings, name)}
+            self._change_b(replace(self._choices[1], changes=MappingProxyType(kept)))
 
     @Slot(object)
-    def _on_seed_changed(self, seed: int) -> None:
-        self._change_settings({"seed": seed})
+    def _on_settings_taken(self, settings: DecodingSettings) -> None:
+        found = self.wishes()
+        if found is not None:
+            differences = differing_settings(found[0].settings, settings)
+            changes = MappingProxyType({one.name: one.b for one in differences})
+            self._change_b(replace(self._choices[1], changes=changes))
 
     @Slot(int)
     def _on_model_activated(self, index: int) -> None:
@@ -380,39 +350,6 @@ class CompareForm(Shrinkable):
             self.take_pair(Pair(action.text(), SideChoice(), SideChoice(history=False)))
         else:
             self.take_pair(action.data())
-
-    @Slot(QAction)
-    def _on_preset_triggered(self, action: QAction) -> None:
-        preset: Preset = action.data()
-        found = self.wishes()
-        if found is None:
-            return
-        try:
-            settings = preset.over(found[1].settings)
-        except SettingsError as error:
-            self._complain(error)
-        else:
-            self._take_settings(settings)
-
-    @Slot()
-    def _on_copy_clicked(self) -> None:
-        found = self.wishes()
-        if found is not None:
-            QGuiApplication.clipboard().setText(settings_json.dumps(found[1].settings))
-
-    @Slot()
-    def _on_apply_clicked(self) -> None:
-        try:
-            self._take_settings(settings_json.loads(QGuiApplication.clipboard().text()))
-        except SettingsError as error:
-            self._complain(error)
-
-    def _take_settings(self, settings: DecodingSettings) -> None:
-        found = self.wishes()
-        if found is not None:
-            differences = differing_settings(found[0].settings, settings)
-            changes = MappingProxyType({one.name: one.b for one in differences})
-            self._change_b(replace(self._choices[1], changes=changes))
 
     @Slot()
     def _on_compare_clicked(self) -> None:
