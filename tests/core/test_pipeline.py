@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from canopy_desktop.decoding.pipeline import (
-    KEPT,
     BINS,
+    KEPT,
     Choice,
     Distribution,
     History,

@@ -1,5 +1,6 @@
 """Whether a run goes on: stop texts in bytes, characters that are split, and what is checked."""
 
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -23,7 +24,7 @@ TEXTS = st.text(alphabet="ab€🙂\n", min_size=0, max_size=30)
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
     ends = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    return [data[first:last] for first, last in zip(ends, ends[1:], strict=False)]
+    return [data[first:last] for first, last in itertools.pairwise(ends)]
 
 
 def watched(stops: Sequence[str], tokens: Sequence[bytes], before: bytes = b"") -> tuple[int, StopFound | None]:

@@ -35,7 +35,8 @@ def test_a_command_that_needs_no_window_never_imports_qt(built_model: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "arguments", [["missing.canopy"], ["lesson.txt"], ["trase", "x"], ["--provider", "tpu"], ["--zoom", "3"], ["--model"]]
+    "arguments",
+    [["missing.canopy"], ["lesson.txt"], ["trase", "x"], ["--provider", "tpu"], ["--zoom", "3"], ["--model"]],
 )
 def test_wrong_use_is_one_sentence_and_exit_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2

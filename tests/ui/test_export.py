@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QPoint
-from PySide6.QtGui import QColor, QGuiApplication, QImage
+from PySide6.QtGui import QColor, QGuiApplication, QImage, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
@@ -100,6 +100,20 @@ def test_a_caption_of_the_prompt_names_no_step() -> None:
     assert caption("Text", "", replace(RUN, step=None))[0] == "Text"
 
 
+def test_a_step_that_the_title_names_is_not_named_twice() -> None:
+    assert caption("Sampling", "step 3", RUN)[0] == "Sampling · step 3"
+
+
+def test_a_tree_is_a_table_in_reading_order(window: MainWindow) -> None:
+    model = QStandardItemModel()
+    model.setHorizontalHeaderLabels(["token", "share"])
+    root = QStandardItem("a")
+    root.appendRow([QStandardItem("b, c"), QStandardItem("2 %")])
+    model.appendRow([root, QStandardItem("1 %")])
+    model.appendRow([QStandardItem("d"), QStandardItem("3 %")])
+    assert csv_of(model) == 'token,share\r\na,1 %\r\n"b, c",2 %\r\nd,3 %\r\n'
+
+
 def test_before_a_run_a_caption_is_the_panels_name() -> None:
     assert caption("Prompt", "3 tokens", None) == ("Prompt · 3 tokens",)
 
@@ -151,6 +165,15 @@ def test_the_text_is_copied_as_it_was_written(window: MainWindow) -> None:
 def test_figures_are_copied_with_their_names(window: MainWindow) -> None:
     chosen(window.docks["metrics"], Export.COPY_TEXT)
     assert "context: 6 of" in QGuiApplication.clipboard().text()
+
+
+def test_the_tree_is_a_table_although_the_picture_is_shown(window: MainWindow, qtbot: QtBot) -> None:
+    window.workspaces.show("search")
+    panel = window.docks["branches"].panel
+    qtbot.waitUntil(lambda: table_of(panel) is not None, timeout=PATIENCE_MS)
+    table = table_of(panel)
+    assert table is not None
+    assert len(csv_of(table).splitlines()) > 1
 
 
 def test_a_table_is_copied_although_the_bars_are_shown(window: MainWindow) -> None:

@@ -46,8 +46,9 @@ def caption(panel: str, shown: str, run: RunFacts | None) -> tuple[str, ...]:
     parts = [panel, shown]
     if run is None:
         return (" · ".join(part for part in parts if part),)
-    if run.step is not None:
-        parts.append(_tr("step {step}").format(step=run.step))
+    step = _tr("step {step}").format(step=run.step)
+    if run.step is not None and step not in shown:
+        parts.append(step)
     return (
         " · ".join(part for part in parts if part),
         _tr("Prompt: “{prompt}”").format(prompt=shortened(run.prompt)),

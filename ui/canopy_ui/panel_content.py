@@ -7,7 +7,17 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 
-from PySide6.QtCore import QAbstractItemModel, QBuffer, QIODevice, QPoint, QRect, QSize, Qt
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QAbstractTableModel,
+    QBuffer,
+    QIODevice,
+    QModelIndex,
+    QPoint,
+    QRect,
+    QSize,
+    Qt,
+)
 from PySide6.QtGui import (
     QAbstractTextDocumentLayout,
     QColor,
@@ -19,9 +29,20 @@ from PySide6.QtGui import (
     QTextOption,
 )
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QPlainTextEdit, QSpinBox, QTableView, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QTableView,
+    QTreeView,
+    QWidget,
+)
 
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.branch_table import BranchTable
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.panel import Panel
@@ -32,9 +53,10 @@ _NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # characters that XML 1.
 
 def table_of(panel: Panel) -> QAbstractItemModel | None:
     """The rows that the panel shows as a table, or could; None where it has none."""
-    tables = sorted(panel.findChildren(QTableView), key=lambda table: not table.isVisibleTo(panel))
+    tables = [table for table in panel.findChildren(QAbstractItemView) if isinstance(table, QTableView | QTreeView)]
+    tables.sort(key=lambda table: not table.isVisibleTo(panel))
     for table in tables:
-        if isinstance(table, CopyableTable):
+        if isinstance(table, CopyableTable | BranchTable):
             table.about_to_be_read.emit()
         model = table.model()
         if model.rowCount():
@@ -93,8 +115,17 @@ def svg_of(panel: QWidget, caption: Sequence[str], theme: Theme) -> bytes:
 def _rows(model: QAbstractItemModel) -> Iterator[list[str]]:
     columns = range(model.columnCount())
     yield [_cell(model.headerData(column, Qt.Orientation.Horizontal)) for column in columns]
-    for row in range(model.rowCount()):
-        yield [_cell(model.index(row, column).data()) for column in columns]
+    left = _first_cells(model, QModelIndex())
+    while left:
+        first = left.pop()
+        yield [_cell(first.siblingAtColumn(column).data()) for column in columns]
+        if not isinstance(model, QAbstractTableModel):  # what stands below a row of a tree follows it
+            left += _first_cells(model, first)
+
+
+def _first_cells(model: QAbstractItemModel, parent: QModelIndex) -> list[QModelIndex]:
+    """The last row comes first."""
+    return [model.index(row, 0, parent) for row in reversed(range(model.rowCount(parent)))]
 
 
 def _cell(value: object) -> str:
@@ -105,10 +136,11 @@ def _said(panel: QWidget) -> Iterator[str]:
     """What its labels and fields say, in reading order."""
     widgets = [widget for widget in panel.findChildren(QWidget) if widget.isVisibleTo(panel)]
     names = {widget.accessibleName() for widget in widgets}
+    labels = {widget.text() for widget in widgets if isinstance(widget, QLabel)} - {""}
     places = {widget: widget.mapTo(panel, QPoint()) for widget in widgets}
     for widget in sorted(widgets, key=lambda widget: (places[widget].y(), places[widget].x())):
         said = _said_by(widget)
-        if said and said not in names:
+        if said and said not in names and widget.accessibleDescription() not in labels:
             yield said
 
 
@@ -124,9 +156,9 @@ def _said_by(widget: QWidget) -> str:
             return widget.toPlainText()
         case QComboBox():
             return _named(widget, widget.currentText())
-        case QSpinBox():
+        case QAbstractSpinBox():
             return _named(widget, widget.text())
-        case QLineEdit() if not isinstance(widget.parent(), QSpinBox | QComboBox):
+        case QLineEdit() if not isinstance(widget.parent(), QAbstractSpinBox | QComboBox):
             return _named(widget, widget.text())
         case _:
             return _named(widget, widget.accessibleDescription())
