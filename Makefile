@@ -3,6 +3,8 @@
 PYTHON ?= python3
 export PYTHON CUDA
 BIN := .venv/bin
+# Two files at a time: the tests of a file share a window or a model.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 .PHONY: run setup setup-tests model test test-all lint reference bench lock clean
 
@@ -19,10 +21,10 @@ model:
 	@bash packaging/setup.sh system environment project model
 
 test: setup-tests lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: setup-tests lint
-	$(BIN)/python -m pytest -m ""
+	$(PYTEST) -m ""
 
 lint:
 	@bash packaging/setup.sh environment project

@@ -12,11 +12,11 @@ from canopy_desktop.commands.loading import in_range, open_bundle, open_session
 from canopy_desktop.commands.prompt import prompt_request, template_of
 from canopy_desktop.commands.settings import settings_of, with_tokens
 from canopy_desktop.decoding import settings_json
-from canopy_desktop.decoding.frequencies import Frequency
+from canopy_desktop.decoding.frequencies import MAX_DRAWS, Frequency
 from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import ContextFullError
-from canopy_desktop.exploration.draws import MAX_DRAWS, Continuation, FirstDraws, continuations, first_draws
+from canopy_desktop.exploration.draws import Continuation, FirstDraws, continuations, first_draws
 from canopy_desktop.exploration.prompt import fit
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.tokenizer import Tokenizer

@@ -13,6 +13,7 @@ import numpy as np
 from canopy_desktop.arrays import DoubleArray
 from canopy_desktop.decoding.pipeline import top_ids
 
+MAX_DRAWS = 200
 CONFIDENCE = 0.95
 LEAST_EXPECTED = 5.0  # draws that a class of the χ² expects at least (Cochran 1954)
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)

@@ -20,7 +20,6 @@ from canopy_desktop.model.batch import STEP, BatchDecoder, Past
 from canopy_desktop.model.decoder import DecoderSession
 from canopy_desktop.model.tokenizer import Tokenizer
 
-MAX_DRAWS = 200
 ROWS = 8  # draws that are decoded together
 
 

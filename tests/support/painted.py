@@ -11,6 +11,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
 
 _SVG = "{http://www.w3.org/2000/svg}"
+_LEAST_INK = 0.02  # of a text's place; a text that is scrolled away has a pixel of its colour there by chance
 _NEAR = 40  # of 255 a channel: how far the edge of a glyph may be from its colour
 
 
@@ -99,7 +100,7 @@ def _background(picture: QImage, place: QRect, fill: QColor) -> str | None:
         for y in range(place.top(), place.bottom() + 1)
         for x in range(place.left(), place.right() + 1)
     )
-    if not any(_near(QColor(colour), fill) for colour in colours):
+    if sum(count for colour, count in colours.items() if _near(QColor(colour), fill)) < _LEAST_INK * colours.total():
         return None
     return next((QColor(colour).name() for colour, _ in colours.most_common() if not _near(QColor(colour), fill)), None)
 

@@ -32,7 +32,7 @@ from canopy_ui.program import make_application
 from canopy_ui.shortcuts import ShortcutsDialog
 from canopy_ui.state import RunPhase
 from canopy_ui.workspace_tabs import WorkspaceButton, WorkspaceTabs
-from canopy_ui.workspaces import NAMES, WORKSPACES, Split, Workspace, leaves, workspace_named
+from canopy_ui.workspaces import NAMES, WORKSPACES, Direction, Split, Workspace, leaves, workspace_named
 from tests.support import scripted
 from tests.support.driving import PATIENCE_MS, PREFERENCES
 from tests.support.scripted import ScriptedSession
@@ -175,17 +175,22 @@ def test_all_workspaces_are_reset_at_once(window: MainWindow) -> None:
 
 @pytest.mark.parametrize("workspace", NAMES)
 def test_the_shares_of_a_workspace_hold_after_it_was_opened(window: MainWindow, workspace: str, qtbot: QtBot) -> None:
-    """Each dock is as wide and as high as its share, within what a separator and a strip take."""
+    """Each part is as wide, or as high, as its share, within what separators take."""
     window.resize(1920, 1080)
     window.workspaces.show(workspace)
     window.workspaces.reset()
     body = workspace_named(workspace).body
     assert isinstance(body, Split)
-    whole = sum(share for _, share in body.parts)
-    for part, share in body.parts:
-        dock = window.docks[next(leaves(part))]
-        expected = 1920 * share / whole
-        qtbot.waitUntil(lambda dock=dock, expected=expected: abs(dock.width() - expected) < 40, timeout=PATIENCE_MS)
+    docks = [window.docks[next(leaves(part))] for part, _ in body.parts]
+    along = QDockWidget.width if body.direction is Direction.ROW else QDockWidget.height
+
+    def off() -> float:
+        sizes, shares = [along(dock) for dock in docks], [share for _, share in body.parts]
+        return max(abs(size - sum(sizes) * share / sum(shares)) for size, share in zip(sizes, shares, strict=True))
+
+    qtbot.waitUntil(lambda: off() < 40, timeout=PATIENCE_MS)
+    if body.direction is Direction.ROW:
+        assert abs(sum(along(dock) for dock in docks) - 1920) < 40
 
 
 def test_a_floating_dock_whose_screen_is_gone_comes_back(make_window: MakeWindow, kept: list[Preferences]) -> None:

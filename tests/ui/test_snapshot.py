@@ -51,14 +51,14 @@ def test_wrong_use_is_refused_before_anything_runs(arguments: list[str]) -> None
 def test_pictures_are_of_the_size_asked_for_and_of_a_finished_run(built_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "pictures"
     done = run(
-        "snapshot", "--out", str(out), "--json", "--scale", "2", "--size", "1600x1000", "--model", str(built_model)
+        "snapshot", "--out", str(out), "--json", "--scale", "2", "--size", "2048x1400", "--model", str(built_model)
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     paths = json.loads(done.stdout)["pictures"]
-    assert paths == [str(out / f"{name}-1600x1000-light.png") for name in NAMES]
+    assert paths == [str(out / f"{name}-2048x1400-light.png") for name in NAMES]
     images = [QImage(path) for path in paths]
-    assert all((image.width(), image.height()) == (1600, 1000) for image in images)
+    assert all((image.width(), image.height()) == (2048, 1400) for image in images)
     assert all(one != other for one, other in combinations(images, 2))
 
 

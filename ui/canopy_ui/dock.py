@@ -20,6 +20,7 @@ from canopy_ui.export_menu import Export, ExportMenu
 from canopy_ui.help_card import HelpCard
 from canopy_ui.icons import Sign, icon
 from canopy_ui.panel_focus import first_control
+from canopy_ui.shrinking_row import ShrinkingRow
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.panel import Panel
@@ -178,13 +179,14 @@ class TitleBar(QFrame):
         self.help_button.setText("?")
         self.float_button = self._button(self.tr("Float or dock “{name}”").format(name=name))
         self.close_button = self._button(self.tr("Close “{name}”; View shows it again").format(name=name))
+        self._row = ShrinkingRow(
+            (self._name, self._subtitle),
+            (self.menu_button, self.help_button, self.float_button, self.close_button),
+            expendable=(self.float_button, self.menu_button),  # a double click floats, a right click has the menu
+            substitutes={},
+        )
         self._layout = QHBoxLayout(self)
-        self._layout.addWidget(self._name)
-        self._layout.addWidget(self._subtitle, 1)
-        self._layout.addWidget(self.menu_button)
-        self._layout.addWidget(self.help_button)
-        self._layout.addWidget(self.float_button)
-        self._layout.addWidget(self.close_button)
+        self._layout.addWidget(self._row)
         self.set_theme(theme)
 
     @Slot(str)
@@ -199,12 +201,12 @@ class TitleBar(QFrame):
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._layout.setContentsMargins(theme.px(12), theme.px(2), theme.px(6), theme.px(2))
-        self._layout.setSpacing(theme.px(6))
         for button, sign in ((self.float_button, Sign.FLOAT), (self.close_button, Sign.CLOSE)):
             button.setIcon(icon(sign, theme.secondary))
             button.setIconSize(QSize(theme.px(16), theme.px(16)))
         for button in (self.menu_button, self.help_button, self.float_button, self.close_button):
             button.setFixedSize(theme.px(20), theme.px(20))
+        self._row.set_gaps(theme.px(6), 0)
 
     def _button(self, name: str) -> QToolButton:
         button = QToolButton()

@@ -85,10 +85,11 @@ class Transport(QToolBar):
         self._view.setToolTip(self.tr("Panels, colours, size of text and help (Alt+V)"))
         self._view.setMenu(view_menu)
         tabs, button = WorkspaceTabs(workspaces), WorkspaceButton(workspaces)
+        reset = self._buttons[Command.RESET]
         self._row = ShrinkingRow(
             (self._brand, self._model, self._provider, *self._buttons.values(), self._speed, self._status),
             (tabs, button, self._file, self._view),
-            expendable=(self._brand, self._status, self._model, self._provider, self._speed, tabs, button),
+            expendable=(self._brand, self._status, self._model, self._provider, self._speed, tabs, reset, button),
             substitutes={tabs: button},
         )
         self._row.set_wanted(self._provider, False)

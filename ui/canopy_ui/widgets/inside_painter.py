@@ -315,10 +315,7 @@ class InsidePainter:
         self._painter.drawRect(_rect(box))
 
     def _label(self, box: Box, text: str, *, strong: bool) -> None:
-        theme = self._theme
-        font = theme.token_font(15, strong=strong)
-        colour = theme.accent if strong else theme.text
-        self._text(box, text, font, colour, _RIGHT)
+        self._text(box, text, self._theme.token_font(15, strong=strong), self._theme.text, _RIGHT)
 
     def _number(self, box: Box, text: str) -> None:
         self._text(Box(box.x, box.y - 2, box.width, box.height), text, self._font(15), self._theme.text, _CENTRE)

@@ -6,7 +6,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QSpinBox, QWidget
 
 from canopy_desktop.decoding.beams import LARGEST_PENALTY, MAX_BEAMS
-from canopy_desktop.exploration.draws import MAX_DRAWS
+from canopy_desktop.decoding.frequencies import MAX_DRAWS
 from canopy_desktop.exploration.searching import Searched, SearchKind, SearchPhase
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.flow_layout import FlowLayout
