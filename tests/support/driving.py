@@ -14,7 +14,7 @@ from tests.support.scripted import ScriptedSession, opener_of
 PREFERENCES = Preferences(
     prompt=PromptRequest(text="abc"), decoding=DecodingSettings(max_tokens=4), layer=1, head=2, hide_first=False
 )
-PATIENCE_MS = 5000
+PATIENCE_MS = 20_000
 
 
 class Driver:

@@ -256,6 +256,14 @@ def test_the_node_where_one_stands_is_followed(panel: BranchPanel) -> None:
     assert panel._canvas.rect().contains(point_of(panel, grown.tree.cursor))
 
 
+def test_keys_pressed_before_the_run_has_arrived_are_not_lost(panel: BranchPanel, qtbot: QtBot) -> None:
+    panel.set_picture(branch_picture(BranchWish(steps=chain(6), cursor=5), text_of))
+    for key in (Key.Key_Home, Key.Key_Return, Key.Key_Right, Key.Key_Right):
+        qtbot.keyClick(panel._canvas, key)
+    panel.set_picture(branch_picture(BranchWish(steps=chain(6)), text_of))
+    assert panel._canvas.current() == 2
+
+
 def test_all_of_the_tree_can_be_brought_into_sight(panel: BranchPanel, qtbot: QtBot) -> None:
     picture = forked(searches=(beams(10, 30, node=4),), pruned=PrunedShown.ALL)
     panel.set_picture(picture)

@@ -62,6 +62,7 @@ class BranchCanvas(QWidget):
         super().__init__(parent)
         self._picture: BranchPicture | None = None
         self._current = 0
+        self._picked: tuple[Ref, ...] | None = None  # the node that the person wants to go to
         self._hovered: int | None = None
         self._grip: QPointF | None = None
         self._dragged = False
@@ -218,7 +219,7 @@ class BranchCanvas(QWidget):
             self.open_wished.emit(twig.cells[0].node)
             return
         self.move_to(cell.node)
-        self.node_picked.emit(cell.node)
+        self._pick()
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
@@ -256,7 +257,7 @@ class BranchCanvas(QWidget):
             return True
         match key:
             case Qt.Key.Key_Return | Qt.Key.Key_Enter if not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-                self.node_picked.emit(self._current)
+                self._pick()
             case Qt.Key.Key_Space:
                 self._fold_or_open()
             case Qt.Key.Key_Home:
@@ -280,6 +281,11 @@ class BranchCanvas(QWidget):
     def _walk(self, way: Way) -> None:
         if self._picture is not None:
             self.move_to(neighbour(self._picture, self._current, way))
+
+    def _pick(self) -> None:
+        node = self.current_node()
+        self._picked = node.refs if node is not None else None
+        self.node_picked.emit(self._current)
 
     def _go_to_cursor(self) -> None:
         if self._picture is not None:
@@ -307,7 +313,12 @@ class BranchCanvas(QWidget):
         self._geometry = self._geometry.moved(moved * self._geometry.scale)
         self._current = found
         self._geometry = self._geometry.filling(after, QRectF(self.rect()))
-        if followed or after.tree.nodes[after.tree.cursor].refs != before.tree.nodes[before.tree.cursor].refs:
+        stands = after.tree.nodes[after.tree.cursor].refs
+        went = stands != before.tree.nodes[before.tree.cursor].refs
+        arrived = went and stands == self._picked  # where it was wished to, and whoever wished may be further by now
+        if went:
+            self._picked = None
+        if (followed or went) and not arrived:
             self._current = after.tree.cursor
             self._show_node(self._current)
 
