@@ -3,10 +3,8 @@
 PYTHON ?= python3
 export PYTHON CUDA
 BIN := .venv/bin
-# Two files at a time: the tests of a file share a window or a model.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
-.PHONY: run setup setup-tests model test test-all lint reference bench lock clean
+.PHONY: run setup setup-tests model test test-core test-ui test-all lint reference bench lock clean
 
 run: setup
 	@$(BIN)/python packaging/run.py
@@ -20,11 +18,18 @@ setup-tests:
 model:
 	@bash packaging/setup.sh system environment project model
 
+# The core's tests and the window's at the same time: two engines at once would take the cores from each other.
 test: setup-tests lint
-	$(PYTEST)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-core test-ui
 
 test-all: setup-tests lint
-	$(PYTEST) -m ""
+	$(BIN)/python -m pytest -m ""
+
+test-core:
+	$(BIN)/python -m pytest --ignore=tests/ui
+
+test-ui:
+	$(BIN)/python -m pytest tests/ui
 
 lint:
 	@bash packaging/setup.sh environment project

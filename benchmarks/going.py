@@ -10,6 +10,10 @@ first computed. Run it on a quiet machine.
 
 from __future__ import annotations
 
+import canopy_desktop  # noqa: F401  (first: it keeps numpy to one thread)
+
+# isort: split
+
 import argparse
 import json
 import time

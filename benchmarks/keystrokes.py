@@ -10,6 +10,10 @@ the tokens when they come.
 
 from __future__ import annotations
 
+import canopy_desktop  # noqa: F401  (first: it keeps numpy to one thread)
+
+# isort: split
+
 import argparse
 import json
 import time

@@ -11,6 +11,10 @@ process's peak memory. `canopy-desktop bench --ui` measures the gaps alone.
 
 from __future__ import annotations
 
+import canopy_desktop  # noqa: F401  (first: it keeps numpy to one thread)
+
+# isort: split
+
 import argparse
 import json
 import math
