@@ -2,7 +2,7 @@
 
 import os
 
-from canopy_desktop.heap import give_back_large_blocks
+from canopy_desktop.heap import tune_heap
 
 __version__ = "0.1.0"
 
@@ -13,4 +13,4 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Read when numpy is imported: more threads of its BLAS would take the cores from the decoder.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-give_back_large_blocks()
+tune_heap()

@@ -5,6 +5,7 @@ Of equal scores the lower id always comes first: in ranks, in cuts, and on the s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -232,8 +233,9 @@ class _Run:
         and frequency, over generated tokens alone: subtracted once, and once for every time that the token came
         (vLLM's `SamplingParams`, as in OpenAI's API).
         """
-        repeated = np.unique(np.array([*history.prompt, *history.generated], np.int64))
-        generated, counts = np.unique(np.array(history.generated, np.int64), return_counts=True)
+        repeated = np.array(list({*history.prompt, *history.generated}), np.int64)
+        times = Counter(history.generated)
+        generated, counts = np.array(list(times), np.int64), np.array(list(times.values()), np.int64)
         repeats = settings.repetition_penalty != 1.0
         presence, frequency = settings.presence_penalty, settings.frequency_penalty
         scores = self._scores
@@ -392,7 +394,8 @@ def _rank(scores: FloatArray | DoubleArray, token_id: int) -> int:
 
 def _probabilities(scores: DoubleArray, log_sum_exp: float, kept: Mask) -> DoubleArray:
     """Probabilities of the kept tokens; 0 for the others, of which one may lie so high that exp overflows."""
-    return np.exp(np.where(kept, scores, -np.inf) - log_sum_exp)
+    found: DoubleArray = np.exp(scores - log_sum_exp, out=np.zeros_like(scores), where=kept)
+    return found
 
 
 def _log_sum_exp(scores: DoubleArray) -> float:

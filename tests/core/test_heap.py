@@ -20,6 +20,22 @@ print((there - before) // LARGE, (resident() - before) // LARGE)
 """
 
 
+FAULTS = """
+import resource
+import numpy as np
+import canopy_desktop
+
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+scores = np.ones(49152)
+for _ in range(10):
+    np.exp(scores)
+before = faults()
+for _ in range(100):
+    np.exp(scores)
+print(faults() - before)
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems give back by themselves")
 def test_freed_blocks_of_some_megabytes_do_not_stay_resident() -> None:
     """In a process of its own: what others did before to this one's memory changes what is seen."""
@@ -27,3 +43,9 @@ def test_freed_blocks_of_some_megabytes_do_not_stay_resident() -> None:
     there, left = map(int, found.stdout.split())
     assert there > 70
     assert left < 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep it by themselves")
+def test_arrays_over_a_vocabulary_are_not_taken_from_the_system_each_time() -> None:
+    found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 100  # of 96 pages each
