@@ -73,13 +73,13 @@ class ColumnReader:
     ) -> AttentionReading | None:
         """One head's attention of all these tokens to one another, at most `max_cells` cells a side.
 
-        While a text grows, only the rows of its new tokens are computed.
+        While a text grows, only the rows of its new tokens are computed, and those of a cell that was not full.
         """
         cell = -(-slots.size // max_cells)
-        last = self._reading_to_grow(slots, layer, head, hide_first) if cell == 1 else None
+        last = self._reading_to_grow(slots, layer, head, hide_first, cell)
         if last is not None and last.length == slots.size:
             return last
-        first = 0 if last is None else last.length
+        first = 0 if last is None else last.length // cell * cell
         vectors = self._vectors(slots, layer, head, first=first)
         if vectors is None:
             return None
@@ -88,7 +88,7 @@ class ColumnReader:
         if self._sequence.generation != generation:
             return None
         if last is not None:
-            values = _grown(last.values, values)
+            values = _grown(last.values[: first // cell], values)
         reading = AttentionReading(
             layer=layer, head=head, hide_first=hide_first, length=int(slots.size), cell=cell, values=values
         )
@@ -318,12 +318,14 @@ class ColumnReader:
             bits[start - first : stop - first] = (np.log(sums) + largest - chosen) * NATS_TO_BITS
         return bits
 
-    def _reading_to_grow(self, slots: IntArray, layer: int, head: int, hide_first: bool) -> AttentionReading | None:
+    def _reading_to_grow(
+        self, slots: IntArray, layer: int, head: int, hide_first: bool, cell: int
+    ) -> AttentionReading | None:
         """The last reading, if it is of the same head and this text begins with that one's."""
         if self._last is None:
             return None
         before, reading = self._last
-        wanted = (layer, head, hide_first, 1)
+        wanted = (layer, head, hide_first, cell)
         if (reading.layer, reading.head, reading.hide_first, reading.cell) != wanted:
             return None
         return reading if np.array_equal(slots[: before.size], before) else None
@@ -368,7 +370,6 @@ def _mean_strips(
 
 def _grown(before: FloatArray, rows: FloatArray) -> FloatArray:
     """A matrix with new rows below; what is right of the old ones is later, not a number."""
-    grown = np.full((rows.shape[1], rows.shape[1]), np.nan, np.float32)
-    grown[: len(before), : len(before)] = before
-    grown[len(before) :] = rows
-    return grown
+    old = np.full((len(before), rows.shape[1]), np.nan, np.float32)
+    old[:, : before.shape[1]] = before
+    return np.concatenate([old, rows])

@@ -101,25 +101,26 @@ def test_attention_of_a_left_branch_is_what_it_was(built_model: Path) -> None:
 
 
 @pytest.mark.parametrize("hide_first", [False, True])
+@pytest.mark.parametrize("max_cells", [600, 15])
 def test_attention_that_grows_with_the_text_is_the_attention_of_the_whole_text(
-    built_model: Path, hide_first: bool
+    built_model: Path, hide_first: bool, max_cells: int
 ) -> None:
     session, ids = session_of(built_model), fixtures.prompt_logits("prose").ids
     prefill(session, ids[:30])
     growing = session.new_reader()
     for position in range(30, 44):
-        growing.attention(session.sequence.slots.copy(), 3, 7, hide_first=hide_first)
+        growing.attention(session.sequence.slots.copy(), 3, 7, hide_first=hide_first, max_cells=max_cells)
         one_by_one(session, ids[position : position + 1 + position % 3])
     slots = session.sequence.slots.copy()
-    grown = growing.attention(slots, 3, 7, hide_first=hide_first)
-    whole = session.new_reader().attention(slots, 3, 7, hide_first=hide_first)
+    grown = growing.attention(slots, 3, 7, hide_first=hide_first, max_cells=max_cells)
+    whole = session.new_reader().attention(slots, 3, 7, hide_first=hide_first, max_cells=max_cells)
     assert grown is not None
     assert whole is not None
     assert np.allclose(grown.values, whole.values, atol=1e-6, equal_nan=True)
-    again = growing.attention(slots, 3, 7, hide_first=hide_first)
+    again = growing.attention(slots, 3, 7, hide_first=hide_first, max_cells=max_cells)
     assert again is not None
     assert np.array_equal(again.values, grown.values, equal_nan=True)
-    other = growing.attention(slots[:20], 3, 8, hide_first=hide_first)
+    other = growing.attention(slots[:20], 3, 8, hide_first=hide_first, max_cells=20)
     assert other is not None
     assert other.values.shape == (20, 20)
 

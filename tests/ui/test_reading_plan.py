@@ -124,7 +124,7 @@ def test_a_slow_attention_leaves_the_model_time_while_it_generates() -> None:
     made.add(step(0, PROMPT_NODE, 2))
     made.add(step(1, 0, 3))
     assert one(plan.wishes(made, LOOK, 10.2, busy=True), AttentionRequest) is None
-    assert one(plan.wishes(made, LOOK, 10.31, busy=True), AttentionRequest) is not None
+    assert one(plan.wishes(made, LOOK, 10.51, busy=True), AttentionRequest) is not None
 
 
 def test_surprisal_is_read_in_chunks_until_the_prompt_is_covered() -> None:
@@ -135,6 +135,15 @@ def test_surprisal_is_read_in_chunks_until_the_prompt_is_covered() -> None:
         plan.take(ReadingResult(request=wish, value=np.zeros(wish.last - wish.first, np.float32)), 0.0)
     assert spans == [(0, 64), (64, 128), (128, 133)]
     assert plan.readings.prompt_surprisal.size == 133
+
+
+def test_surprisal_leaves_the_model_time_while_it_generates() -> None:
+    plan, made = ReadingPlan(), exploration(2 * SURPRISAL_CHUNK)
+    wish = one(plan.wishes(made, LOOK, 10.0, busy=True), SurprisalRequest)
+    assert wish is not None
+    plan.take(ReadingResult(request=wish, value=np.zeros(SURPRISAL_CHUNK, np.float32)), 10.1)
+    assert one(plan.wishes(made, LOOK, 10.2, busy=True), SurprisalRequest) is None
+    assert one(plan.wishes(made, LOOK, 10.2, busy=False), SurprisalRequest) is not None
 
 
 def test_surprisal_waits_for_the_whole_prompt() -> None:

@@ -17,10 +17,10 @@ from canopy_desktop.exploration.lens_view import (
 )
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import Selection
+from canopy_ui.pace import REST_FACTOR
 from canopy_ui.reader import LensCellRequest, LensRequest
 
 PIECE = 4  # columns at once: some 40 ms; another wish comes in between
-REST_FACTOR = 2.0  # while the model generates, the reader rests this many times what a piece took
 
 
 class LensPlan:

@@ -15,6 +15,7 @@ from canopy_desktop.exploration.squares import Square, clamped
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import Readings, Selection
 from canopy_ui.lens_plan import LensPlan
+from canopy_ui.pace import REST_FACTOR
 from canopy_ui.reader import (
     AttentionRequest,
     DecisionRequest,
@@ -28,7 +29,6 @@ from canopy_ui.reader import (
 )
 
 SURPRISAL_CHUNK = 64  # positions; newer wishes for attention come in between
-REST_FACTOR = 2.0  # while the model generates, the reader rests this many times what an attention took
 
 
 class ReadingPlan:
@@ -51,6 +51,7 @@ class ReadingPlan:
         self._row_slots: IntArray = np.empty(0, np.int64)  # the columns of the row that is known
         self._row_due = 0.0
         self._row_began = 0.0
+        self._surprisal_due = self._surprisal_began = 0.0
         self._decided: DecisionWish | None = None  # answered
         self._drawn: tuple[DecisionWish, int] | None = None  # answered
         self._lens = LensPlan()
@@ -102,7 +103,7 @@ class ReadingPlan:
     def _forget(self) -> None:
         self._generation += 1
         self._attention = self._row = None
-        self._attention_due = self._row_due = 0.0
+        self._attention_due = self._row_due = self._surprisal_due = 0.0
         self._under_way.clear()
         self._unreadable.clear()
 
@@ -115,7 +116,7 @@ class ReadingPlan:
                 self._wanted_row(exploration, selection, now, busy=busy),
                 self._wanted_decision(exploration, selection, busy=busy),
                 self._wanted_draws(exploration, selection, busy=busy),
-                self._wanted_surprisal(exploration),
+                self._wanted_surprisal(exploration, now, busy=busy),
                 self._wanted_lens(exploration, selection, now, busy=busy),
                 self._wanted_cell(exploration, selection, busy=busy),
             )
@@ -152,6 +153,7 @@ class ReadingPlan:
                 if isinstance(result.value, DrawsReading):
                     self.readings = replace(self.readings, draws=result.value)
             case SurprisalRequest():
+                self._surprisal_due = now + REST_FACTOR * (now - self._surprisal_began)
                 if isinstance(result.value, np.ndarray):
                     known = np.concatenate([self.readings.prompt_surprisal, result.value])
                     self.readings = replace(self.readings, prompt_surprisal=known)
@@ -301,12 +303,15 @@ class ReadingPlan:
             found=selection.found,
         )
 
-    def _wanted_surprisal(self, exploration: Exploration) -> SurprisalRequest | None:
+    def _wanted_surprisal(self, exploration: Exploration, now: float, *, busy: bool) -> SurprisalRequest | None:
         ids = exploration.prompt.ids
         first = self.readings.prompt_surprisal.size
         complete = len(exploration.prompt_slots) >= len(ids)
         if not complete or first >= len(ids) or SurprisalRequest in self._under_way:
             return None
+        if busy and now < self._surprisal_due:
+            return None
+        self._surprisal_began = now
         return SurprisalRequest(
             generation=self._generation,
             slots=np.array(exploration.prompt_slots, np.int64),
