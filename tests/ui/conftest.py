@@ -9,6 +9,13 @@ from PySide6.QtWidgets import QApplication
 from canopy_ui.garbage import search_garbage
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _libraries_are_no_garbage() -> None:
+    """What was imported is left out of every search: it takes longer to look through than all that a test makes."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _garbage_ends_on_this_thread() -> Iterator[None]:
     """As in the program: a test's widgets must not be destroyed on the thread that loads the next test's model.
