@@ -343,7 +343,7 @@ def test_interrupts_at_random_moments_change_nothing_of_a_sliding_text(generatio
 
     def disturb() -> None:
         random = np.random.default_rng(2)
-        while not done.wait(float(random.uniform(0.001, 0.03))):
+        while not done.wait(float(random.uniform(0.001, 0.12))):
             generation.interrupt()
 
     thread = threading.Thread(target=disturb)
