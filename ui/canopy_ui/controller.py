@@ -58,6 +58,7 @@ from canopy_ui.errands import Errand
 from canopy_ui.facts_desk import FactsChoice, FactsDesk
 from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.inside_desk import InsideDesk
+from canopy_ui.lighting import Lighting
 from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
@@ -100,7 +101,6 @@ class Controller(QObject):
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
     block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
-    position_lit = Signal(object)  # int, or None: what is under the mouse, in whatever panel
     begun = Signal()  # a run was started or taken up again
     step_taken = Signal()  # the run in hand has another token, and nothing was painted since
     journal_set_aside = Signal()  # what was shown before is kept for later
@@ -136,6 +136,7 @@ class Controller(QObject):
         self.inside = InsideDesk(self)
         self.measuring = MeasuringDesk(self)
         self.comparison = CompareDesk(self)
+        self.lighting = Lighting(self)
         self._chronicle = Chronicle()
         self.branches = BranchDesk(self._chronicle, self)
         self._run_wish: _Wish | None = None  # what the exploration was started with
@@ -183,6 +184,7 @@ class Controller(QObject):
         self.inside.requested.connect(self._threads.inside_requested)
         worker.inside_looked.connect(self.inside.take)
         self.inside.changed.connect(self.touch)
+        self.view_changed.connect(self.lighting.take_view)
         self._connect_branches()
         self.measuring.cache_size_requested.connect(self._threads.cache_size_requested)
         self.measuring.errand_requested.connect(self._on_errand_requested)

@@ -33,8 +33,8 @@ class AttentionLink(QObject):
         controller.block_tried.connect(panel.set_blocked)
         panel.looking_chosen.connect(controller.look_by)
         panel.part_changed.connect(controller.look_at_part)
-        panel.position_hovered.connect(controller.position_lit)
-        controller.position_lit.connect(panel.set_lit)
+        panel.position_hovered.connect(controller.lighting.light)
+        controller.lighting.position_lit.connect(panel.set_lit)
         panel.row_shown.connect(controller.look_at_row)
         self._show_selection()
 

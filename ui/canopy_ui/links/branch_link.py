@@ -35,6 +35,8 @@ class BranchLink(QObject):
         panel.fold_requested.connect(branches.fold)
         panel.open_requested.connect(branches.open)
         panel.pruned_chosen.connect(branches.show_pruned)
+        panel.node_hovered.connect(self._on_node_hovered)
+        controller.lighting.position_lit.connect(self._on_position_lit)
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
@@ -46,11 +48,24 @@ class BranchLink(QObject):
             self._panel.set_selected(PROMPT_NODE if node is None else node)
         self._selected = position
 
+    @Slot(object)
+    def _on_node_hovered(self, node: int | None) -> None:
+        self._controller.lighting.light(None if node is None else self._position_of(node))
+
+    @Slot(object)
+    def _on_position_lit(self, position: int | None) -> None:
+        """The whole prompt is one node, so no token of it is lit."""
+        chips = self._view.chips
+        self._panel.set_lit(chips[position].node if position is not None and position < len(chips) else None)
+
+    def _position_of(self, node: int) -> int | None:
+        return next((chip.position for chip in reversed(self._view.chips) if chip.node == node), None)
+
     @Slot(int)
     def _on_node_selected(self, node: int) -> None:
         """The last token of the way is followed, so that new ones are looked at when they come."""
         chips = self._view.chips
-        position = next((chip.position for chip in reversed(chips) if chip.node == node), None)
+        position = self._position_of(node)
         if position is not None:
             self._selected = None if position == len(chips) - 1 else position
             self._controller.select(self._selected)

@@ -30,6 +30,8 @@ class CacheLink(QObject):
         controller.measuring.cache_measured.connect(self._on_cache_measured)
         controller.measuring.reported.connect(self._on_errand_reported)
         panel.position_selected.connect(controller.select)
+        panel.position_hovered.connect(controller.lighting.light)
+        controller.lighting.position_lit.connect(panel.set_lit)
         panel.shown_changed.connect(self._on_shown_changed)
         panel.race.start_wished.connect(self._on_race_wished)
         panel.race.stop_wished.connect(controller.measuring.end)

@@ -28,6 +28,8 @@ class InsideLink(QObject):
         panel.shown_changed.connect(controller.look_inside)
         panel.head_selected.connect(controller.select_head)
         panel.position_selected.connect(controller.select)
+        panel.position_hovered.connect(controller.lighting.light)
+        controller.lighting.position_lit.connect(panel.set_lit)
         panel.set_kitchen_words(controller.kitchen_words)
         panel.kitchen_toggled.connect(controller.use_kitchen_words)
         self._on_view_changed()

@@ -30,6 +30,8 @@ class ProbabilityLink(QObject):
         panel.draws_wished.connect(controller.draw_many)
         panel.from_here_requested.connect(controller.branch)
         panel.settings_wished.connect(controller.set_decoding)
+        panel.token_hovered.connect(controller.lighting.light_token)
+        controller.lighting.token_lit.connect(panel.set_lit)
         controller.model_opened.connect(self._on_model_opened)
         panel.set_shown(controller.selection.shown)
 

@@ -32,8 +32,8 @@ class TokenLink(QObject):
         controller.facts.checked.connect(panel.set_checked)
         panel.position_selected.connect(controller.select)
         panel.colouring_chosen.connect(controller.colour_by)
-        panel.position_hovered.connect(controller.position_lit)
-        controller.position_lit.connect(panel.set_lit)
+        panel.position_hovered.connect(controller.lighting.light)
+        controller.lighting.position_lit.connect(panel.set_lit)
 
     @Slot(float)
     def _on_load_progressed(self, share: float) -> None:

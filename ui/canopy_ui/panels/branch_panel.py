@@ -27,6 +27,7 @@ class BranchPanel(Panel):
     go_requested = Signal(int)  # a recorded node, or the prompt
     walk_requested = Signal(int, object)  # a recorded node, and the token ids after it
     node_selected = Signal(int)  # a recorded node that the keyboard means
+    node_hovered = Signal(object)  # a recorded node, or None
     search_requested = Signal(object)  # SearchAsk
     search_stop_requested = Signal()
     renamed = Signal(object, str)  # the references of a node
@@ -40,6 +41,7 @@ class BranchPanel(Panel):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._picture: BranchPicture | None = None
+        self._lit: int | None = None  # a recorded node that is under the mouse elsewhere
         self._form = SearchForm(theme)
         self._canvas = BranchCanvas(theme)
         self._table = BranchTable(theme)
@@ -100,11 +102,18 @@ class BranchPanel(Panel):
         """Show this tree; None: there is no text yet."""
         self._picture = picture
         self._canvas.set_picture(picture)
+        self.set_lit(self._lit)
         self._show()
 
     def set_searched(self, searched: Searched | None) -> None:
         """Show how far the newest search has come."""
         self._form.set_searched(searched)
+
+    def set_lit(self, node: int | None) -> None:
+        """Mark the recorded node that is under the mouse elsewhere."""
+        self._lit = node
+        tree = None if self._picture is None else self._picture.tree
+        self._canvas.set_lit(None if tree is None or node is None else tree.at.get(Ref(RECORDED, node)))
 
     def set_selected(self, node: int) -> None:
         """Mean the node that is selected elsewhere in the window."""
@@ -189,10 +198,12 @@ class BranchPanel(Panel):
 
     @Slot(object)
     def _on_hovered(self, number: int | None) -> None:
-        if number is None or self._picture is None:
+        node = None if number is None or self._picture is None else self._picture.tree.nodes[number]
+        self.node_hovered.emit(None if node is None else node.node)
+        if node is None:
             self._show_current()
         else:
-            self._facts.set_text(node_text(self._picture.tree.nodes[number]))
+            self._facts.set_text(node_text(node))
 
     @Slot(int)
     def _on_fold_wished(self, number: int) -> None:

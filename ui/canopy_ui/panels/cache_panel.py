@@ -24,6 +24,7 @@ class CachePanel(Panel):
     """Blocks above, the arithmetic of their bytes below, and the race."""
 
     position_selected = Signal(object)  # int, or None: the newest
+    position_hovered = Signal(object)  # int, or None
     shown_changed = Signal(bool)  # whether anybody sees it
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -91,6 +92,10 @@ class CachePanel(Panel):
             self._view = view
             self._show()
 
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token that is under the mouse, here or elsewhere."""
+        self._map.set_lit(position)
+
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self.shown_changed.emit(True)
@@ -127,6 +132,7 @@ class CachePanel(Panel):
     @Slot(object)
     def _on_cell_hovered(self, cell: tuple[int, int] | None) -> None:
         self._cell = cell
+        self.position_hovered.emit(None if cell is None else cell[1])
         self._show_value()
 
     def _show_value(self) -> None:

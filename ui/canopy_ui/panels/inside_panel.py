@@ -50,6 +50,7 @@ class InsidePanel(Panel):
 
     head_selected = Signal(int, int)  # layer, head
     position_selected = Signal(object)  # int
+    position_hovered = Signal(object)  # int, or None
     shown_changed = Signal(bool)  # whether it can be seen
     kitchen_toggled = Signal(bool)
 
@@ -62,6 +63,7 @@ class InsidePanel(Panel):
         self._flow = InsideFlow(theme)
         self._flow.head_picked.connect(self._on_head_picked)
         self._flow.position_picked.connect(self.position_selected)
+        self._flow.position_hovered.connect(self.position_hovered)
         self._flow.station_opened.connect(self._on_station_opened)
         self._scroll = QScrollArea()
         self._scroll.setWidget(self._flow)
@@ -192,6 +194,10 @@ class InsidePanel(Panel):
         return words.format(
             token=marked(view.token), next=marked(view.chosen), layer=view.step.layer, head=view.step.head
         )
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token that is under the mouse, here or elsewhere."""
+        self._flow.set_lit(position)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

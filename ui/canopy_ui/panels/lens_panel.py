@@ -31,6 +31,7 @@ class LensPanel(Panel):
     """Layers from the embedding, below, to the model's own answer, above; a column for each token that was read."""
 
     cell_picked = Signal(int, object)  # row, 0 is the embedding; position, or None: the newest
+    position_hovered = Signal(object)  # int, or None
     sight_changed = Signal(object)  # range of positions of the columns in sight, or None
     compute_again_requested = Signal()
 
@@ -41,6 +42,7 @@ class LensPanel(Panel):
         self._grid = LensGrid(theme)
         self._grid.cell_picked.connect(self.cell_picked)
         self._grid.sight_changed.connect(self._tell_sight)
+        self._grid.position_hovered.connect(self.position_hovered)
         self._words = QLabel()
         self._words.setWordWrap(True)
         self._words.setAccessibleName(self.tr("The selected cell"))
@@ -107,6 +109,10 @@ class LensPanel(Panel):
         self._pages.setCurrentWidget(self._parts if shown else self._page)
         self._grid.set_view(view)
         self._show_cell()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token that is under the mouse, here or elsewhere."""
+        self._grid.set_lit(position)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

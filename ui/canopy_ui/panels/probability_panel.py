@@ -48,6 +48,7 @@ class ProbabilityPanel(Panel):
     branch_requested = Signal(object)  # (parent node, token id)
     shown_changed = Signal(int)
     found_changed = Signal(object)  # a token's id, or None
+    token_hovered = Signal(object)  # a token's id, or None
     draws_wished = Signal(int)  # how many; 0: none
     from_here_requested = Signal(int)  # the parent node
     settings_wished = Signal(object)  # DecodingSettings, those that the step used
@@ -64,6 +65,7 @@ class ProbabilityPanel(Panel):
         self._refusal = Notice()
         self._chart = BarChart(theme)
         self._chart.token_picked.connect(self._on_token_picked)
+        self._chart.token_hovered.connect(self.token_hovered)
         self._rows = DistributionTable(self)
         self._table = CopyableTable(theme)
         self._table.setModel(self._rows)
@@ -74,6 +76,7 @@ class ProbabilityPanel(Panel):
         for page in (self._page, self._chart, self._table):
             self._pages.addWidget(page)
         self._strip = DrawStrip(theme)
+        self._strip.token_hovered.connect(self.token_hovered)
         self._make_controls()
         self._foot = FlowLayout()
         for widget in (self._shown, self._scale, self._find, self._many, self._as_table, self._note):
@@ -129,6 +132,11 @@ class ProbabilityPanel(Panel):
         if view != self._view:
             self._view = view
             self._show()
+
+    def set_lit(self, token_id: int | None) -> None:
+        """Mark the token that is under the mouse, here or elsewhere."""
+        self._chart.set_lit(token_id)
+        self._strip.set_lit(token_id)
 
     def set_refusal(self, text: str) -> None:
         """Say why these settings decide nothing here; nothing takes it away."""

@@ -95,8 +95,8 @@ class AttentionMatrix(QWidget):
         if position is not None and self._view is not None and position in self._view.positions:
             lit = int(self._view.positions.searchsorted(position))
         if lit != self._lit:
-            self._lit = lit
-            self.update()
+            was, self._lit = self._lit, lit
+            self._update_places(was, lit)
 
     def show_all(self) -> None:
         """Show the whole window."""
@@ -319,6 +319,20 @@ class AttentionMatrix(QWidget):
                 painter.drawRect(self._rect_of(geometry, cell))
         painter.setClipping(False)
 
+    def _update_places(self, *places: int | None) -> None:
+        """Paint rows, columns and names of tokens anew, and nothing else."""
+        geometry = self.geometry_of_matrix()
+        if geometry is None:
+            return
+        for place in places:
+            if place is not None:
+                cell = geometry.cell(place, place).adjusted(-3, -3, 3, 3)
+                half = max(0.0, self._theme.px(12) - cell.height() / 2)  # a name is higher than a narrow row
+                self.update(QRectF(0, cell.top() - half, self.width(), cell.height() + 2 * half).toAlignedRect())
+                self.update(QRectF(cell.left(), 0, cell.width(), self.height()).toAlignedRect())
+                if geometry.column_tokens:  # the names above lean to the right
+                    self.update(QRectF(cell.left(), 0, 2 * geometry.top, geometry.top).toAlignedRect())
+
     def _paint_waiting(self, painter: QPainter, geometry: MatrixGeometry) -> None:
         """Say that what is shown is scaled from an older picture, or is another one."""
         theme, text = self._theme, self.tr("computing …")
@@ -378,9 +392,13 @@ class AttentionMatrix(QWidget):
 
     def _set_hovered(self, cell: Cell | None) -> None:
         if cell != self._hovered:
-            self._hovered = cell
+            was, self._hovered = self._hovered, cell
+            for changed in (was, cell):
+                if changed is not None:
+                    self._update_places(*changed)
+                    if (geometry := self.geometry_of_matrix()) is not None:
+                        self.update(self._rect_of(geometry, changed).adjusted(-3, -3, 3, 3).toAlignedRect())
             self.cell_hovered.emit(cell)
-            self.update()
 
 
 def _covers(reading: AttentionReading, cell: Cell) -> bool:

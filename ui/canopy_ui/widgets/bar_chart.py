@@ -34,6 +34,7 @@ class BarChart(QAbstractScrollArea):
     """Rows of a token with a bar and a figure for each stage; with many draws also what they gave."""
 
     token_picked = Signal(int)  # another token than the chosen one
+    token_hovered = Signal(object)  # a token's id, or None
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,6 +47,8 @@ class BarChart(QAbstractScrollArea):
         self._kind = ScaleKind.LINEAR
         self._scale = BarScale.of(None, self._kind)
         self._row: int | None = None  # under the mouse, or chosen by the keyboard
+        self._over: int | None = None  # the token under the mouse
+        self._lit: int | None = None  # a token that is under the mouse elsewhere
         self.set_theme(theme)
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
 
@@ -76,6 +79,14 @@ class BarChart(QAbstractScrollArea):
     def scale(self) -> BarScale:
         """How long a bar is."""
         return self._scale
+
+    def set_lit(self, token_id: int | None) -> None:
+        """Mark the token that is under the mouse elsewhere."""
+        if token_id != self._lit:
+            for row, bar in enumerate(self._view.bars if self._view else ()):
+                if bar.token.id in (self._lit, token_id):
+                    self._update_row(row)
+            self._lit = token_id
 
     def show_token(self, token_id: int) -> None:
         """Bring a token's row into sight, if it has one."""
@@ -108,18 +119,21 @@ class BarChart(QAbstractScrollArea):
         for row, bar in enumerate(view.bars):
             rect = self._rect_of(row)
             if rect.bottom() > self._top and rect.top() < self._top + self._rows_height():
-                self._paint_row(painter, columns, view, bar, rect, row == self._row)
+                self._paint_row(painter, columns, view, bar, rect, row == self._row or bar.token.id == self._lit)
         painter.restore()
         bottom = QRectF(0, self._top + self._rows_height(), width, self._row_height)
         self._paint_others(painter, columns, view, bottom)
         painter.end()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._set_row(self._row_at(event.position()))
+        row = self._row_at(event.position())
+        self._set_row(row)
+        self._set_over(None if row is None or self._view is None else self._view.bars[row].token.id)
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
         self._set_row(None)
+        self._set_over(None)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
@@ -343,10 +357,20 @@ class BarChart(QAbstractScrollArea):
 
     def _set_row(self, row: int | None) -> None:
         if row != self._row:
-            self._row = row
+            was, self._row = self._row, row
             shape = Qt.CursorShape.PointingHandCursor if self._can_branch(row) else Qt.CursorShape.ArrowCursor
             self.viewport().setCursor(shape)
-            self.viewport().update()
+            for changed in (was, row):
+                if changed is not None:
+                    self._update_row(changed)
+
+    def _set_over(self, token_id: int | None) -> None:
+        if token_id != self._over:
+            self._over = token_id
+            self.token_hovered.emit(token_id)
+
+    def _update_row(self, row: int) -> None:
+        self.viewport().update(self._rect_of(row).adjusted(0, -1, 0, 1).toAlignedRect())
 
     def _on_scrolled(self) -> None:
         self.viewport().update()

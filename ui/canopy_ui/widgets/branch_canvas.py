@@ -29,6 +29,7 @@ from canopy_ui.widgets.zoom_buttons import ZoomButtons
 _ZOOM = 1.25  # of a key, a button, or a notch of the wheel
 _NOTCH = 120.0  # Qt's eighths of a degree
 _ROOM_STEP = 5  # characters
+_LABEL = (110, 26)  # at most, of the figure below a node
 _PUSH = 0.2  # of the widget, by a key
 _WAYS = {
     Qt.Key.Key_Left: Way.BACK,
@@ -64,6 +65,7 @@ class BranchCanvas(QWidget):
         self._current = 0
         self._picked: tuple[Ref, ...] | None = None  # the node that the person wants to go to
         self._hovered: int | None = None
+        self._lit: int | None = None  # the number of the node that is under the mouse elsewhere
         self._grip: QPointF | None = None
         self._dragged = False
         self._placed = False  # the picture was put in its place once
@@ -95,7 +97,7 @@ class BranchCanvas(QWidget):
         """Show another tree, or the same one grown."""
         before, current = self._picture, self.current_node()
         self._picture = picture
-        self._hovered = None
+        self._hovered = self._lit = None
         if picture is None:
             self._current, self._placed = 0, False
             self.update()
@@ -130,6 +132,12 @@ class BranchCanvas(QWidget):
             self._current = number
             self._show_node(number)
             self._tell()
+
+    def set_lit(self, number: int | None) -> None:
+        """Mark the node that is under the mouse elsewhere."""
+        if number != self._lit:
+            was, self._lit = self._lit, number
+            self._update_nodes(was, number)
 
     def move_to(self, number: int) -> None:
         """The person means another node."""
@@ -166,9 +174,10 @@ class BranchCanvas(QWidget):
             painter,
             self._picture,
             self._geometry,
-            QRectF(self.rect()),
+            QRectF(event.rect()),
             current=self._current,
             hovered=self._hovered,
+            lit=self._lit,
             focused=self.hasFocus(),
             prompt=self.tr("prompt"),
         )
@@ -378,9 +387,17 @@ class BranchCanvas(QWidget):
 
     def _set_hovered(self, number: int | None) -> None:
         if number != self._hovered:
-            self._hovered = number
+            was, self._hovered = self._hovered, number
+            self._update_nodes(was, number)
             self.hovered.emit(number)
-            self.update()
+
+    def _update_nodes(self, *numbers: int | None) -> None:
+        """Paint these anew, with the figure below them, and nothing else."""
+        for number in numbers:
+            if number is not None and self._picture is not None:
+                cell = self._geometry.cell(*self._picture.cell_of(number))
+                below = cell.adjusted(-4, -4, 4 + self._theme.px(_LABEL[0]), 4 + self._theme.px(_LABEL[1]))
+                self.update(self._geometry.on_screen(below).toAlignedRect())
 
     def _tell_room(self) -> None:
         """In steps, so that not every pixel lays the tree out anew."""

@@ -75,6 +75,7 @@ class BranchPainter:
         *,
         current: int,
         hovered: int | None,
+        lit: int | None = None,
         focused: bool,
         prompt: str,
     ) -> None:
@@ -88,6 +89,8 @@ class BranchPainter:
         self._paint_edges(painter, picture, geometry, places.edges_in(sight))
         for number in places.texts_in(sight):
             self._paint_twig(painter, picture, geometry, picture.twigs[number], prompt)
+        if lit is not None:
+            self._paint_frame(painter, geometry.cell(*picture.cell_of(lit)), 1.5)
         for node, weight in ((hovered, 1.5), (current, 2.5 if focused else 1.5)):
             if node is not None:
                 self._paint_outline(painter, picture, geometry, node, weight)
@@ -253,10 +256,7 @@ class BranchPainter:
         """Around one node, with its cumulative log-probability below it."""
         theme, node = self._theme, picture.tree.nodes[number]
         twig, cell = picture.cell_of(number)
-        rect = geometry.cell(twig, cell).adjusted(-1, -1, 1, 1)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(theme.text), theme.px(weight)))
-        painter.drawRoundedRect(rect, theme.px(3), theme.px(3))
+        rect = self._paint_frame(painter, geometry.cell(twig, cell), weight)
         shown_already = not node.children and not node.pruned and cell is twig.cells[-1]
         if node.kind is BranchKind.PROMPT or shown_already or not self._written:
             return
@@ -268,6 +268,14 @@ class BranchPainter:
         painter.setBrush(QColor(theme.panel))
         painter.drawRoundedRect(label, theme.px(3), theme.px(3))
         painter.drawText(label, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _paint_frame(self, painter: QPainter, cell: QRectF, weight: float) -> QRectF:
+        """Around a token's box; returns where."""
+        rect, radius = cell.adjusted(-1, -1, 1, 1), self._theme.px(3)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(self._theme.text), self._theme.px(weight)))
+        painter.drawRoundedRect(rect, radius, radius)
+        return rect
 
 
 def _scaled(unit: tuple[float, float], *edges: DoubleArray) -> DoubleArray:

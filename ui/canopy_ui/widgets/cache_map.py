@@ -25,6 +25,7 @@ class CacheMap(QWidget):
         super().__init__(parent)
         self._view: CacheView | None = None
         self._hovered: tuple[int, int] | None = None
+        self._lit: int | None = None  # a position that is under the mouse, here or elsewhere
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -46,6 +47,14 @@ class CacheMap(QWidget):
         self._view = view
         self.setAccessibleDescription(described)
         self.update()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the column of the token that is under the mouse."""
+        if position != self._lit:
+            for place in (self._lit, position):
+                if place is not None:
+                    self.update(self.column_rect(place).adjusted(-3, -3, 3, 3).toAlignedRect())
+            self._lit = position
 
     def tokens_per_column(self) -> int:
         """More than one where they would be too narrow to be told apart."""
@@ -151,6 +160,9 @@ class CacheMap(QWidget):
         if view.selected is not None:
             painter.setPen(QPen(QColor(theme.text), theme.px(2)))
             painter.drawRect(self.column_rect(view.selected).adjusted(-1, -2, 1 - gap, 2))
+        if self._lit is not None and self._lit < len(view.chips):
+            painter.setPen(QPen(QColor(theme.secondary), theme.px(1.5)))
+            painter.drawRect(self.column_rect(self._lit).adjusted(-1, -1, 1 - gap, 1))
         self._paint_ends(painter, view, last.right())
 
     def _ground(self, view: CacheView, positions: range) -> QColor:

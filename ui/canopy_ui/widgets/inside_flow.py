@@ -42,6 +42,7 @@ class InsideFlow(QWidget):
     station_opened = Signal(object, object)  # Station, and the KeyRow that was meant, or None
     head_picked = Signal(int, int)  # layer, head
     position_picked = Signal(object)  # int
+    position_hovered = Signal(object)  # int, or None
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,6 +53,8 @@ class InsideFlow(QWidget):
         self._picture: QPixmap | None = None
         self._marked: Station | None = None  # by the keyboard
         self._hovered: Station | None = None
+        self._over: int | None = None  # the position of the lane under the mouse
+        self._lit: int | None = None  # a position that is under the mouse, here or elsewhere
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -75,6 +78,14 @@ class InsideFlow(QWidget):
         if words != self._kitchen:
             self._kitchen = words
             self._forget_picture()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the lane of the token that is under the mouse."""
+        if position != self._lit:
+            was, self._lit = self._lit, position
+            for place in (was, position):
+                if (lane := self._lane_of(place)) is not None:
+                    self.update(lane.adjusted(-3, -3, 3, 3).toAlignedRect())
 
     def layout_of_picture(self) -> InsideLayout | None:
         """Where things stand now."""
@@ -100,6 +111,9 @@ class InsideFlow(QWidget):
                 painter.setRenderHint(QPainter.RenderHint.Antialiasing)
                 painter.setPen(QPen(QColor(colour), self._theme.px(2)))
                 painter.drawRoundedRect(QRectF(box.x, box.y + 1, box.width, box.height), 4, 4)
+        if (lane := self._lane_of(self._lit)) is not None:
+            painter.setPen(QPen(QColor(self._theme.secondary), self._theme.px(1.5)))
+            painter.drawRoundedRect(lane, 4, 4)
         painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -108,6 +122,8 @@ class InsideFlow(QWidget):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._set_hovered(self._station_at(event.position()))
+        row = self._row_at(event.position().y())
+        self._set_over(None if row is None else row.position)
 
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() is QEvent.Type.ToolTip:
@@ -124,6 +140,7 @@ class InsideFlow(QWidget):
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
         self._set_hovered(None)
+        self._set_over(None)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         at, shown = self._at, self._shown
@@ -176,6 +193,20 @@ class InsideFlow(QWidget):
             self._hovered = station
             self.setCursor(Qt.CursorShape.ArrowCursor if station is None else Qt.CursorShape.PointingHandCursor)
             self.update()
+
+    def _set_over(self, position: int | None) -> None:
+        if position != self._over:
+            self._over = position
+            self.position_hovered.emit(position)
+
+    def _lane_of(self, position: int | None) -> QRectF | None:
+        """Where a token's lane stands."""
+        if self._at is None or self._shown is None or position is None:
+            return None
+        for row, lane in zip(self._shown.rows, self._at.lanes, strict=True):
+            if row.position == position:
+                return QRectF(*lane.whole).adjusted(0, 1, 0, -1)
+        return None
 
     def _station_at(self, point: QPointF) -> Station | None:
         return self._at.station_at(point.x(), point.y()) if self._at is not None else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter, QPen, QResizeEvent, QShowEvent
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from canopy_desktop.exploration.lens_view import LensView
@@ -27,6 +27,7 @@ class LensGrid(CopyableTable):
     """A click, or the keyboard, chooses row and position; both are those of the window."""
 
     cell_picked = Signal(int, object)  # row of the lens, position of the text or None: the newest
+    position_hovered = Signal(object)  # int: the token that came after the column's; or None
     sight_changed = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -37,6 +38,9 @@ class LensGrid(CopyableTable):
         self._view: LensView | None = None
         self._place: tuple[int, int] | None = None  # row and column that are selected in the window
         self._sight = range(0)
+        self._hovered: int | None = None  # column
+        self._lit: int | None = None  # position
+        self.setMouseTracking(True)
         self.setHorizontalHeader(self._heads)
         self.setItemDelegate(self._cells)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -86,7 +90,13 @@ class LensGrid(CopyableTable):
         if place != self._place:
             self._place = place
             self._show_place()
+        self._light_column(self._column_of(self._lit))
         self._tell_sight()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the column of the token that is under the mouse."""
+        self._lit = position
+        self._light_column(self._column_of(position))
 
     def sight(self) -> range:
         """Positions of the columns that can be seen, or almost."""
@@ -106,6 +116,14 @@ class LensGrid(CopyableTable):
         self.verticalScrollBar().setValue(0)  # the model's own answer stays in sight where there is room
         self._show_place()
         self._tell_sight()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        super().mouseMoveEvent(event)
+        self._set_hovered(self.columnAt(round(event.position().x())))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._set_hovered(None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         view, place = self._view, self._place
@@ -149,6 +167,35 @@ class LensGrid(CopyableTable):
             cells = (str(table.index(row, place).data()).replace("\t", " ") for place in columns)
             rows.append([self.row_name(table.lens_row(row)), *cells])
         return "\n".join("\t".join(cells) for cells in rows) + "\n"
+
+    def _set_hovered(self, column: int | None) -> None:
+        view = self._view
+        if column == self._hovered:
+            return
+        self._hovered = column
+        known = view is not None and column is not None and 0 <= column < len(view.came) and view.came[column]
+        self.position_hovered.emit(int(view.positions[column]) + 1 if view is not None and known else None)
+
+    def _column_of(self, position: int | None) -> int | None:
+        """The column whose next token stands there."""
+        view = self._view
+        if view is None or position is None:
+            return None
+        column = int(view.positions.searchsorted(position - 1))
+        known = column < len(view.came) and view.positions[column] == position - 1 and view.came[column] is not None
+        return column if known else None
+
+    def _light_column(self, column: int | None) -> None:
+        """Paint one column anew, and the one that was lit."""
+        was = self._cells.lit
+        if column == was:
+            return
+        self._cells.lit = self._heads.lit = column
+        for place in (was, column):
+            if place is not None:
+                left, width = self.columnViewportPosition(place), self.columnWidth(place)
+                self.viewport().update(left, 0, width, self.viewport().height())
+                self._heads.viewport().update(left, 0, width, self._heads.height())
 
     def _fit_cells(self) -> None:
         """As tall as lets all rows be seen, within bounds; as wide as leaves no column cut off."""
@@ -197,6 +244,7 @@ class _CellDelegate(QStyledItemDelegate):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.place: tuple[int, int] | None = None
+        self.lit: int | None = None  # column
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -219,6 +267,11 @@ class _CellDelegate(QStyledItemDelegate):
             self._paint_top(painter, box, top)
         else:
             painter.fillRect(box, QColor(theme.hatch))
+        if index.column() == self.lit:
+            painter.setPen(QPen(QColor(theme.text), theme.px(1.5)))
+            edges = QRectF(rect).adjusted(1, 0, -1, 0)
+            painter.drawLine(edges.topLeft(), edges.bottomLeft())
+            painter.drawLine(edges.topRight(), edges.bottomRight())
         if (index.row(), index.column()) == self.place:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             for colour, width, inset in ((theme.panel, 5, 1.5), (theme.accent, 3, 0.5)):
@@ -246,6 +299,7 @@ class LensHeader(QHeaderView):
     def __init__(self, theme: Theme) -> None:
         super().__init__(Qt.Orientation.Horizontal)
         self._view: LensView | None = None
+        self.lit: int | None = None  # section
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -273,7 +327,7 @@ class LensHeader(QHeaderView):
         upper = QRect(rect.left(), rect.top(), rect.width(), half).adjusted(theme.px(5), 0, -theme.px(3), 0)
         lower = upper.translated(0, half)
         painter.save()
-        painter.fillRect(rect, QColor(theme.accent_soft if chosen else theme.panel))
+        painter.fillRect(rect, QColor(theme.accent_soft if chosen or section == self.lit else theme.panel))
         painter.setFont(theme.token_font(15, strong=True))
         painter.setPen(QColor(theme.accent if chosen else theme.text))
         self._write(painter, upper, "…" if came is None else "→ " + marked(came))
