@@ -351,33 +351,6 @@ def test_cells_are_grey_below_zero_and_coloured_above() -> None:
     assert full_of([np.zeros(4, np.float32)]) == 1.0
 
 
-MACHADO = np.array(
-    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-)  # deuteranopia, severity 1; Machado, Oliveira and Fernandes 2009, table 1
-
-
-def lab(colour: str, *, deuteranopia: bool) -> np.ndarray:
-    found = QColor(colour)
-    encoded = np.array([found.redF(), found.greenF(), found.blueF()])
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    if deuteranopia:
-        linear = np.clip(MACHADO @ linear, 0, 1)
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
-    f = np.cbrt(xyz / np.array([0.9505, 1.0, 1.089]))
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-@pytest.mark.parametrize("name", THEMES)
-@pytest.mark.parametrize("deuteranopia", [False, True])
-def test_hues_are_told_apart_from_each_other_and_from_the_grey(name: str, deuteranopia: bool) -> None:
-    colours = InsideColours.of(theme_named(name))
-    kinds = [colours.hues[hue] for hue in (Hue.QUERY, Hue.KEY, Hue.VALUE)] + [colours.below]
-    seen = [lab(colour, deuteranopia=deuteranopia) for colour in kinds]
-    for number, first in enumerate(seen):
-        for second in seen[number + 1 :]:
-            assert np.linalg.norm(first - second) > 20
-
-
 @pytest.fixture(params=[(name, zoom) for name in THEMES for zoom in (0.8, 2.5)], ids=str)
 def theme(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[Theme]:
     load_fonts()

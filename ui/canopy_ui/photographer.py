@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from canopy_desktop.settings import Preferences
 from canopy_ui.controller import Controller
 from canopy_ui.main_window import MainWindow
 from canopy_ui.program import make_application, write_log
+from canopy_ui.scene import Scene
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.worker import Opener
 
@@ -25,6 +26,10 @@ class NoPictureError(CanopyError):
     """The window did not come to rest, so no picture could be taken."""
 
 
+def _done() -> bool:
+    return True
+
+
 class Photographer(QObject):
     """Starts a run as soon as it can, and leaves its event loop when the window has settled or failed."""
 
@@ -34,15 +39,19 @@ class Photographer(QObject):
         self._loop = QEventLoop()
         self._error: Exception | None = None
         self._finished = False
+        self._done: Callable[[], bool] = _done
         self._patience = QTimer(self, interval=patience_ms, singleShot=True)
         self._patience.timeout.connect(self._loop.quit)
         controller.state_changed.connect(self._on_state_changed)
         controller.failed.connect(self._on_failed)
         controller.settled.connect(self._on_settled)
 
-    def wait(self) -> None:
-        """Return when the run is over and everything is painted. Raises the run's error, or `NoPictureError`."""
-        self._finished = False
+    def wait(self, done: Callable[[], bool] = _done) -> None:
+        """Return when the run is over, everything is painted, and `done` holds.
+
+        Raises what failed meanwhile, or `NoPictureError`.
+        """
+        self._finished, self._done = False, done
         self._controller.touch()  # what is looked at may be another than at the last time
         self._patience.start()
         self._loop.exec()
@@ -64,15 +73,19 @@ class Photographer(QObject):
 
     @Slot()
     def _on_settled(self) -> None:
-        if self._controller.state.phase is RunPhase.FINISHED:
+        if self._controller.state.phase is not RunPhase.FINISHED:
+            return
+        if self._done():
             self._finished = True
             self._loop.quit()
+        else:
+            self._controller.touch()  # it settles once more
 
 
 def take(
     pictures: Sequence[Picture], folder: Path, *, opener: Opener, preferences: Preferences, patience_ms: int
 ) -> tuple[Path, ...]:
-    """Run once, and grab the window at every size. Returns the files.
+    """Play the scene once, and grab the window at every size. Returns the files.
 
     Raises what kept the run from ending, `NoPictureError`, or `StorageError`.
     """
@@ -87,7 +100,9 @@ def take(
         window.show()
         controller.open()
         photographer.wait()
-        return tuple(_grab(window, photographer, picture, folder) for picture in pictures)
+        scene = Scene(window, controller, photographer.wait)
+        scene.play()
+        return tuple(_grab(window, scene, photographer, picture, folder) for picture in pictures)
     finally:
         window.close()
 
@@ -102,8 +117,9 @@ def _fit(window: MainWindow, picture: Picture) -> None:
     window.workspaces.reset()
 
 
-def _grab(window: MainWindow, photographer: Photographer, picture: Picture, folder: Path) -> Path:
+def _grab(window: MainWindow, scene: Scene, photographer: Photographer, picture: Picture, folder: Path) -> Path:
     _fit(window, picture)
+    scene.turn_to(picture.workspace)
     for _ in range(3):  # layouts follow sizes, and panels follow layouts
         QApplication.processEvents()
     window.workspaces.reset()

@@ -19,7 +19,7 @@ from canopy_ui.workspaces import NAMES
 
 DEFAULT_SIZES = ((1280, 720), (1920, 1080))
 SMALLEST, LARGEST = (640, 400), (7680, 4320)
-MAX_TOKENS = 24
+DECODING = DecodingSettings(temperature=0.8, top_k=40, top_p=0.9, seed=8, max_tokens=20)
 PATIENCE_MS = 120_000
 
 
@@ -91,8 +91,8 @@ def pictures_of(wanted: argparse.Namespace) -> tuple[Picture, ...]:
 
 
 def preferences_for(theme: str) -> Preferences:
-    """Those of a first start, with a run that always gives the same text."""
-    return replace(Preferences(), theme=theme, decoding=DecodingSettings(max_tokens=MAX_TOKENS))
+    """Those of a first start, with settings of which every stage has something to do."""
+    return replace(Preferences(), theme=theme, decoding=DECODING)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -231,6 +231,11 @@ class AttentionPanel(Panel):
         """Mark the token that is under the mouse elsewhere."""
         self._matrix.set_lit(position)
 
+    def forbid(self, link: Link, wish: BlockWish) -> None:
+        """Ask what the link's look changes, and show it."""
+        self._meant = link
+        self._on_block_wished(wish)
+
     def look(self) -> Look:
         """The attention that is chosen."""
         return look_of(self._menu.looking(), self._layer.value(), self._head.value(), self._menu.hide_first.isChecked())
@@ -343,7 +348,8 @@ class AttentionPanel(Panel):
         self._side.setCurrentWidget(self._before_after)
         index = self._shown.findData(self._side)
         self._shown.setItemText(index, self.tr("effect"))
-        self._shown.setCurrentIndex(index)
+        if not self._tiles.spread:
+            self._shown.setCurrentIndex(index)
         self.block_requested.emit(wish)
 
     @Slot()

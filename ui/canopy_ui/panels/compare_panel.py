@@ -21,6 +21,7 @@ from canopy_desktop.exploration.compare_view import (
     CompareStage,
     CompareView,
     ModelOffer,
+    Pair,
     Share,
     SideWish,
     StepPicture,
@@ -130,6 +131,11 @@ class ComparePanel(Panel):
         self._about.setText(progress_words(view) or prompt_words(view))
         self._show_texts()
         self._show_step()
+
+    def compare(self, pair: Pair) -> None:
+        """Put both sides to this, and run them."""
+        self._form.take_pair(pair)
+        self._form.compare()
 
     def copied_text(self) -> str:
         """Both texts, whole."""

@@ -122,6 +122,13 @@ class CompareForm(Shrinkable):
         self._notice.set_text("")
         self._show()
 
+    @Slot()
+    def compare(self) -> None:
+        """Run both as they are, if they can be."""
+        found = self.wishes()
+        if found is not None and self._compare.isEnabled():
+            self.compare_wished.emit(*found)
+
     def _make_head(self) -> None:
         self._pairs = QPushButton(self.tr("Pairs ▾"))
         self._pairs.setAccessibleName(self.tr("Pairs"))
@@ -197,7 +204,7 @@ class CompareForm(Shrinkable):
     def _connect(self) -> None:
         for text in self._texts:
             text.textChanged.connect(self._on_text_changed)
-            text.submitted.connect(self._on_compare_clicked)
+            text.submitted.connect(self.compare)
         self._history.toggled.connect(self._on_parts_toggled)
         self._facts.toggled.connect(self._on_parts_toggled)
         self._settings.edited.connect(self._on_setting_edited)
@@ -205,7 +212,7 @@ class CompareForm(Shrinkable):
         self._settings.refused.connect(self._complain)
         self._model.activated.connect(self._on_model_activated)
         self._anew.clicked.connect(self._on_anew_clicked)
-        self._compare.clicked.connect(self._on_compare_clicked)
+        self._compare.clicked.connect(self.compare)
         self._stop.clicked.connect(self.stop_clicked)
 
     def _show(self) -> None:
@@ -350,9 +357,3 @@ class CompareForm(Shrinkable):
             self.take_pair(Pair(action.text(), SideChoice(), SideChoice(history=False)))
         else:
             self.take_pair(action.data())
-
-    @Slot()
-    def _on_compare_clicked(self) -> None:
-        found = self.wishes()
-        if found is not None and self._compare.isEnabled():
-            self.compare_wished.emit(*found)

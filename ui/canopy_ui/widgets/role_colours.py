@@ -10,12 +10,12 @@ from canopy_ui.theme import Theme, mixed
 
 # Hues that differ for people who see no red or no green (Okabe and Ito 2008), on the theme's own ground.
 _HUES = {
-    TokenRole.SYSTEM: "#CC79A7",
+    TokenRole.SYSTEM: "#56B4E9",
     TokenRole.USER: "#0072B2",
     TokenRole.ASSISTANT: "#009E73",
     TokenRole.FACTS: "#E69F00",
 }
-_SHARE = {"light": 0.26, "dark": 0.42, "contrast": 0.5}
+_SHARE = {"light": 0.36, "dark": 0.42, "contrast": 0.5}
 
 
 def role_name(role: TokenRole, *, earlier: bool = False) -> str:
