@@ -23,10 +23,11 @@ from canopy_ui.widgets.progress_line import ProgressLine
 from canopy_ui.widgets.token_text import TokenText
 
 LEAST_TEXT = 170  # pixels at 100 % for the text and what explains its colours; the card of facts has the rest
+LEAST = 100  # for the text alone
 
 
 class TokenPanel(Panel):
-    """The centre of the window. Where there is little room the text has it, and the card of facts is left out."""
+    """The centre of the window. Where there is little room the text has it; what stands below it is left out."""
 
     position_selected = Signal(object)  # int, or None: follow the newest
     position_hovered = Signal(object)  # int, or None
@@ -71,19 +72,20 @@ class TokenPanel(Panel):
         for widget in (self._text, self._card, self._check, self._legend, self._progress):
             widget.set_theme(theme)
         self._colouring.setFont(theme.font(13))
-        self._explained.setSpacing(theme.px(10))
+        self._row.setSpacing(theme.px(10))
         self._head.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), 0)
         layout = self._foot.layout()
         if layout is not None:
             layout.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), theme.px(10))
+        self._fit()
 
     def minimumSizeHint(self) -> QSize:
         least = super().minimumSizeHint()
-        return QSize(least.width(), min(least.height(), self._theme.px(LEAST_TEXT)))
+        return QSize(least.width(), min(least.height(), self._theme.px(LEAST)))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._fit_card()
+        self._fit()
 
     def copied_text(self) -> str:
         return b"".join(chip.lost + chip.token.data for chip in self._view.chips).decode("utf-8", "replace")
@@ -97,11 +99,11 @@ class TokenPanel(Panel):
             self._message = ""
         self._text.set_view(view)
         self._card.set_facts(view.facts)
-        self._fit_card()
         self._legend.set_dropped(len(view.dropped))
         self._show_colouring()
         if counts_changed:
             self._counts.setText(self._counted())
+        self._fit()
         self._show_page()
 
     def set_lit(self, position: int | None) -> None:
@@ -129,16 +131,18 @@ class TokenPanel(Panel):
 
     def _with_text(self) -> QWidget:
         page, self._foot = QWidget(), QWidget()
-        self._explained = QHBoxLayout()
-        self._explained.addWidget(self._counts)
-        self._explained.addWidget(self._colouring)
-        self._explained.addWidget(self._legend, 1)
+        self._explained = QWidget()
+        self._row = QHBoxLayout(self._explained)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.addWidget(self._counts)
+        self._row.addWidget(self._colouring)
+        self._row.addWidget(self._legend, 1)
         foot = QVBoxLayout(self._foot)
         foot.setSpacing(4)
         foot.addWidget(self._progress)
         foot.addWidget(self._check)
         foot.addWidget(self._card)
-        foot.addLayout(self._explained)
+        foot.addWidget(self._explained)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -149,9 +153,13 @@ class TokenPanel(Panel):
         layout.addWidget(self._foot)
         return page
 
-    def _fit_card(self) -> None:
-        needed = self._card.heightForWidth(self.width() - 2 * self._theme.px(14))
-        self._card.setVisible(self.height() >= needed + self._theme.px(LEAST_TEXT))
+    def _fit(self) -> None:
+        """What there is room for: first the text, then its colours and their scale, the counts, and the facts."""
+        width, least = self.width() - 2 * self._theme.px(14), self._theme.px(LEAST_TEXT)
+        self._foot.setVisible(self.height() >= least)
+        scale = self._colouring.sizeHint().width() + self._legend.least_width() + 2 * self._row.spacing()
+        self._counts.setVisible(width >= scale + self._counts.sizeHint().width())
+        self._card.setVisible(self.height() >= self._card.heightForWidth(width) + least)
 
     def _show_page(self) -> None:
         empty = not self._view.chips

@@ -50,6 +50,10 @@ class Legend(QWidget):
         self.updateGeometry()
         self.update()
 
+    def least_width(self) -> int:
+        """Room for the colours and their scale."""
+        return round(self._metrics.horizontalAdvance(self._range or self._scale)) + self._theme.px(80)
+
     def sizeHint(self) -> QSize:
         px = self._theme.px
         width = self._metrics.horizontalAdvance(self._scale) + px(80)

@@ -84,6 +84,7 @@ class RaceCard(QWidget):
         self._table.set_theme(theme)
         self._words.setFont(theme.font(15))
         self._count.lineEdit().setFont(theme.font(15))
+        self._count.lineEdit().setTextMargins(theme.px(4), 0, 0, 0)
         self._head.set_gaps(theme.px(8), theme.px(4))
         self._layout.setSpacing(theme.px(6))
 

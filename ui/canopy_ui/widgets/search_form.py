@@ -68,6 +68,7 @@ class SearchForm(QWidget):
         for widget in (self._beams, self._draws, self._length, self._penalty):
             for part in (widget, widget.lineEdit()):
                 part.setFont(theme.font(13))
+            widget.lineEdit().setTextMargins(theme.px(4), 0, 0, 0)
 
     def kind(self) -> SearchKind:
         """What is chosen."""

@@ -47,6 +47,7 @@ class TokenText(ChipArea):
     def set_view(self, view: WindowView) -> None:
         """Show this text and selection."""
         old_surprisal, old_selected, old_dropped = self._surprisal, self._selected, self._dropped
+        came_back = old_selected is not None and old_selected < len(self._chips) - 1
         self._surprisal, self._selected, self._facts = view.surprisal, view.selected, view.facts
         self._dropped = view.dropped
         same = self.set_chips(view.chips)
@@ -60,6 +61,8 @@ class TokenText(ChipArea):
             self._set_hovered(None)
         if view.selected is not None and view.selected not in (old_selected, len(view.chips) - 1):
             self._bring_into_view(view.selected)
+        elif came_back and view.selected == len(view.chips) - 1:
+            self.follow_newest()
         self._show_newest_button()
 
     def set_lit(self, position: int | None) -> None:
