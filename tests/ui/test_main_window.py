@@ -440,6 +440,10 @@ def test_where_tabs_have_no_room_a_menu_names_the_workspace(window: MainWindow, 
     assert tabs.currentIndex() == 0
 
 
+def test_the_metrics_say_what_runs_where_the_tool_bar_has_no_room(window: MainWindow) -> None:
+    assert window.docks["metrics"].subtitle() == "measured on this machine: Scripted · fp32, CPU"
+
+
 def test_a_tab_opens_its_workspace(window: MainWindow, qtbot: QtBot) -> None:
     tabs = window.findChild(WorkspaceTabs)
     qtbot.mouseClick(tabs, Qt.MouseButton.LeftButton, pos=tabs.tabRect(1).center())

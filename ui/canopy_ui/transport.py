@@ -16,6 +16,7 @@ from canopy_ui.shrinking_row import ShrinkingRow
 from canopy_ui.state import RunState
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.elided_label import ElidedLabel
+from canopy_ui.widgets.model_words import model_name
 from canopy_ui.workspace_tabs import WorkspaceButton, WorkspaceTabs
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Transport(QToolBar):
     def set_model(self, session: ModelSession) -> None:
         """Name the model and the provider that really runs it."""
         card = session.card
-        self._model.setText(f"{card.title} · {self._weights(card.weights.value)}")
+        self._model.setText(model_name(card))
         self._model.setToolTip(
             self.tr("{layers} layers of {heads} heads, {vocabulary:,} tokens, a context of {context:,}").format(
                 layers=card.architecture.layers,
@@ -166,9 +167,6 @@ class Transport(QToolBar):
     @Slot(int)
     def _on_speed_changed(self, index: int) -> None:
         self.speed_changed.emit(self._speed.itemData(index))
-
-    def _weights(self, form: str) -> str:
-        return {"int8": self.tr("8-bit"), "fp32": self.tr("32-bit")}.get(form, form)
 
     @staticmethod
     def _label(look: str, text: str) -> QLabel:

@@ -15,6 +15,7 @@ from canopy_ui.controller import Controller
 from canopy_ui.errands import BandwidthErrand, ErrandReport, ThroughputErrand
 from canopy_ui.panels.metrics_panel import MetricsPanel
 from canopy_ui.widgets.metrics_plots import Machine
+from canopy_ui.widgets.model_words import model_name
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
@@ -27,6 +28,7 @@ class MetricsLink(QObject):
 
     def __init__(self, panel: MetricsPanel, controller: Controller) -> None:
         super().__init__(panel)
+        self._panel = panel
         self._plots = panel.plots
         self._measuring = controller.measuring
         controller.metrics_changed.connect(panel.set_metrics)
@@ -38,6 +40,7 @@ class MetricsLink(QObject):
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
+        self._panel.set_engine(model_name(session.card), session.provider.name.upper())
         card = session.provider.card
         memory = psutil.virtual_memory().total
         if card is not None:

@@ -79,6 +79,10 @@ class MetricsPanel(Panel):
         self.plots.set_metrics(view)
         self._show()
 
+    def set_engine(self, model: str, provider: str) -> None:
+        """Say what runs on this machine: the tool bar has not always room for it."""
+        self._set_title(self.tr("measured on this machine: {model}, {provider}").format(model=model, provider=provider))
+
     def minimumSizeHint(self) -> QSize:
         return QSize(super().minimumSizeHint().width(), self._rows_height)
 

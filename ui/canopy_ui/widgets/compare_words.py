@@ -11,9 +11,9 @@ from canopy_desktop.decoding.divergence import Divergence
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.exploration.compare_view import CompareStage, CompareView, SideView, raw_probability
 from canopy_desktop.exploration.compared import Relation
-from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.tokenizer import Token
 from canopy_ui.widgets.chip_label import marked, marked_text
+from canopy_ui.widgets.model_words import weights_name
 from canopy_ui.widgets.numbers import UNKNOWN, grouped, percent
 
 _GLIMPSE = 12  # characters that are quoted where tokens cannot be compared
@@ -171,11 +171,6 @@ def _chosen_rows(view: CompareView, a: SideView, b: SideView) -> list[tuple[str,
         rows.append((_tr("Model"), a.model, b.model))
     rows += [(_tr(_SETTINGS[one.name]), _value(one.name, one.a), _value(one.name, one.b)) for one in view.settings]
     return rows
-
-
-def weights_name(weights: WeightForm) -> str:
-    """How the matrices are kept."""
-    return _tr("8 bit") if weights is WeightForm.INT8 else _tr("fp32")
 
 
 def _parted(what: str, shared: int, a: Token, b: Token) -> str:

@@ -1,0 +1,17 @@
+"""How a model is named."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication
+
+from canopy_desktop.model.card import Card, WeightForm
+
+
+def model_name(card: Card) -> str:
+    """Its title, and how its matrices are kept."""
+    return f"{card.title} · {weights_name(card.weights)}"
+
+
+def weights_name(weights: WeightForm) -> str:
+    """How the matrices are kept."""
+    return QCoreApplication.translate("ModelWords", "8 bit" if weights is WeightForm.INT8 else "fp32")
