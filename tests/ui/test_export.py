@@ -17,14 +17,16 @@ from pytestqt.qtbot import QtBot
 from canopy_desktop.decoding import settings_json
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import StorageError
+from canopy_desktop.exploration.compare_view import CompareStage, Pair, SideChoice
 from canopy_ui.actions import Command
-from canopy_ui.captions import LONGEST_PROMPT, RunFacts, caption, shortened
+from canopy_ui.captions import LONGEST_PROMPT, RunFacts, caption, compared_caption, shortened
 from canopy_ui.controller import Controller
 from canopy_ui.dock import Dock
 from canopy_ui.entries import found
 from canopy_ui.export_menu import Export, ExportMenu
 from canopy_ui.main_window import MainWindow
 from canopy_ui.panel_content import PICTURE_SCALE, csv_of, image_of, svg_of, table_of, text_of
+from canopy_ui.panels.compare_panel import ComparePanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.photographer import Photographer
 from canopy_ui.program import make_application
@@ -102,6 +104,36 @@ def test_a_caption_of_the_prompt_names_no_step() -> None:
 
 def test_a_step_that_the_title_names_is_not_named_twice() -> None:
     assert caption("Sampling", "step 3", RUN)[0] == "Sampling · step 3"
+
+
+def test_a_caption_of_two_runs_says_all_that_makes_both_again() -> None:
+    cooler = replace(RUN, settings=replace(RUN.settings, temperature=0.3))
+    what, prompt, a, b = compared_caption("Compare", "Temperature 0.7 / 0.3", RUN, cooler)
+    assert what == "Compare · Temperature 0.7 / 0.3"
+    assert prompt == "Prompt: “Once upon ↵ a time”"
+    for line, name, run in ((a, "A", RUN), (b, "B", cooler)):
+        assert line.startswith(f"{name}: smollm2-135m-instruct (int8, CPU) · ")
+        assert settings_json.loads(line.partition(" · ")[2]) == run.settings
+
+
+def test_a_caption_of_two_prompts_has_both() -> None:
+    lines = compared_caption("Compare", "two prompts", RUN, replace(RUN, prompt="Once more"))
+    assert [line for line in lines if "Prompt" in line] == [
+        "A: Prompt: “Once upon ↵ a time”",
+        "B: Prompt: “Once more”",
+    ]
+
+
+def test_the_picture_of_a_comparison_has_the_settings_of_both_sides(window: MainWindow, qtbot: QtBot) -> None:
+    window.workspaces.show("compare")
+    dock, comparison = window.docks["compare"], window._controller.comparison
+    window.panel(ComparePanel).compare(Pair("", SideChoice(), SideChoice(changes={"temperature": 0.5})))
+    qtbot.waitUntil(lambda: comparison.view().stage is CompareStage.DONE and comparison.idle, timeout=PATIENCE_MS)
+    what, prompt, a, b = window._exporter.caption_of(dock)
+    assert (what, prompt) == ("Compare · Temperature greedy / 0.5", "Prompt: “abc”")
+    assert settings_json.loads(a.partition(" · ")[2]) == PREFERENCES.decoding
+    assert settings_json.loads(b.partition(" · ")[2]) == replace(PREFERENCES.decoding, temperature=0.5)
+    assert window._exporter._name(dock) == "compare"
 
 
 def test_a_tree_is_a_table_in_reading_order(window: MainWindow) -> None:

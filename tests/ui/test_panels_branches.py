@@ -74,6 +74,16 @@ def words_on(widget: QWidget) -> set[str]:
     return {child.accessibleName() for child in widget.findChildren(QWidget)}
 
 
+def test_a_token_that_was_selected_before_the_tree_came_is_its_current_node(panel: BranchPanel) -> None:
+    panel.set_selected(0)
+    picture = forked()
+    panel.set_picture(picture)
+    assert panel._canvas.current() == number(picture, 0)
+    panel.set_selected(3)
+    panel.set_picture(forked())
+    assert panel._canvas.current() == number(picture, 3), "only the first tree is waited for"
+
+
 def test_before_a_run_the_panel_says_what_to_do(panel: BranchPanel) -> None:
     assert "Run" in panel._page.text()
     assert panel._pages.currentWidget() is panel._page

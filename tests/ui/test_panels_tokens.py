@@ -99,6 +99,39 @@ def test_a_token_that_is_selected_elsewhere_comes_into_sight(panel: TokenPanel) 
     assert panel._text.rect_of(3).bottom() < 0  # the person scrolled away from it
 
 
+def test_the_newest_token_comes_into_sight_when_it_is_selected_elsewhere(panel: TokenPanel) -> None:
+    long = window_view(generated=["word"] * 300)
+    for position in (None, 0, None):
+        panel.set_view(replace(long, selected=len(long.chips) - 1 if position is None else position))
+    bar = panel._text.verticalScrollBar()
+    assert bar.value() == bar.maximum() > 0
+    bar.setValue(0)
+    panel.set_view(grown(long, len(long.chips) - 1))
+    panel.set_view(long)
+    assert bar.value() == 0, "a run that goes on does not take the text away from a person who scrolled up"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "parts", "text"),
+    [
+        (600, 500, {"counts", "colours", "facts"}, 250),
+        (600, 200, {"counts", "colours"}, 140),
+        (320, 200, {"colours"}, 140),
+        (600, 120, set(), 110),
+    ],
+)
+def test_what_stands_below_the_text_gives_way_to_it(
+    panel: TokenPanel, width: int, height: int, parts: set[str], text: int
+) -> None:
+    panel.set_view(window_view())
+    panel.setMinimumSize(1, 1)  # as in a dock, which scrolls
+    panel.resize(width, height)
+    shown = {"counts": panel._counts, "colours": panel._legend, "facts": panel._card}
+    assert {name for name, widget in shown.items() if widget.isVisible()} == parts
+    QApplication.processEvents()
+    assert panel._text.height() >= text
+
+
 def test_one_more_token_lays_out_one_chip(panel: TokenPanel, monkeypatch: pytest.MonkeyPatch) -> None:
     view = window_view(generated=ANSWER * 100)
     panel.set_view(grown(view, 1_000))

@@ -45,20 +45,19 @@ def caption(panel: str, shown: str, run: RunFacts | None) -> tuple[str, ...]:
     """Lines for a picture of `panel`, whose title says that it shows `shown`."""
     parts = [panel, shown]
     if run is None:
-        return (" · ".join(part for part in parts if part),)
+        return (_joined(parts),)
     step = _tr("step {step}").format(step=run.step)
     if run.step is not None and step not in shown:
         parts.append(step)
-    return (
-        " · ".join(part for part in parts if part),
-        _tr("Prompt: “{prompt}”").format(prompt=shortened(run.prompt)),
-        _tr("{model} ({weights}, {provider}) · {settings}").format(
-            model=run.model,
-            weights=run.weights,
-            provider=run.provider.upper(),
-            settings=settings_json.in_one_line(run.settings),
-        ),
-    )
+    return _joined(parts), _prompt_of(run), _made_with(run)
+
+
+def compared_caption(panel: str, shown: str, a: RunFacts, b: RunFacts) -> tuple[str, ...]:
+    """Lines for a picture of two runs beside one another."""
+    if a.prompt == b.prompt:
+        return _joined([panel, shown]), _prompt_of(a), f"A: {_made_with(a)}", f"B: {_made_with(b)}"
+    sides = [f"{name}: {line}" for name, run in (("A", a), ("B", b)) for line in (_prompt_of(run), _made_with(run))]
+    return _joined([panel, shown]), *sides
 
 
 def shortened(text: str, longest: int = LONGEST_PROMPT) -> str:
@@ -68,6 +67,23 @@ def shortened(text: str, longest: int = LONGEST_PROMPT) -> str:
         return line
     head = (longest - 1) // 2
     return f"{line[:head].rstrip()} … {line[head + 3 - longest :].lstrip()}"
+
+
+def _joined(parts: list[str]) -> str:
+    return " · ".join(part for part in parts if part)
+
+
+def _prompt_of(run: RunFacts) -> str:
+    return _tr("Prompt: “{prompt}”").format(prompt=shortened(run.prompt))
+
+
+def _made_with(run: RunFacts) -> str:
+    return _tr("{model} ({weights}, {provider}) · {settings}").format(
+        model=run.model,
+        weights=run.weights,
+        provider=run.provider.upper(),
+        settings=settings_json.in_one_line(run.settings),
+    )
 
 
 def _tr(text: str) -> str:

@@ -106,6 +106,11 @@ class CompareDesk(QObject):
         """Whether nothing runs and nothing is awaited."""
         return not self._stage.busy and not self._reading and not self._repaint.isActive()
 
+    @property
+    def wishes(self) -> tuple[SideWish, SideWish] | None:
+        """What the sides of the comparison were asked for; None: nothing was compared."""
+        return None if self._command is None else (self._command.a, self._command.b)
+
     def compare(self, a: SideWish, b: SideWish) -> None:
         """Run both anew."""
         if self._stage.busy:

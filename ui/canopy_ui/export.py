@@ -14,9 +14,10 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from canopy_desktop.atomic import replacing
 from canopy_desktop.errors import StorageError
 from canopy_desktop.exploration.view import WindowView
-from canopy_ui.captions import RunFacts, caption, run_facts
+from canopy_ui.captions import RunFacts, caption, compared_caption, run_facts
 from canopy_ui.export_menu import Export
 from canopy_ui.panel_content import csv_of, image_of, svg_of, table_of, text_of
+from canopy_ui.workspaces import COMPARE
 
 if TYPE_CHECKING:
     from canopy_ui.controller import Controller
@@ -58,6 +59,9 @@ class Exporter(QObject):
 
     def caption_of(self, dock: Dock) -> tuple[str, ...]:
         """The lines below a picture of this dock."""
+        compared = self._compared() if dock.objectName() == COMPARE else None
+        if compared is not None:
+            return compared_caption(dock.windowTitle(), dock.subtitle(), *compared)
         return caption(dock.windowTitle(), dock.subtitle(), self._run())
 
     def finish(self) -> None:
@@ -70,6 +74,25 @@ class Exporter(QObject):
             return None
         card = session.card
         return run_facts(self._view, self._controller.decoding, card.id, card.weights.value, session.provider.name)
+
+    def _compared(self) -> tuple[RunFacts, RunFacts] | None:
+        """The two runs that Compare shows; None before there are any."""
+        session, comparison = self._controller.session, self._controller.comparison
+        wishes, view = comparison.wishes, comparison.view()
+        if session is None or wishes is None or view.a is None or view.b is None:
+            return None
+        a, b = (
+            RunFacts(
+                prompt=wish.request.text,
+                model=side.model,
+                weights=side.weights.value,
+                provider=session.provider.name,
+                settings=wish.settings,
+                step=None,
+            )
+            for wish, side in zip(wishes, (view.a, view.b), strict=True)
+        )
+        return a, b
 
     def _copy_table(self, dock: Dock) -> None:
         table = table_of(dock.panel)
@@ -102,7 +125,7 @@ class Exporter(QObject):
         self._ask(self.tr("Save a table"), f"{self._name(dock)}{CSV}", {CSV: "CSV"}, save)
 
     def _name(self, dock: Dock) -> str:
-        run = self._run()
+        run = None if dock.objectName() == COMPARE else self._run()
         return dock.objectName() if run is None or run.step is None else f"{dock.objectName()}-step-{run.step}"
 
     def _ask(self, title: str, name: str, kinds: dict[str, str], save: Callable[[Path], None]) -> None:

@@ -41,6 +41,7 @@ class BranchPanel(Panel):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._picture: BranchPicture | None = None
+        self._awaited: int | None = None  # the node to mean once there is a tree
         self._lit: int | None = None  # a recorded node that is under the mouse elsewhere
         self._form = SearchForm(theme)
         self._canvas = BranchCanvas(theme)
@@ -103,6 +104,9 @@ class BranchPanel(Panel):
         self._picture = picture
         self._canvas.set_picture(picture)
         self.set_lit(self._lit)
+        if picture is not None and self._awaited is not None:
+            self.set_selected(self._awaited)
+            self._awaited = None
         self._show()
 
     def set_searched(self, searched: Searched | None) -> None:
@@ -116,11 +120,13 @@ class BranchPanel(Panel):
         self._canvas.set_lit(None if tree is None or node is None else tree.at.get(Ref(RECORDED, node)))
 
     def set_selected(self, node: int) -> None:
-        """Mean the node that is selected elsewhere in the window."""
-        if self._picture is not None:
-            number = self._picture.tree.at.get(Ref(RECORDED, node))
-            if number is not None:
-                self._canvas.set_current(number)
+        """Mean the node that is selected elsewhere in the window; without a tree, as soon as there is one."""
+        if self._picture is None:
+            self._awaited = node
+            return
+        number = self._picture.tree.at.get(Ref(RECORDED, node))
+        if number is not None:
+            self._canvas.set_current(number)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
