@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from canopy_desktop.errors import SettingsError
 
@@ -91,6 +91,11 @@ class DecodingSettings:
             _in_range("Logit bias", bias, -LARGEST_SCORE, LARGEST_SCORE)
         both = {token_id for token_id, _ in self.logit_bias} & set(self.banned_tokens)
         _require(not both, "Banned tokens", f"and the logit bias both name token {min(both, default=0)}: keep one")
+
+
+def changed_settings(before: DecodingSettings, after: DecodingSettings) -> tuple[str, ...]:
+    """The names of the settings that differ."""
+    return tuple(one.name for one in fields(before) if getattr(before, one.name) != getattr(after, one.name))
 
 
 def _in_range(name: str, value: float, least: float, most: float) -> None:

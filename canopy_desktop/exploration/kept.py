@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
-from canopy_desktop.exploration.records import ChosenBy, StepRecord, WindowSlid
+from canopy_desktop.exploration.records import UNMADE, ChosenBy, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration, Stand
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.card import Card, WeightForm
 from canopy_desktop.model.chat import TemplatedPrompt
-from canopy_desktop.model.tokenizer import Token
+from canopy_desktop.model.tokenizer import Token, TokenTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class KeptExploration:
     slides: tuple[WindowSlid, ...] = field(repr=False)
     stand: Stand
     marks: KeptMarks = field(default_factory=KeptMarks)
-    tokens: KeptTokens = field(repr=False)
+    tokens: TokenTable = field(repr=False)
 
     def tree(self) -> Exploration:
         """A tree of its own."""
@@ -92,6 +92,12 @@ class KeptExploration:
                 tree.add(event)
         tree.stand_on(self.stand)
         return tree
+
+    def unmade(self) -> KeptExploration:
+        """The same after its columns were let go."""
+        steps = tuple(replace(step, source=UNMADE) for step in self.steps)
+        slides = tuple(replace(slide, slots=(UNMADE,) * len(slide.slots)) for slide in self.slides)
+        return replace(self, steps=steps, slides=slides)
 
     @property
     def last(self) -> StepRecord | None:

@@ -1,19 +1,26 @@
-"""Undo and redo: where a person stood before each deed, and what was named and hidden then.
+"""Undo and redo: where a person stood before each deed, what was named and hidden then, and what had been chosen.
 
 An exploration only grows, so nothing that the model made has to be taken back: undoing goes back to where one stood,
-and brings back names and what was deleted. A deed that only names something leaves the cursor where it is.
+and brings back names and what was deleted. A deed that only names something leaves the cursor where it is, and one that
+changes what comes next (settings, context window, output filter) or tries something brings back that alone. A text that
+another one replaced, or a reset cleared, is shown again like one from a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 
+from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.branches import RECORDED, Ref
-from canopy_desktop.exploration.kept import KeptMarks
+from canopy_desktop.exploration.kept import KeptExploration, KeptMarks
+from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.window import ContextWindow
 
 MOST = 200  # deeds that are remembered
+MOST_TEXTS = 3  # explorations that are remembered with them
 
 
 class Deed(Enum):
@@ -25,6 +32,17 @@ class Deed(Enum):
     BRANCH = "branch"
     RENAME = "rename"
     DELETE = "delete"
+    SETTINGS = "settings"
+    WINDOW = "window"
+    FILTER = "filter"
+    BLOCK = "block"  # a look was forbidden, or allowed again
+    BEGIN = "begin"  # another text took the place of one
+    RESET = "reset"
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether it is taken back within the text that is shown."""
+        return _CHANGED.get(self, _MOVED) in (_MOVED, ("marks",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +79,41 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What undoing brings back."""
+class ShownText:
+    """The exploration that is shown, by number, and what it takes to show it again."""
 
-    cursor: int | None  # None: wherever one stands
-    marks: Marks
+    number: int  # 0: none is shown
+    kept: KeptExploration | None = field(default=None, compare=False, repr=False)
+    request: PromptRequest | None = field(default=None, compare=False, repr=False)  # what stood in the prompt's fields
+
+
+@dataclass(frozen=True, slots=True)
+class TriedBlock:
+    """The look whose prohibition is being tried."""
+
+    wish: BlockWish | None  # None: there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What undoing brings back; None: it stays as it is."""
+
+    cursor: int | None = None
+    marks: Marks | None = None
+    settings: DecodingSettings | None = None
+    window: ContextWindow | None = None  # of the next exploration
+    filtered: object | None = None  # the window's choice of an output filter
+    block: TriedBlock | None = None
+    text: ShownText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A deed that can be undone or redone, with the settings that it turned into others."""
+
+    deed: Deed
+    before: DecodingSettings | None = None
+    after: DecodingSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +123,20 @@ class Trail:
     past: tuple[tuple[Deed, Standing], ...] = ()
     future: tuple[tuple[Deed, Standing], ...] = ()
 
-    def noted(self, deed: Deed, before: Standing) -> Trail:
-        """Remember what was before a deed. What was undone cannot be redone any more."""
-        if deed is Deed.RENAME:
-            before = replace(before, cursor=None)
-        return Trail((*self.past, (deed, before))[-MOST:], ())
+    def noted(self, deed: Deed, before: Standing, *, joined: bool = False) -> Trail:
+        """Remember what was before a deed. What was undone cannot be redone any more.
+
+        `joined`: it goes on with the last one, as a slider does that is still being moved, and is undone with it.
+        """
+        if joined and self.past and self.past[-1][0] is deed:
+            return Trail(self.past, ())
+        past = (*self.past, (deed, _part(before, _CHANGED.get(deed, _MOVED))))[-MOST:]
+        texts = [place for place, (_, standing) in enumerate(past) if standing.text is not None]
+        return Trail(past[texts[-MOST_TEXTS] :] if len(texts) > MOST_TEXTS else past, ())
+
+    def next_undone(self, now: Standing) -> tuple[Deed, Standing] | None:
+        """The last deed that changed something, and what was before it. None: there is none."""
+        return next((entry for entry in reversed(self.past) if not _same(entry[1], now)), None)
 
     def undone(self, now: Standing) -> tuple[Trail, Standing] | None:
         """One deed back, and what to bring back; deeds that changed nothing are passed over. None: there is none."""
@@ -100,13 +157,34 @@ class Trail:
 
     def can_undo(self, now: Standing) -> bool:
         """Whether there is a deed that changed something."""
-        return any(not _same(before, now) for _, before in self.past)
+        return self.next_undone(now) is not None
+
+
+_MOVED = ("cursor", "marks")
+_BEGUN = ("text", "settings", "window", "filtered")
+_CHANGED = {
+    Deed.RENAME: ("marks",),
+    Deed.SETTINGS: ("settings",),
+    Deed.WINDOW: ("window",),
+    Deed.FILTER: ("filtered",),
+    Deed.BLOCK: ("block",),
+    Deed.BEGIN: _BEGUN,
+    Deed.RESET: _BEGUN,
+}
+
+
+def _part(standing: Standing, names: Iterable[str]) -> Standing:
+    return Standing(**{name: getattr(standing, name) for name in names})
+
+
+def _told(standing: Standing) -> list[str]:
+    return [one.name for one in fields(standing) if getattr(standing, one.name) is not None]
 
 
 def _same(before: Standing, now: Standing) -> bool:
-    return before.marks == now.marks and before.cursor in (None, now.cursor)
+    return all(getattr(before, name) == getattr(now, name) for name in _told(before))
 
 
 def _as(now: Standing, other: Standing) -> Standing:
     """What is now, as far as the other says anything."""
-    return replace(now, cursor=None) if other.cursor is None else now
+    return _part(now, _told(other))

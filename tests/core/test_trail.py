@@ -1,7 +1,8 @@
 """Undo and redo, without a window."""
 
+from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.branches import Ref
-from canopy_desktop.exploration.trail import MOST, Deed, Marks, Standing, Trail
+from canopy_desktop.exploration.trail import MOST, MOST_TEXTS, Deed, Marks, ShownText, Standing, Trail
 
 HERE, THERE, BEYOND = (Standing(node, Marks()) for node in (3, 5, 9))
 
@@ -80,3 +81,42 @@ def test_only_so_many_deeds_are_remembered() -> None:
         trail = trail.noted(Deed.GO, Standing(node, Marks()))
     assert len(trail.past) == MOST
     assert trail.past[-1][1].cursor == MOST + 4
+
+
+def test_a_setting_is_taken_back_without_a_step_in_the_tree() -> None:
+    cold, warm = DecodingSettings(), DecodingSettings(temperature=0.8)
+    trail = Trail().noted(Deed.GO, HERE).noted(Deed.SETTINGS, Standing(5, Marks(), cold))
+    undone = trail.undone(Standing(9, Marks(), warm))
+    assert undone is not None
+    assert undone[1] == Standing(settings=cold)
+    redone = undone[0].redone(Standing(5, Marks(), cold))
+    assert redone == (trail, Standing(settings=warm))
+
+
+def test_a_deed_that_goes_on_is_undone_with_what_it_goes_on_from() -> None:
+    cold, warm = (Standing(settings=DecodingSettings(temperature=value)) for value in (0.0, 0.8))
+    trail = Trail().noted(Deed.SETTINGS, cold).noted(Deed.SETTINGS, warm, joined=True)
+    assert trail.past == ((Deed.SETTINGS, cold),)
+    other = Trail().noted(Deed.WINDOW, cold).noted(Deed.SETTINGS, warm, joined=True)
+    assert len(other.past) == 2
+
+
+def test_a_reset_is_taken_back_before_what_was_done_in_the_text() -> None:
+    trail = Trail().noted(Deed.GO, Standing(3, Marks(), text=ShownText(1)))
+    trail = trail.noted(Deed.RESET, Standing(5, Marks(), text=ShownText(1)))
+    undone = trail.undone(Standing(-1, Marks(), text=ShownText(0)))
+    assert undone is not None
+    assert undone[1] == Standing(text=ShownText(1))
+    again = undone[0].undone(Standing(5, Marks(), text=ShownText(2)))
+    assert again is not None
+    assert again[1] == HERE
+
+
+def test_only_so_many_texts_are_remembered() -> None:
+    trail = Trail()
+    for number in range(1, MOST_TEXTS + 3):
+        trail = trail.noted(Deed.GO, Standing(number, Marks()))
+        trail = trail.noted(Deed.BEGIN, Standing(number, Marks(), text=ShownText(number)))
+    texts = [before.text.number for _, before in trail.past if before.text is not None]
+    assert texts == list(range(3, MOST_TEXTS + 3))
+    assert trail.past[0][0] is Deed.BEGIN

@@ -49,6 +49,10 @@ class Driver:
     def wait_for(self, phase: RunPhase) -> None:
         """Until the run stands there, and everything that is looked at was painted."""
         self.qtbot.waitUntil(lambda: self.controller.state.phase is phase, timeout=PATIENCE_MS)
+        self.settle_view()
+
+    def settle_view(self) -> None:
+        """Until everything that is looked at was painted."""
         with self.qtbot.waitSignal(self.controller.settled, timeout=PATIENCE_MS):
             self.controller.touch()
 

@@ -211,7 +211,10 @@ def test_another_prompt_forgets_the_tree_and_what_was_searched(driver: TreeDrive
     assert driver.texts() == {"cdef"}
     assert driver.controller.branches.newest is None
     assert driver.node("c").name == ""
-    assert not driver.controller.state.can_undo
+    driver.controller.undo()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.texts() == {"defg"}
+    assert driver.node("d").name == "mine"
 
 
 def test_a_name_is_kept_and_undone(driver: TreeDriver) -> None:
@@ -219,11 +222,11 @@ def test_a_name_is_kept_and_undone(driver: TreeDriver) -> None:
     branches.rename((Ref(RECORDED, 1),), "  my branch ")
     driver.settle()
     assert driver.node("de").name == "my branch"
-    branches.undo()
+    driver.controller.undo()
     driver.settle()
     assert driver.node("de").name == ""
     assert driver.generated() == "defg"
-    branches.redo()
+    driver.controller.redo()
     driver.settle()
     assert driver.node("de").name == "my branch"
 
@@ -235,10 +238,10 @@ def test_a_deleted_node_is_gone_with_all_below_it_and_undo_brings_it_back(driver
     assert driver.texts() == {"de"}
     assert driver.generated() == "de"
     passes = len(driver.session.sequence.fed)
-    branches.undo()
+    driver.controller.undo()
     driver.settle()
     assert (driver.texts(), driver.generated()) == ({"defg"}, "defg")
-    branches.redo()
+    driver.controller.redo()
     driver.settle()
     assert (driver.texts(), driver.generated()) == ({"de"}, "de")
     assert len(driver.session.sequence.fed) == passes
@@ -276,13 +279,15 @@ def test_undo_walks_back_through_everything_that_a_person_did(driver: TreeDriver
     driver.wait_for(RunPhase.FINISHED)
     stood.append(driver.generated())
     texts = driver.texts()
+    stood.insert(-1, stood[-2])  # while the settings changed, nobody moved
     for expected in (*reversed(stood[:-1]), "defg"):
-        controller.branches.undo()
+        controller.undo()
         driver.settle()
         assert driver.generated() == expected
     assert not driver.controller.state.can_undo
+    assert controller.decoding == PREFERENCES.decoding
     for expected in stood:
-        controller.branches.redo()
+        controller.redo()
         driver.settle()
         assert driver.generated() == expected
     assert driver.texts() == texts

@@ -67,7 +67,7 @@ SPECS = (
     ActionSpec(Command.PREVIOUS_STAGE, "Stage back", "Go back one stage; nothing is lost", ("F7",)),
     ActionSpec(Command.SLOW_MOTION, "Slow motion", "Go from stage to stage, at the pace of the speed", ("Ctrl+F8",)),
     ActionSpec(Command.STOP, "Stop", "End the run; its text stays", ("Esc",)),
-    ActionSpec(Command.UNDO, "Undo", "Take back the last choice, name or deletion; no text is lost", ("Ctrl+Z",)),
+    ActionSpec(Command.UNDO, "Undo", "Take back the last deed; no text is lost", ("Ctrl+Z",)),
     ActionSpec(Command.REDO, "Redo", "Do once more what was undone", ("Ctrl+Shift+Z", "Ctrl+Y")),
     ActionSpec(Command.RESET, "Reset", "Clear the text; the prompt stays", ("Ctrl+R",)),
     ActionSpec(Command.NEW, "New", "Begin with an empty text; what was not saved can be had again", ("Ctrl+N",)),

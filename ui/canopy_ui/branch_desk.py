@@ -1,4 +1,4 @@
-"""The tree of branches for the window: what was searched, named, deleted and folded, and undo and redo."""
+"""The tree of branches for the window: what was searched, named, deleted and folded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_desktop.exploration.branches import RECORDED, BranchWish, PrunedShown, Ref
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.searching import SearchAsk, Searched, SearchWish, search_settings
-from canopy_desktop.exploration.trail import Deed, Marks, Standing, Trail
+from canopy_desktop.exploration.trail import Deed, Marks
 from canopy_desktop.exploration.tree import Exploration
 from canopy_ui.chronicle import Chronicle
 
@@ -20,6 +20,7 @@ class BranchDesk(QObject):
     picture_changed = Signal(object)  # BranchPicture; None: there is no text
     search_changed = Signal(object)  # Searched, the newest; None: nothing was searched
     changed = Signal()  # something that the picture follows from
+    deed_coming = Signal(object)  # Deed, right before it is done
     go_wished = Signal(int)  # a node to stand on, without a deed of its own
     picture_requested = Signal(object)  # BranchWish
     search_requested = Signal(object)  # SearchWish
@@ -32,7 +33,6 @@ class BranchDesk(QObject):
         self._opened: frozenset[Ref] = frozenset()
         self._pruned = PrunedShown.ONCE_KEPT
         self._room = 150
-        self._trail = Trail()
         self._searches = 0  # begun so far
         self._shown = False
         self._pictured: tuple[object, ...] | None = None  # what the picture that was asked for last follows from
@@ -50,31 +50,16 @@ class BranchDesk(QObject):
         """The search that was begun last."""
         return self._chronicle.searches.get(self._searches)
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a deed to undo."""
-        return self._trail.can_undo(self._standing())
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is an undone deed."""
-        return bool(self._trail.future)
-
     def show(self, shown: bool) -> None:
         """Whether a panel shows the tree."""
         self._shown = shown
         self.changed.emit()
-
-    def note(self, deed: Deed) -> None:
-        """To be called before each deed."""
-        self._trail = self._trail.noted(deed, self._standing())
 
     def forget(self) -> None:
         """Another text begins, or none is left."""
         self.search_stop_requested.emit()
         self._outdated = self._under_way
         self._folded = self._opened = frozenset()
-        self._trail = Trail()
         self._pictured = None
         self.picture_changed.emit(None)
         self.search_changed.emit(None)
@@ -142,16 +127,6 @@ class BranchDesk(QObject):
                 self.search_changed.emit(searched)
             self.changed.emit()
 
-    @Slot()
-    def undo(self) -> None:
-        """Take back the last deed."""
-        self._bring_back(self._trail.undone(self._standing()))
-
-    @Slot()
-    def redo(self) -> None:
-        """Do once more what was undone last."""
-        self._bring_back(self._trail.redone(self._standing()))
-
     def rename(self, refs: tuple[Ref, ...], name: str) -> None:
         """Give a node a name; an empty one takes it away."""
         self._mark(Deed.RENAME, self._chronicle.marks.named(refs, name.strip()))
@@ -192,21 +167,9 @@ class BranchDesk(QObject):
 
     def _mark(self, deed: Deed, marks: Marks) -> None:
         if marks != self._chronicle.marks:
-            self.note(deed)
+            self.deed_coming.emit(deed)
             self._chronicle.marks = marks
             self.changed.emit()
-
-    def _standing(self) -> Standing:
-        return Standing(self._chronicle.cursor, self._chronicle.marks)
-
-    def _bring_back(self, found: tuple[Trail, Standing] | None) -> None:
-        if found is None:
-            return
-        self._trail, standing = found
-        self._chronicle.marks = standing.marks
-        if standing.cursor not in (None, self._chronicle.cursor):
-            self.go_wished.emit(standing.cursor)
-        self.changed.emit()
 
     def _show_what_one_stands_on(self, exploration: Exploration) -> None:
         """What is generated or gone to again is no longer deleted."""

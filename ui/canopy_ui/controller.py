@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.decoding.settings import DecodingSettings, changed_settings
 from canopy_desktop.errors import CanopyError, OtherModelError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns, Looking
@@ -35,7 +35,7 @@ from canopy_desktop.exploration.records import (
 from canopy_desktop.exploration.searching import SearchAsk
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.stages import StepStage
-from canopy_desktop.exploration.trail import Deed
+from canopy_desktop.exploration.trail import Change, Deed, ShownText, Standing, TriedBlock
 from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.tokenizer import TokenTable
@@ -65,6 +65,7 @@ from canopy_ui.pace import Pace
 from canopy_ui.reader import DecisionRequest, ReadingResult
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
+from canopy_ui.trail_desk import TrailDesk
 from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Controller(QObject):
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
     block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
+    brought_back = Signal(object)  # Standing, by undo or redo
     begun = Signal()  # a run was started or taken up again
     step_taken = Signal()  # the run in hand has another token, and nothing was painted since
     journal_set_aside = Signal()  # what was shown before is kept for later
@@ -139,6 +141,8 @@ class Controller(QObject):
         self.lighting = Lighting(self)
         self._chronicle = Chronicle()
         self.branches = BranchDesk(self._chronicle, self)
+        self.trail = TrailDesk(self._standing, self)
+        self._block: BlockWish | None = None  # the look that is forbidden on trial
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
         self._sliding: SlideProgress | None = None
@@ -212,6 +216,7 @@ class Controller(QObject):
         branches.picture_requested.connect(threads.picture_requested)
         branches.search_requested.connect(threads.search_requested)
         branches.search_stop_requested.connect(threads.search_stop_requested)
+        branches.deed_coming.connect(self.trail.note)
         branches.go_wished.connect(self._stand_on)
         branches.changed.connect(self.touch)
         threads.drawer.drawn.connect(branches.take_picture)
@@ -279,7 +284,7 @@ class Controller(QObject):
     def go_to(self, node: int) -> None:
         """Stand on a node of the tree, and look at it; nothing is lost."""
         if self._can_move:
-            self.branches.note(Deed.GO)
+            self.trail.note(Deed.GO)
             self._stand_on(node)
 
     @Slot(int)
@@ -297,7 +302,7 @@ class Controller(QObject):
         """Make a text that was searched after `parent` a branch, and stand at its end."""
         if not self._can_move or self._lacks_model():
             return
-        self.branches.note(Deed.CHOOSE)
+        self.trail.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
         self._must_resume = True
         command = WalkCommand(
@@ -322,7 +327,7 @@ class Controller(QObject):
         """Continue with another token after `parent`: a branch. Goes on as before, running or step by step."""
         if not self._can_move or self._lacks_model():
             return
-        self.branches.note(Deed.CHOOSE)
+        self.trail.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
         self._must_resume = False
         command = ChooseCommand(
@@ -359,8 +364,12 @@ class Controller(QObject):
     @Slot()
     def reset(self) -> None:
         """Clear the text; the prompt stays."""
-        if not self.state.can_reset:
-            return
+        if self.state.can_reset:
+            if self._chronicle.begun:
+                self.trail.note(Deed.RESET)
+            self._clear()
+
+    def _clear(self) -> None:
         if self.state.can_stop:
             self._threads.stop_run()
         self._oldest_run = self._new_run()
@@ -378,6 +387,11 @@ class Controller(QObject):
 
         `journal`: the one that it came from, which goes when another one has taken over.
         """
+        self._reopen(kept, journal)
+        self.trail.forget()
+        self._publish_state()
+
+    def _reopen(self, kept: KeptExploration, journal: Path | None = None) -> None:
         if self.state.can_stop and not self.alone:
             self._threads.stop_run()
         self._oldest_run = self._new_run()
@@ -391,8 +405,8 @@ class Controller(QObject):
         begun = self._beginning = kept.beginning
         self._threads.tokens_known.emit(kept.tokens)
         self.draft.edit(begun.request)
-        self.set_window(begun.window)
-        self.set_decoding(kept.settings)
+        self._begin_with(begun.window)
+        self._decide_by(kept.settings)
         self.filter = replace(self.filter, output_filter=kept.output_filter)
         self.reopened.emit(begun.request)
         self._run_wish, self._must_resume = self._wish, False
@@ -493,7 +507,7 @@ class Controller(QObject):
         """Generate once more what follows `parent`, with the settings as they are now: a branch."""
         if not self._can_move or self._lacks_model():
             return
-        self.branches.note(Deed.BRANCH)
+        self.trail.note(Deed.BRANCH)
         self._chronicle.leave_branch(parent)
         self._playing, self._must_resume = True, False
         self._threads.resume_requested.emit(self._resume_command(play=True, branch_at=parent))
@@ -503,6 +517,12 @@ class Controller(QObject):
     @Slot(object)
     def set_decoding(self, settings: DecodingSettings) -> None:
         """Decide like this from the next run or step on, and show at once what it would have decided."""
+        if settings != self.decoding:
+            self.trail.note(Deed.SETTINGS, " ".join(changed_settings(self.decoding, settings)))
+            self._decide_by(settings)
+            self._publish_state()
+
+    def _decide_by(self, settings: DecodingSettings) -> None:
         if settings == self.decoding:
             return
         self._must_resume = True
@@ -514,6 +534,12 @@ class Controller(QObject):
     @Slot(object)
     def set_filter(self, choice: FilterChoice) -> None:
         """Look at the text with this filter, or none, from the next run or step on."""
+        if (choice.file, choice.action) != (self.filter.file, self.filter.action):  # else its file was read just now
+            self.trail.note(Deed.FILTER)
+        self._filter_by(choice)
+        self._publish_state()
+
+    def _filter_by(self, choice: FilterChoice) -> None:
         self._must_resume = self._must_resume or choice.output_filter != self.filter.output_filter
         self.filter = choice
 
@@ -525,6 +551,11 @@ class Controller(QObject):
     @Slot(object)
     def set_window(self, window: ContextWindow) -> None:
         """Begin the next exploration with this window; the one in hand keeps its own."""
+        if window != self.window:
+            self.trail.note(Deed.WINDOW, "window")
+        self._begin_with(window)
+
+    def _begin_with(self, window: ContextWindow) -> None:
         self.window = window
         self._show_context()
         self._publish_state()
@@ -574,11 +605,80 @@ class Controller(QObject):
     @Slot(object)
     def block(self, wish: BlockWish) -> None:
         """Try what a forbidden look changes, beside the recorded text; `block_tried` follows."""
+        self._note_block(wish)
         command = self._chronicle.block_command(wish)
         if command is None:
             self.block_tried.emit(None)
         else:
             self._threads.block_requested.emit(command)
+
+    @Slot()
+    def unblock(self) -> None:
+        """What was tried is no longer looked at."""
+        self._note_block(None)
+
+    def _note_block(self, wish: BlockWish | None) -> None:
+        if wish != self._block:
+            self.trail.note(Deed.BLOCK)
+            self._block = wish
+            self._publish_state()
+
+    @Slot()
+    def undo(self) -> None:
+        """Take back the last deed."""
+        if self.state.can_undo:
+            self._bring_back(self.trail.undo())
+
+    @Slot()
+    def redo(self) -> None:
+        """Do once more what was undone last."""
+        if self.state.can_redo:
+            self._bring_back(self.trail.redo())
+
+    def _standing(self, whole: bool) -> Standing:
+        """How things stand; `whole`: with what it takes to show the text again."""
+        text = ShownText(self.revision.exploration)
+        if whole:
+            kept = self.snapshot()
+            kept = None if kept is None else replace(kept, tokens=self.token_table)
+            text = replace(text, kept=kept, request=self.draft.request)
+        return Standing(
+            cursor=self._chronicle.cursor,
+            marks=self._chronicle.marks,
+            settings=self.decoding,
+            window=self.window,
+            filtered=self.filter,
+            block=TriedBlock(self._block),
+            text=text,
+        )
+
+    def _bring_back(self, standing: Standing | None) -> None:
+        """Nothing of it is a deed of its own."""
+        if standing is None:
+            return
+        text = standing.text
+        if text is not None and text.kept is not None:
+            self._reopen(text.kept.unmade())
+        elif text is not None:
+            self._clear()
+        if text is not None and text.request is not None:
+            self.draft.edit(text.request)
+            self.reopened.emit(text.request)
+        if standing.marks is not None:
+            self._chronicle.marks = standing.marks
+        if standing.settings is not None:
+            self._decide_by(standing.settings)
+        if standing.window is not None:
+            self._begin_with(standing.window)
+        if isinstance(standing.filtered, FilterChoice):
+            self._filter_by(standing.filtered)
+        if standing.block is not None:
+            self._block = standing.block.wish
+        if standing.cursor not in (None, self._chronicle.cursor):
+            self._stand_on(standing.cursor)
+        self.brought_back.emit(standing)
+        self._publish_state()
+        self.touch()
 
     @Slot(object)
     def colour_by(self, colouring: Colouring) -> None:
@@ -772,7 +872,7 @@ class Controller(QObject):
             self.failed.emit(error)
             return
         if self.new_seeds:
-            self.set_decoding(replace(self.decoding, seed=secrets.randbelow(NEW_SEEDS)))
+            self._decide_by(replace(self.decoding, seed=secrets.randbelow(NEW_SEEDS)))
         self._playing = play
         self._starting = self._wish
         command = StartCommand(
@@ -791,7 +891,7 @@ class Controller(QObject):
         self._enter(RunPhase.PREFILLING)
 
     def _go_on(self, *, play: bool) -> None:
-        self.branches.note(Deed.RUN)
+        self.trail.note(Deed.RUN)
         self._playing = play
         if self._must_resume:
             self._must_resume = False
@@ -824,6 +924,8 @@ class Controller(QObject):
     def _begin(self, event: PromptAccepted) -> None:
         if self.session is None:
             return
+        if self._chronicle.begun:
+            self.trail.note(Deed.BEGIN)
         self._oldest_run = event.run_id
         self._run_wish, self._starting = self._starting, None
         self._must_resume = False
@@ -876,6 +978,9 @@ class Controller(QObject):
         """Whether one may stand elsewhere: the prompt has been read."""
         return self._chronicle.begun and self._phase is not RunPhase.PREFILLING
 
+    def _possible(self, change: Change | None) -> Change | None:
+        return change if change is None or self._can_move or not change.deed.needs_text else None
+
     def _new_run(self) -> int:
         self._run_id += 1
         self._remaking = None
@@ -905,8 +1010,8 @@ class Controller(QObject):
             can_go_back=chronicle.cursor != PROMPT_NODE and self._phase is not RunPhase.PREFILLING,
             slid=self._sliding.done if self._sliding else 0,
             to_slide=self._sliding.total if self._sliding else 0,
-            can_undo=self.branches.can_undo and self._can_move,
-            can_redo=self.branches.can_redo and self._can_move,
+            undoes=self._possible(self.trail.undoes()),
+            redoes=self._possible(self.trail.redoes()),
             remade=self._remaking.done if self._remaking else 0,
             to_remake=self._remaking.total if self._remaking else 0,
             edited=chronicle.begun and self._edited,

@@ -15,6 +15,7 @@ from canopy_desktop.settings import Preferences
 from canopy_ui import layout
 from canopy_ui.actions import Command, make_actions
 from canopy_ui.controller import Controller
+from canopy_ui.deed_words import redo_words, undo_words
 from canopy_ui.dock import Dock
 from canopy_ui.docks import DOCKS
 from canopy_ui.entries import Entry, entries_of
@@ -126,8 +127,8 @@ class MainWindow(QMainWindow):
             (Command.PREVIOUS_STAGE, self._walk.back),
             (Command.SLOW_MOTION, self._walk.play),
             (Command.STOP, controller.stop),
-            (Command.UNDO, controller.branches.undo),
-            (Command.REDO, controller.branches.redo),
+            (Command.UNDO, controller.undo),
+            (Command.REDO, controller.redo),
             (Command.RESET, controller.reset),
             (Command.ZOOM_IN, self._on_zoom_in),
             (Command.ZOOM_OUT, self._on_zoom_out),
@@ -223,6 +224,8 @@ class MainWindow(QMainWindow):
             (Command.RESET, state.can_reset),
         ):
             self.commands[command].setEnabled(possible)
+        self.commands[Command.UNDO].setText(undo_words(state.undoes))
+        self.commands[Command.REDO].setText(redo_words(state.redoes))
         self.transport.set_state(state, self._words.of_state(state))
         if state.busy:
             self._mark(None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from canopy_desktop.decoding.stopping import StopReason
+from canopy_desktop.exploration.trail import Change
 
 
 class RunPhase(Enum):
@@ -35,11 +36,21 @@ class RunState:
     to_remake: int = 0  # of so many; 0 when nothing is made again
     generated: int = 0  # tokens from the prompt to where we stand
     can_go_back: bool = False
-    can_undo: bool = False
-    can_redo: bool = False
+    undoes: Change | None = None  # the deed that can be taken back
+    redoes: Change | None = None  # the one that was taken back last
     edited: bool = False  # the prompt is no longer the one that was run
     loaded: bool = True  # a model is there
     alone: bool = False  # the exploration is one of another model, or of none: it can be read, and walked along
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a deed to take back."""
+        return self.undoes is not None
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is one that was taken back."""
+        return self.redoes is not None
 
     @property
     def busy(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
+from canopy_desktop.exploration.trail import Standing
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.controller import Controller
 from canopy_ui.panels.attention_panel import AttentionPanel
@@ -30,6 +31,8 @@ class AttentionLink(QObject):
         panel.position_selected.connect(controller.select)
         panel.compute_again_requested.connect(controller.compute_again)
         panel.block_requested.connect(controller.block)
+        panel.block_closed.connect(controller.unblock)
+        controller.brought_back.connect(self._on_brought_back)
         controller.block_tried.connect(panel.set_blocked)
         panel.looking_chosen.connect(controller.look_by)
         panel.part_changed.connect(controller.look_at_part)
@@ -42,6 +45,11 @@ class AttentionLink(QObject):
     def _on_model_opened(self, session: ModelSession) -> None:
         self._panel.set_model(session.card.architecture.layers, session.card.architecture.heads)
         self._show_selection()
+
+    @Slot(object)
+    def _on_brought_back(self, standing: Standing) -> None:
+        if standing.block is not None:
+            self._panel.try_block(standing.block.wish)
 
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Slot
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.ruler import ruler_of
+from canopy_desktop.exploration.trail import Standing
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_ui.controller import Controller
@@ -33,6 +34,7 @@ class PromptLink(QObject):
         controller.draft.refused.connect(self._on_draft_refused)
         controller.state_changed.connect(self._on_state_changed)
         controller.reopened.connect(self._on_reopened)
+        controller.brought_back.connect(self._on_brought_back)
         panel.changed.connect(self._on_prompt_changed)
         panel.settings_changed.connect(controller.set_decoding)
         controller.decoding_changed.connect(panel.set_settings)
@@ -63,6 +65,13 @@ class PromptLink(QObject):
         session = self._controller.session
         self._panel.set_prompt(request)
         self._panel.set_window(self._controller.window, session.card.architecture.context if session else 0)
+
+    @Slot(object)
+    def _on_brought_back(self, standing: Standing) -> None:
+        session = self._controller.session
+        if standing.window is not None:
+            self._panel.set_window(standing.window, session.card.architecture.context if session else 0)
+            self._controller.draft.encode()  # what fits has changed
 
     @Slot(object)
     def _on_draft_encoded(self, prompt: TemplatedPrompt) -> None:

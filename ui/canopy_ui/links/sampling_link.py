@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
+from canopy_desktop.exploration.trail import Standing
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.controller import Controller
 from canopy_ui.panels.sampling_panel import SamplingPanel
@@ -20,6 +21,7 @@ class SamplingLink(QObject):
     def __init__(self, panel: SamplingPanel, controller: Controller) -> None:
         super().__init__(panel)
         self._panel = panel
+        self._controller = controller
         panel.set_settings(controller.decoding)
         panel.set_new_seeds(controller.new_seeds)
         panel.settings_changed.connect(controller.set_decoding)
@@ -28,12 +30,18 @@ class SamplingLink(QObject):
         panel.from_here_requested.connect(controller.branch)
         panel.set_filter(controller.filter)
         controller.decoding_changed.connect(panel.set_settings)
+        controller.brought_back.connect(self._on_brought_back)
         controller.view_changed.connect(self._on_view_changed)
         controller.model_opened.connect(self._on_model_opened)
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
         self._panel.set_distribution(view.distribution)
+
+    @Slot(object)
+    def _on_brought_back(self, standing: Standing) -> None:
+        if standing.filtered is not None:
+            self._panel.set_filter(self._controller.filter)
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:

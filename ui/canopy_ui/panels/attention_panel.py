@@ -70,6 +70,7 @@ class AttentionPanel(Panel):
     part_changed = Signal(object)  # Square of the picture in sight; None: the whole window
     row_shown = Signal(bool)  # whether anything shows where the selected token looks
     block_requested = Signal(object)  # BlockWish
+    block_closed = Signal()  # what came of it is no longer shown
     compute_again_requested = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -236,6 +237,15 @@ class AttentionPanel(Panel):
         self._meant = link
         self._on_block_wished(wish)
 
+    def try_block(self, wish: BlockWish | None) -> None:
+        """Ask once more what a look changes; None, or a token that is not in sight: show that no longer."""
+        view = self._view
+        known = {} if view is None else dict(zip(view.positions.tolist(), view.tokens, strict=False))
+        if wish is not None and wish.query in known and wish.key in known:
+            self.forbid(Link((wish.query, known[wish.query]), (wish.key, known[wish.key])), wish)
+        elif self._wish is not None:
+            self._on_before_after_closed()
+
     def look(self) -> Look:
         """The attention that is chosen."""
         return look_of(self._menu.looking(), self._layer.value(), self._head.value(), self._menu.hide_first.isChecked())
@@ -358,6 +368,7 @@ class AttentionPanel(Panel):
         self._side.setCurrentWidget(self._table)
         self._shown.setItemText(self._shown.findData(self._side), self.tr("links"))
         self._shown.setCurrentIndex(self._shown.findData(self._matrix))
+        self.block_closed.emit()
 
     @Slot()
     def _on_head_changed(self) -> None:

@@ -95,6 +95,7 @@ class SamplingPanel(Panel):
     def set_filter(self, choice: FilterChoice) -> None:
         """Take up the filter that was remembered."""
         self._filter.take(choice)
+        self._summarise()
 
     def set_tokenizer(self, tokenizer: Tokenizer) -> None:
         """What names tokens."""

@@ -67,7 +67,7 @@ class FilterForm(QWidget):
 
     def take(self, choice: FilterChoice) -> None:
         """Take up what was remembered; a file that is gone is told, and the filter is off."""
-        self._choice = FilterChoice(action=choice.action)
+        self._choice, self._list = FilterChoice(action=choice.action), None
         if choice.file:
             self.read(Path(choice.file))
         self._show()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QCoreApplication
 
 from canopy_desktop.decoding.pipeline import StageName
-from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.decoding.settings import DecodingSettings, changed_settings
 from canopy_desktop.exploration.decision_view import ChartColumn
 from canopy_ui.widgets.numbers import grouped
 
@@ -90,6 +90,20 @@ def settings_difference(used: DecodingSettings, shown: DecodingSettings) -> str:
         if value != getattr(shown, key):
             parts.append(_tr(text).format(value=len(value) if isinstance(value, tuple) else value))
     return ", ".join(parts)
+
+
+def settings_change(before: DecodingSettings, after: DecodingSettings) -> str:
+    """What became of the one setting that changed; of several, that they did."""
+    changed = changed_settings(before, after)
+    if len(changed) != 1:
+        return _tr("settings")
+    (key,) = changed
+    value = getattr(after, key)
+    if key == "temperature" and after.greedy:
+        return _tr("greedy")
+    if key in _NAMED:
+        return _tr(_NAMED[key]).format(value=len(value) if isinstance(value, tuple) else value)
+    return _tr("at most {value} tokens").format(value=value) if key == "max_tokens" else _tr("stop texts")
 
 
 def settings_words(settings: DecodingSettings) -> str:
