@@ -115,8 +115,8 @@ def test_the_newest_token_comes_into_sight_when_it_is_selected_elsewhere(panel: 
     ("width", "height", "parts", "text"),
     [
         (600, 500, {"counts", "colours", "facts"}, 250),
-        (600, 200, {"counts", "colours"}, 140),
-        (320, 200, {"colours"}, 140),
+        (600, 200, {"counts", "colours"}, 120),
+        (320, 200, {"colours"}, 120),
         (600, 120, set(), 110),
     ],
 )

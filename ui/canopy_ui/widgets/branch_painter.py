@@ -253,7 +253,7 @@ class BranchPainter:
         number: int,
         weight: float,
     ) -> None:
-        """Around one node, with its cumulative log-probability below it."""
+        """Around one node, with its cumulative log-probability below or above it, where it hides no other text."""
         theme, node = self._theme, picture.tree.nodes[number]
         twig, cell = picture.cell_of(number)
         rect = self._paint_frame(painter, geometry.cell(twig, cell), weight)
@@ -263,7 +263,13 @@ class BranchPainter:
         painter.setFont(self._small)
         text = total_text(node.total)
         width = painter.fontMetrics().horizontalAdvance(text) + theme.px(10)
-        label = QRectF(rect.left(), rect.bottom() + 2, width, theme.px(19))
+        below = QRectF(rect.left(), rect.bottom() + 2, width, theme.px(19))
+        above = below.translated(0, rect.top() - 4 - below.bottom() + 2)
+        places = self._places_of(picture, geometry)
+        free = (one for one in (below, above) if all(picture.twigs[at] is twig for at in places.texts_in(one)))
+        label = next(free, None)
+        if label is None:
+            return
         painter.setPen(QPen(QColor(theme.text), 1))
         painter.setBrush(QColor(theme.panel))
         painter.drawRoundedRect(label, theme.px(3), theme.px(3))

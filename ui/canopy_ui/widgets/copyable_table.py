@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QAbstractItemModel, Signal
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from canopy_ui.theme import Theme
+
+_Index = QModelIndex | QPersistentModelIndex
 
 
 class CopyableTable(QTableView):
@@ -36,6 +38,11 @@ class CopyableTable(QTableView):
         super().setModel(model)
         if model is not None and model.columnCount():
             self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+
+    def rowsInserted(self, parent: _Index, start: int, end: int) -> None:
+        super().rowsInserted(parent, start, end)
+        if self.isVisible():
+            self.horizontalHeader().resizeSections()  # Qt makes columns wider for cells that change, not for new ones
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):

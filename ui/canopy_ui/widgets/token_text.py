@@ -342,7 +342,7 @@ class TokenText(ChipArea):
         self._show_newest_button()
 
     def _show_newest_button(self) -> None:
-        wanted = not self.following and bool(self._chips)
+        wanted = not self.following and self.verticalScrollBar().maximum() > 0
         self._newest.setVisible(wanted)
         if wanted:
             self._newest.adjustSize()
