@@ -304,7 +304,8 @@ def _bench(result: Result) -> str:
 
 def _models(result: Result) -> str:
     if "models" not in result:
-        return f"{result['id']} is in {result['folder']}"
+        again = "" if result.get("imported", True) else " already"
+        return f"{result['id']} is in {result['folder']}{again}"
     if not result["models"]:
         return "No model is installed; 'canopy-desktop models build' builds the default one."
     return "\n".join(

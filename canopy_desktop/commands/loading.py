@@ -27,7 +27,7 @@ def open_session(bundle: Bundle, arguments: argparse.Namespace, *, exact: bool =
 
 def prompt_ids(bundle: Bundle, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     """The ids of a plain prompt. Raises `EmptyPromptError` or `PromptTooLongError`."""
-    return fitting(bundle, tokenizer.encode(text).ids)
+    return fitting(bundle, tokenizer.encode(tokenizer.with_begin(text)).ids)
 
 
 def fitting(bundle: Bundle, ids: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from canopy_desktop import paths
 from canopy_desktop.errors import BuildError, CanopyError, UsageError
 from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, find_bundle, installed_bundles
-from canopy_desktop.model.card import CARD_FILE, WeightForm
+from canopy_desktop.model.card import CARD_FILE, WeightForm, is_name
 
 BAR = 30
 
@@ -26,7 +26,7 @@ def models(arguments: argparse.Namespace) -> dict[str, Any]:
         case "build":
             return build_model(arguments.id or arguments.model or DEFAULT_MODEL, arguments.precision)
         case _:
-            return import_bundle(Path(arguments.path))
+            return import_model(Path(arguments.path), arguments.name, arguments.precision)
 
 
 def list_models() -> dict[str, Any]:
@@ -79,10 +79,30 @@ def build_model(name: str, precision: str | None) -> dict[str, Any]:
     return {"id": recipe.bundle_id(form), "folder": str(target), "built": built}
 
 
+def import_model(path: Path, name: str | None, precision: str | None) -> dict[str, Any]:
+    """Make a bundle of a GGUF file, or copy the folder of one that was built elsewhere."""
+    if not path.exists() or (path.is_dir() and not (path / CARD_FILE).exists()):
+        raise UsageError(f"{path} is neither a GGUF file nor the folder of a model bundle, which has a {CARD_FILE}.")
+    if path.is_dir():
+        if name is not None or precision is not None:
+            raise UsageError("--name and --precision are for GGUF files: a bundle keeps its own.")
+        return import_bundle(path)
+    from canopy_desktop.model.gguf_import import bundle_id, import_gguf
+
+    if name is not None and not is_name(name):
+        raise UsageError(f"--name must be of letters, digits, '.', '_' and '-', not {name[:100]!r}.")
+    form = WeightForm(precision or WeightForm.INT8)
+    name = name or bundle_id(path, form)
+    progress = ProgressBar(name)
+    try:
+        imported = import_gguf(path, form, name, paths.build_folder(), progress.show)
+    finally:
+        progress.close()
+    return {"id": imported.id, "folder": str(imported.folder), "imported": imported.is_new}
+
+
 def import_bundle(path: Path) -> dict[str, Any]:
     """Copy a bundle that was built elsewhere to where models are built, and verify it there."""
-    if not path.is_dir():
-        raise UsageError(f"{path} is not the folder of a model bundle; a bundle is a folder with a card.json.")
     from canopy_desktop.model.build import working_folder
 
     bundle = Bundle.open(path)

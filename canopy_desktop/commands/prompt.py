@@ -69,7 +69,7 @@ def template_of(bundle: Bundle, request: PromptRequest) -> ChatTemplate | None:
         return None
     if bundle.card.chat_template is None:
         raise TemplateError("this model has none")
-    return ChatTemplate(bundle.card.chat_template)
+    return ChatTemplate(bundle.card.chat_template, special_tokens=dict(bundle.card.template_variables))
 
 
 def prompt_parts(prompt: TemplatedPrompt, tokenizer: Tokenizer) -> list[dict[str, Any]]:

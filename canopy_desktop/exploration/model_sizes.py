@@ -78,7 +78,10 @@ def typical_sizes() -> tuple[ModelSize, ...]:
 
 
 def parameters_of(a: Architecture) -> int:
-    """Weights of a llama whose output matrix is its embedding."""
+    """All weights; an output matrix that is the embedding counts once."""
     attention = 2 * a.hidden * (a.heads + a.kv_heads) * a.head_size
+    attention += a.qkv_biases * (a.heads + 2 * a.kv_heads) * a.head_size + a.qk_norms * 2 * a.head_size
     feed_forward = 3 * a.hidden * a.feed_forward
-    return a.vocabulary * a.hidden + a.layers * (attention + feed_forward + 2 * a.hidden) + a.hidden
+    return (
+        (1 if a.tied else 2) * a.vocabulary * a.hidden + a.layers * (attention + feed_forward + 2 * a.hidden) + a.hidden
+    )

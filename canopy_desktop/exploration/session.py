@@ -150,7 +150,9 @@ def _precision(weights: WeightForm, form: GraphForm, *, exact: bool) -> type[np.
 def _template(card: Card) -> ChatTemplate | None:
     """The chat template; None where there is none, or one that cannot be used, so that completion still works."""
     try:
-        return None if card.chat_template is None else ChatTemplate(card.chat_template)
+        if card.chat_template is None:
+            return None
+        return ChatTemplate(card.chat_template, special_tokens=dict(card.template_variables))
     except TemplateError as error:
         logger.warning("%s", error)
         return None

@@ -12,6 +12,8 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,9 @@ Progress = Callable[[str, float], None]
 WORK_PREFIX = ".building-"
 CLOCK_STEP_S = 5.0  # a process's start seems to move when the machine's clock is set
 PUT_ATTEMPTS = 20
+FULL_REMEDY = (
+    "Free some space (a model of 100 million weights takes 0.15 GB, as fp32 0.5 GB) and run the command again."
+)
 PAUSE_REMEDY = "Check the network and the free space on the disk, then run the command again."
 
 
@@ -66,21 +71,53 @@ def build(recipe: Recipe, form: WeightForm, folder: Path, progress: Progress) ->
         return convert(recipe, form, source, folder, progress, work)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a bundle's card says about where the model came from."""
+
+    id: str
+    title: str
+    licence: str
+    source: str
+    source_sha256: str
+    recipe_sha256: str
+
+
 def convert(recipe: Recipe, form: WeightForm, source: Path, folder: Path, progress: Progress, work: Path) -> Path:
-    """Build the bundle from a GGUF that is already here."""
+    """Build a recipe's bundle from a GGUF that is already here."""
+    origin = Origin(
+        id=recipe.bundle_id(form),
+        title=recipe.title,
+        licence=recipe.licence,
+        source=f"{recipe.member} from the package {recipe.package} {recipe.version}",
+        source_sha256=recipe.member_sha256,
+        recipe_sha256=recipe.digest(form),
+    )
+    return make(origin, form, open_gguf(source), folder, progress, work, partial(check, recipe))
+
+
+def make(
+    origin: Origin,
+    form: WeightForm,
+    model: GgufModel,
+    folder: Path,
+    progress: Progress,
+    work: Path,
+    trial: Callable[[Path], None],
+) -> Path:
+    """Build a bundle in the working folder, let `trial` try it, and put it in place. Raises `CanopyError`."""
     made = work / "bundle"
     made.mkdir()
-    model = open_gguf(source)
     _check_widths(model, form)
     for part in _write_graphs(model, form, made):
         progress("converting", 0.2 + 0.6 * part)
     (made / TOKENIZER_FILE).write_text(build_tokenizer_json(model.tokenizer), encoding="utf-8")
-    card = _card(recipe, form, model, made)
+    card = _card(origin, form, model, made)
     (made / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     progress("checking", 0.85)
-    check(recipe, made)
+    trial(made)
     progress("checking", 0.98)
-    target = folder / recipe.bundle_id(form)
+    target = folder / origin.id
     _put_in_place(made, target, work)
     progress("done", 1.0)
     return target
@@ -134,7 +171,7 @@ class _GgufWeights:
         """A matrix or vector by its GGUF name, (outputs, inputs)."""
         values = self._model.tensor(name)
         a = self._model.architecture
-        if name.endswith(("attn_q.weight", "attn_k.weight")):
+        if self._model.family.paired and name.endswith(("attn_q.weight", "attn_k.weight")):
             heads = a.heads if name.endswith("attn_q.weight") else a.kv_heads
             pairs = values.reshape(heads, a.head_size // 2, 2, values.shape[1])
             values = np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(values.shape)
@@ -145,7 +182,10 @@ def _check_widths(model: GgufModel, form: WeightForm) -> None:
     a = model.architecture
     widths = (a.hidden, a.heads * a.head_size, a.feed_forward)
     if form is WeightForm.INT8 and any(width % BLOCK for width in widths):
-        raise SourceError(model.path, f"its widths {widths} are not whole blocks of {BLOCK}, which 8-bit weights need")
+        raise SourceError(
+            model.path,
+            f"its widths {widths} are not whole blocks of {BLOCK}, which 8 bits need and --precision fp32 does not",
+        )
 
 
 def _write_graphs(model: GgufModel, form: WeightForm, folder: Path) -> Iterator[float]:
@@ -157,22 +197,23 @@ def _write_graphs(model: GgufModel, form: WeightForm, folder: Path) -> Iterator[
         for part in builder.decoder(GraphForm.CUDA):  # of the same weights
             yield 0.9 + 0.1 * part
         (folder / CUDA_DECODER_FILE).write_bytes(builder.model().SerializeToString(deterministic=True))
-    (folder / HEAD_FILE).write_bytes(builder.head().SerializeToString(deterministic=True))
+        (folder / HEAD_FILE).write_bytes(builder.head().SerializeToString(deterministic=True))
 
 
-def _card(recipe: Recipe, form: WeightForm, model: GgufModel, folder: Path) -> Card:
+def _card(origin: Origin, form: WeightForm, model: GgufModel, folder: Path) -> Card:
     return Card(
-        id=recipe.bundle_id(form),
-        title=recipe.title,
-        licence=recipe.licence,
-        source=f"{recipe.member} from the package {recipe.package} {recipe.version}",
-        source_sha256=recipe.member_sha256,
-        recipe_sha256=recipe.digest(form),
+        id=origin.id,
+        title=origin.title,
+        licence=origin.licence,
+        source=origin.source,
+        source_sha256=origin.source_sha256,
+        recipe_sha256=origin.recipe_sha256,
         weights=form,
         architecture=model.architecture,
         end_ids=model.tokenizer.end_ids,
         chat_template=model.tokenizer.chat_template,
         files=tuple(file_sum(folder / name) for name in sorted(FILES)),
+        template_variables=model.tokenizer.template_variables,
     )
 
 
@@ -200,7 +241,7 @@ def _fetch_error(recipe: Recipe, output: str) -> BuildError:
     if "HASHES" in output:
         return BuildError(f"the {name} that was fetched is not the file that the recipe pins", PAUSE_REMEDY)
     if "No space left" in output:
-        return BuildError("the disk is full", "Free about 1 GB and run the command again.")
+        return BuildError("the disk is full", FULL_REMEDY)
     return BuildError(f"{name} could not be fetched", PAUSE_REMEDY)
 
 
@@ -234,7 +275,7 @@ def _has_owner(work: Path) -> bool:
 
 def _storage_error(folder: Path, error: OSError) -> BuildError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return BuildError("the disk is full", "Free about 1 GB and run the command again.")
+        return BuildError("the disk is full", FULL_REMEDY)
     return BuildError(f"{folder} cannot be written ({error.strerror})", "Choose another folder with CANOPY_MODELS.")
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import stat
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
 
@@ -43,7 +43,10 @@ class GraphForm(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """The numbers of a decoder."""
+    """The numbers of a decoder, and what its blocks have that a plain llama's lack.
+
+    A card leaves out what has its default, so the cards of plain llamas never change.
+    """
 
     layers: int
     heads: int
@@ -55,21 +58,31 @@ class Architecture:
     context: int
     rope_base: float
     epsilon: float
+    rope_divisors: tuple[float, ...] = ()  # of each rotated pair's frequency, head_size / 2 of them; none: all 1
+    tied: bool = True  # the output matrix is the embedding
+    qkv_biases: bool = False  # added to query, key and value
+    qk_norms: bool = False  # an RMS norm of each head's query and key before the rotation
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not 0 < value <= MAX_SIZE:
-                raise ValueError(f"{field.name} must be above 0, up to {MAX_SIZE}")
+        for name in NUMBERS:
+            if not 0 < getattr(self, name) <= MAX_SIZE:
+                raise ValueError(f"{name} must be above 0, up to {MAX_SIZE}")
         if self.layers > MAX_LAYERS:
             raise ValueError(f"layers must be up to {MAX_LAYERS}")
         if self.heads % self.kv_heads or self.head_size % 2:
             raise ValueError("heads must be a multiple of kv_heads, and head_size even")
+        if self.rope_divisors and len(self.rope_divisors) != self.head_size // 2:
+            raise ValueError("rope_divisors must be half as many as head_size")
+        if not all(0 < divisor <= MAX_SIZE for divisor in self.rope_divisors):
+            raise ValueError(f"rope_divisors must be above 0, up to {MAX_SIZE}")
 
     @property
     def kv_bytes_per_token(self) -> int:
         """Bytes that the cache keeps for one position: a key and a value of 4 bytes a number in every layer."""
         return 2 * self.layers * self.kv_heads * self.head_size * 4
+
+
+NUMBERS = tuple(field.name for field in fields(Architecture) if field.default is MISSING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +109,27 @@ class Card:
     end_ids: tuple[int, ...]
     chat_template: str | None
     files: tuple[FileSum, ...]
+    template_variables: tuple[tuple[str, str], ...] = ()  # what the chat template calls them, and their text
 
     def to_json(self) -> str:
         """The same text for the same card, on any machine."""
         values = asdict(self)
         values["format"] = CARD_FORMAT
         values["weights"] = self.weights.value
+        values["architecture"] = {
+            field.name: getattr(self.architecture, field.name)
+            for field in fields(Architecture)
+            if getattr(self.architecture, field.name) != field.default
+        }
+        values["template_variables"] = dict(self.template_variables)
+        if not self.template_variables:
+            del values["template_variables"]
         return json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a file's name, and stays in its folder."""
+    return _NAME.fullmatch(text) is not None
 
 
 def read_card(folder: Path) -> Card:
@@ -156,39 +183,56 @@ class _Fields:
     def name(self, key: str) -> str:
         """A string that can be a file's name, and stays in its folder."""
         text = self.text(key)
-        if not _NAME.fullmatch(text):
+        if not is_name(text):
             raise ValueError(f"{key} is not a plain name: {text[:100]!r}")
         return text
 
     def number(self, key: str) -> float:
         """A finite number."""
-        value = self.value(key)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ValueError(f"{key} is not a number")
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number):
-            raise ValueError(f"{key} is not finite")
-        return number
+        return _number(key, self.value(key))
 
     def whole(self, key: str) -> int:
         """A whole number."""
         return _whole(key, self.value(key))
 
-    def entries(self, key: str) -> list[object]:
-        """A list of anything."""
-        value = self.value(key)
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false, or the default where it is left out."""
+        value = self._values.get(key, default)
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} is neither true nor false")
+        return value
+
+    def entries(self, key: str, default: list[object] | None = None) -> list[object]:
+        """A list of anything, or the default where it is left out."""
+        value = self.value(key) if default is None else self._values.get(key, default)
         if not isinstance(value, list):
             raise ValueError(f"{key} is not a list")
         return value
+
+    def texts(self, key: str) -> tuple[tuple[str, str], ...]:
+        """An object of strings as pairs; none where it is left out."""
+        value = self._values.get(key, {})
+        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            raise ValueError(f"{key} is not an object of texts")
+        return tuple(value.items())
 
 
 def _whole(key: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{key} is not a whole number")
     return value
+
+
+def _number(key: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{key} is not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{key} is not finite")
+    return number
 
 
 def _card(card: _Fields) -> Card:
@@ -211,6 +255,7 @@ def _card(card: _Fields) -> Card:
         end_ids=end_ids,
         chat_template=None if card.value("chat_template") is None else card.text("chat_template"),
         files=tuple(FileSum(name=f.name("name"), bytes=f.whole("bytes"), sha256=f.text("sha256")) for f in files),
+        template_variables=card.texts("template_variables"),
     )
 
 
@@ -218,9 +263,9 @@ def _architecture(values: _Fields) -> Architecture:
     return Architecture(
         rope_base=values.number("rope_base"),
         epsilon=values.number("epsilon"),
-        **{
-            field.name: values.whole(field.name)
-            for field in fields(Architecture)
-            if field.name not in ("rope_base", "epsilon")
-        },
+        rope_divisors=tuple(_number("rope_divisors", value) for value in values.entries("rope_divisors", [])),
+        tied=values.flag("tied", True),
+        qkv_biases=values.flag("qkv_biases", False),
+        qk_norms=values.flag("qk_norms", False),
+        **{name: values.whole(name) for name in NUMBERS if name not in ("rope_base", "epsilon")},
     )

@@ -196,9 +196,12 @@ def encode_completion(tokenizer: Tokenizer, text: str, *, facts: str = "") -> Te
     """
     text, facts = without_surrogates(text), without_surrogates(facts)
     if not facts:
-        encoding = tokenizer.encode(text)
-        parts = (PromptPart(COMPLETION, text, encoding.ids),) if text else ()
-        return TemplatedPrompt(text, encoding.ids, parts, encoding.lost)
+        whole = tokenizer.with_begin(text)
+        encoding = tokenizer.encode(whole)
+        before = 1 if whole != text else 0
+        begin = PromptPart(_TEMPLATE[0], whole[: len(whole) - len(text)], encoding.ids[:before])
+        own = PromptPart(COMPLETION, text, encoding.ids[before:])
+        return TemplatedPrompt(whole, encoding.ids, tuple(part for part in (begin, own) if part.text), encoding.lost)
     marks = _Marks(tokenizer.special_tokens, text + facts)
     return _encode_marked(tokenizer, marks.completion(text, facts), marks)
 
@@ -271,6 +274,7 @@ def _encode_marked(tokenizer: Tokenizer, marked: str, marks: _Marks) -> Template
     starts: list[int] = []  # byte offset at which each token starts
     lost: list[LostByte] = []
     offset = 0
+    marked = tokenizer.with_begin(marked)
     for piece, is_special in _split(marks.special, marked):
         text = marks.removed(piece)
         if is_special:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import math
 import stat
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFReader
+from gguf import GGUFReader, ReaderTensor
 from gguf.quants import dequantize
 
-from canopy_desktop.arrays import AnyArray, FloatArray
+from canopy_desktop.arrays import FloatArray
 from canopy_desktop.errors import SourceError
 from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.families import FAMILIES, ROPE_FACTORS, Family, Shape, expected_shapes
+from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields, read_tokenizer_fields
 
 MAX_ENTRIES = 1_000_000  # in all: the reader keeps an object for each
 MAX_DEPTH = 2
 MAX_DIMENSIONS = 4
+MAX_TEXT = 200  # characters of a title or a licence
+HEAD_UNIT = 16  # what onnxruntime's attention rotates
+ROPE_BASE = 10_000.0  # where a file does not say it, as in llama.cpp
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
 
@@ -30,42 +36,49 @@ class GgufModel:
     """An open GGUF whose header, offsets and numbers agree. Weights stay on disk until asked for."""
 
     path: Path
+    family: Family
     architecture: Architecture
     tokenizer: GgufTokenizerFields
     reader: GGUFReader
+    tensors: Mapping[str, ReaderTensor]
 
     def tensor(self, name: str) -> FloatArray:
-        """A tensor's values, dequantised, in the order of the file: (rows, columns)."""
-        data, kind = self.raw(name)
+        """A tensor's values, dequantised, in the order of the file: (rows, columns). Raises `SourceError`."""
+        tensor = self.tensors[name]
+        kind = tensor.tensor_type.name
         try:
-            return np.ascontiguousarray(dequantize(data, kind), dtype=np.float32)
+            values = np.ascontiguousarray(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
         except NotImplementedError as error:
-            raise SourceError(self.path, f"its tensor {name} is of the type {kind.name}, which is not known") from error
+            raise SourceError(self.path, f"its tensor {name} is of the type {kind}, which is not known") from error
+        if not np.isfinite(values).all():
+            raise SourceError(self.path, f"its tensor {name} holds values that are no finite numbers")
+        return values
 
-    def raw(self, name: str) -> tuple[AnyArray, GGMLQuantizationType]:
-        """A tensor's bytes as the file has them, and their GGML type."""
-        for tensor in self.reader.tensors:
-            if tensor.name == name:
-                return tensor.data, tensor.tensor_type
-        raise SourceError(self.path, f"it has no tensor called {name}")
+    def text(self, key: str) -> str | None:
+        """A text of the file's metadata, in one line; None where there is none."""
+        field = self.reader.get_field(key)
+        value = None if field is None else field.contents()
+        return " ".join(value.split())[:MAX_TEXT] or None if isinstance(value, str) else None
 
 
 def open_gguf(path: Path) -> GgufModel:
-    """Open a llama-like GGUF. Raises `SourceError` for anything wrong with it."""
+    """Open a GGUF of one of the families. Raises `SourceError` for anything wrong with it."""
     check_header(path)
     try:
         reader = GGUFReader(path)
-        architecture = _architecture(reader, path)
+        family = _family(reader, path)
+        shapes = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
+        architecture = _architecture(reader, family, shapes, path)
         tokenizer = read_tokenizer_fields(reader)
     except SourceError:
         raise
     except Exception as error:  # the reader trusts its file: anything can come out of a broken one
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise SourceError(path, f"its contents do not fit together ({type(error).__name__}: {reason})") from error
-    _check_shapes(reader, architecture, path)
+    _check_shapes(shapes, architecture, {ROPE_FACTORS} if family.rope_factors else set(), path)
     if len(tokenizer.tokens) != architecture.vocabulary:
         raise SourceError(path, "its tokenizer and its embedding differ in size")
-    return GgufModel(path, architecture, tokenizer, reader)
+    return GgufModel(path, family, architecture, tokenizer, reader, _tensors(reader))
 
 
 def check_header(path: Path) -> None:
@@ -142,75 +155,109 @@ class _Header:
             raise SourceError(self._path, f"its header names more than {MAX_ENTRIES} entries")
 
 
-def _architecture(reader: GGUFReader, path: Path) -> Architecture:
-    name = _field(reader, "general.architecture", path)
-    if name != "llama":
-        raise SourceError(path, f"the architecture {name!r} is not supported")
+def _family(reader: GGUFReader, path: Path) -> Family:
+    name = _Keys(reader, path, "general").text("architecture")
+    if name not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise SourceError(path, f"its architecture {name[:100]!r} is not supported, only {known} are")
+    return FAMILIES[name]
 
-    def number(key: str) -> float:
-        return float(_field(reader, f"llama.{key}", path))
 
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    hidden, heads = int(number("embedding_length")), int(number("attention.head_count"))
-    if any(key.startswith("llama.rope.scal") for key in reader.fields) or "rope_freqs.weight" in tensors:
-        raise SourceError(path, "its rope scaling is not supported")
-    if "output.weight" in tensors:
-        raise SourceError(path, "an output matrix beside the embedding is not supported")
-    if "token_embd.weight" not in tensors:
-        raise SourceError(path, "it has no tensor called token_embd.weight")
-    if "llama.rope.dimension_count" in reader.fields and number("rope.dimension_count") != hidden // heads:
-        raise SourceError(path, "a rotation of only a part of each head is not supported")
+def _architecture(reader: GGUFReader, family: Family, tensors: Mapping[str, Shape], path: Path) -> Architecture:
+    keys = _Keys(reader, path, family.name)
+    if EMBEDDING not in tensors:
+        raise SourceError(path, f"it has no tensor called {EMBEDDING}")
+    if keys.number("expert_count", 0):
+        raise SourceError(path, "a mixture of experts is not supported")
+    hidden, heads = keys.whole("embedding_length"), keys.whole("attention.head_count")
+    context = keys.whole("context_length")
     return Architecture(
-        layers=int(number("block_count")),
+        layers=keys.whole("block_count"),
         heads=heads,
-        kv_heads=int(number("attention.head_count_kv")),
-        head_size=hidden // heads,
+        kv_heads=keys.whole("attention.head_count_kv", heads),
+        head_size=(head_size := _head_size(keys, hidden // heads)),
         hidden=hidden,
-        feed_forward=int(number("feed_forward_length")),
-        vocabulary=int(tensors["token_embd.weight"].shape[1]),
-        context=int(number("context_length")),
-        rope_base=number("rope.freq_base"),
-        epsilon=float(np.float32(number("attention.layer_norm_rms_epsilon"))),
+        feed_forward=keys.whole("feed_forward_length"),
+        vocabulary=tensors[EMBEDDING][0],
+        # within its window, attention that slides is attention to everything
+        context=min(context, keys.whole("attention.sliding_window", 0) or context),
+        rope_base=keys.number("rope.freq_base", ROPE_BASE),
+        epsilon=float(np.float32(keys.number("attention.layer_norm_rms_epsilon"))),
+        rope_divisors=_rope_divisors(reader, family, keys, head_size // 2),
+        tied=OUTPUT_MATRIX not in tensors,
+        qkv_biases=family.qkv_biases,
+        qk_norms=family.qk_norms,
     )
 
 
-def _field(reader: GGUFReader, key: str, path: Path) -> str | float:
-    field = reader.get_field(key)
-    if field is None:
-        raise SourceError(path, f"it does not say {key}")
-    value = field.contents()
-    if not isinstance(value, str | int | float):
-        raise SourceError(path, f"{key} is not a single value")
-    return value
+def _head_size(keys: _Keys, usual: int) -> int:
+    size = keys.whole("attention.key_length", usual)
+    if keys.whole("attention.value_length", size) != size:
+        raise SourceError(keys.path, "keys and values of different sizes are not supported")
+    if keys.whole("rope.dimension_count", size) != size:
+        raise SourceError(keys.path, "a rotation of only a part of each head is not supported")
+    if size % HEAD_UNIT:
+        raise SourceError(keys.path, f"heads of {size} numbers are not supported, only multiples of {HEAD_UNIT} are")
+    return size
 
 
-def _check_shapes(reader: GGUFReader, architecture: Architecture, path: Path) -> None:
-    found = {tensor.name: tuple(int(n) for n in reversed(tensor.shape)) for tensor in reader.tensors}
+def _rope_divisors(reader: GGUFReader, family: Family, keys: _Keys, pairs: int) -> tuple[float, ...]:
+    """What each pair's frequency is divided by, (head_size / 2,); nothing where that is 1 throughout."""
+    kind = keys.text("rope.scaling.type", "linear")  # as llama.cpp reads a file that does not say it
+    if kind not in ("none", "linear"):
+        raise SourceError(keys.path, f"its rope scaling {kind[:100]!r} is not supported")
+    factor = keys.number("rope.scaling.factor", keys.number("rope.scale_linear", 1.0)) if kind == "linear" else 1.0
+    divisors = np.full(pairs, factor or 1.0)
+    if family.rope_factors and (factors := _tensors(reader).get(ROPE_FACTORS)) is not None:
+        if factors.data.shape != (pairs,):
+            raise SourceError(keys.path, f"its tensor {ROPE_FACTORS} does not fit its heads")
+        divisors *= factors.data
+    return tuple(float(divisor) for divisor in divisors) if (divisors != 1.0).any() else ()
+
+
+class _Keys:
+    """A GGUF's single values under one prefix, checked. Raises `SourceError`."""
+
+    def __init__(self, reader: GGUFReader, path: Path, prefix: str) -> None:
+        self._reader = reader
+        self.path = path
+        self._prefix = prefix
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A string."""
+        value = self._value(key, default)
+        if not isinstance(value, str):
+            raise SourceError(self.path, f"{self._prefix}.{key} is not text")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A finite number."""
+        value = self._value(key, default)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise SourceError(self.path, f"{self._prefix}.{key} is not a number")
+        return float(value)
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """A whole number."""
+        return int(self.number(key, default))
+
+    def _value(self, key: str, default: object) -> object:
+        field = self._reader.get_field(f"{self._prefix}.{key}")
+        value = default if field is None else field.contents()
+        if value is None:
+            raise SourceError(self.path, f"it does not say {self._prefix}.{key}")
+        return value
+
+
+def _tensors(reader: GGUFReader) -> dict[str, ReaderTensor]:
+    return {tensor.name: tensor for tensor in reader.tensors}
+
+
+def _check_shapes(found: Mapping[str, Shape], architecture: Architecture, read: set[str], path: Path) -> None:
+    """`read`: tensors that are no part of the graph, and were taken account of otherwise."""
     expected = expected_shapes(architecture)
-    for name in found.keys() - expected.keys():
-        raise SourceError(path, f"its tensor {name} is not known")
+    for name in sorted(found.keys() - expected.keys() - read):
+        raise SourceError(path, f"its tensor {name[:100]} is not known")
     for name, shape in expected.items():
         if found.get(name) != shape:
             raise SourceError(path, f"the tensor {name} should be {shape} and is {found.get(name, 'missing')}")
-
-
-def expected_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
-    """The shape that each tensor must have, (rows, columns) = (outputs, inputs)."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (a.vocabulary, a.hidden),
-        "output_norm.weight": (a.hidden,),
-    }
-    query, key = a.heads * a.head_size, a.kv_heads * a.head_size
-    for layer in range(a.layers):
-        shapes |= {
-            f"blk.{layer}.attn_norm.weight": (a.hidden,),
-            f"blk.{layer}.attn_q.weight": (query, a.hidden),
-            f"blk.{layer}.attn_k.weight": (key, a.hidden),
-            f"blk.{layer}.attn_v.weight": (key, a.hidden),
-            f"blk.{layer}.attn_output.weight": (a.hidden, query),
-            f"blk.{layer}.ffn_norm.weight": (a.hidden,),
-            f"blk.{layer}.ffn_gate.weight": (a.feed_forward, a.hidden),
-            f"blk.{layer}.ffn_up.weight": (a.feed_forward, a.hidden),
-            f"blk.{layer}.ffn_down.weight": (a.hidden, a.feed_forward),
-        }
-    return shapes

@@ -20,6 +20,8 @@ from canopy_desktop.model.rope import rope_tables
 
 BLOCK = 32  # inputs that share one scale
 ZERO_POINT = 128
+PIECE_ROWS = 4096  # of a matrix that are rounded at once
+EMBEDDING, OUTPUT_MATRIX, OUTPUT_NORM = "token_embd.weight", "output.weight", "output_norm.weight"
 Shape: TypeAlias = list[int | str]
 MICROSOFT = "com.microsoft"
 OPSET = 21
@@ -48,11 +50,18 @@ def quantize(matrix: FloatArray) -> tuple[AnyArray, FloatArray]:
     """
     outputs, inputs = matrix.shape
     blocks = matrix.reshape(outputs, inputs // BLOCK, BLOCK)
-    largest = np.abs(blocks).max(axis=-1)
-    scales = (largest / np.float32(127)).astype(np.float32)
-    safe = np.where(scales == 0, np.float32(1), scales)
-    steps = np.rint(blocks / safe[..., None]).clip(-127, 127) + ZERO_POINT
-    return steps.astype(np.uint8), scales
+    steps, scales = np.empty(blocks.shape, np.uint8), np.empty(blocks.shape[:2], np.float32)
+    for first in range(0, outputs, PIECE_ROWS):  # a whole vocabulary at once would take four times its memory
+        rows = slice(first, first + PIECE_ROWS)
+        scales[rows] = np.abs(blocks[rows]).max(axis=-1) / np.float32(127)
+        safe = np.where(scales[rows] == 0, np.float32(1), scales[rows])
+        steps[rows] = np.rint(blocks[rows] / safe[..., None]).clip(-127, 127) + ZERO_POINT
+    return steps, scales
+
+
+def output_matrix(architecture: Architecture) -> str:
+    """The name of the matrix that makes logits."""
+    return EMBEDDING if architecture.tied else OUTPUT_MATRIX
 
 
 _KINDS = {GraphForm.CPU: TensorProto.FLOAT, GraphForm.CUDA: TensorProto.FLOAT16}  # of `GraphForm.kept`
@@ -129,14 +138,14 @@ class GraphBuilder:
         """
         a = self._a
         self._nodes = []
-        self._skip_norm("residual", "zero", "output_norm.weight", "normed", None)
-        self._multiply("normed", "token_embd.weight", "logits")
+        self._skip_norm("residual", "zero", OUTPUT_NORM, "normed", None)
+        self._linear("normed", output_matrix(a), "logits")
         shape: Shape = [1, "rows", a.hidden]
         inputs = [_value("residual", TensorProto.FLOAT, shape), _value("zero", TensorProto.FLOAT, shape)]
         return self._proto("head", inputs, [_value("logits", TensorProto.FLOAT, [1, "rows", a.vocabulary])])
 
     def _embed(self) -> None:
-        a, name = self._a, "token_embd.weight"
+        a, name = self._a, EMBEDDING
         if self._weight_form is WeightForm.FP32:
             # stored once, (hidden, vocabulary), for the head: the row of a token is a column here
             self._matrix(name)
@@ -175,18 +184,15 @@ class GraphBuilder:
         self._node("Mul", [f"gate.{layer}", f"sigmoid.{layer}"], [f"silu.{layer}"])
         self._node("Mul", [f"silu.{layer}", f"up.{layer}"], [f"inner.{layer}"])
         self._linear(f"inner.{layer}", f"{name}.ffn_down.weight", f"feed_forward.{layer}")
-        norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < self._a.layers else "output_norm.weight"
+        norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < self._a.layers else OUTPUT_NORM
         self._vector(norm)
         self._skip_norm(self._stream(middle), f"feed_forward.{layer}", norm, f"normed.{after}", self._stream(after))
         self._keep_residual(after)
 
     def _attention(self, layer: int, normed: str) -> None:
         a, name = self._a, f"blk.{layer}"
-        parts = [f"{name}.attn_{part}.weight" for part in "qkv"]
         is_narrow = self._form is GraphForm.CUDA
-        self._linear(normed, f"{name}.attn_qkv.weight", f"projected.{layer}" if is_narrow else f"qkv.{layer}", parts)
-        if is_narrow:
-            self._node("Cast", [f"projected.{layer}"], [f"qkv.{layer}"], to=_KINDS[self._form])
+        self._queries_keys_values(layer, normed)
         mixed = f"mixed.{layer}" if is_narrow else f"attended.{layer}"
         self._node(
             "GroupQueryAttention",
@@ -200,6 +206,47 @@ class GraphBuilder:
         if is_narrow:
             self._node("Cast", [mixed], [f"attended.{layer}"], to=TensorProto.FLOAT)
         self._linear(f"attended.{layer}", f"{name}.attn_output.weight", f"attention.{layer}")
+
+    def _queries_keys_values(self, layer: int, normed: str) -> None:
+        """Query, key and value side by side before the rotation, as attention and the columns take them."""
+        a, name, target = self._a, f"blk.{layer}.attn", f"qkv.{layer}"
+        parts = [f"{name}_{part}.weight" for part in "qkv"]
+        steps = [
+            *((self._add_biases,) if a.qkv_biases else ()),
+            *((self._norm_heads,) if a.qk_norms else ()),
+            *((self._narrow,) if self._form is GraphForm.CUDA else ()),
+        ]
+        names = [f"projected.{layer}" + (f".{step}" if step else "") for step in range(len(steps))] + [target]
+        self._linear(normed, f"{name}_qkv.weight", names[0], parts)
+        for step, source, made in zip(steps, names, names[1:], strict=False):
+            step(layer, source, made)
+
+    def _add_biases(self, layer: int, source: str, target: str) -> None:
+        bias = f"blk.{layer}.attn_qkv.bias"
+        if bias not in self._initializers:
+            self._keep(bias, np.concatenate([self._weights.matrix(f"blk.{layer}.attn_{part}.bias") for part in "qkv"]))
+        self._node("Add", [source, bias], [target])
+
+    def _norm_heads(self, layer: int, source: str, target: str) -> None:
+        """The norm of each head's query and key (Henry et al. 2020, arXiv:2010.04245, with RMS and a gain)."""
+        a = self._a
+        self._constant("qkv.sizes", np.array([a.heads, a.kv_heads, a.kv_heads], np.int64) * a.head_size)
+        self._constant("heads.shape", np.array([0, 0, -1, a.head_size], np.int64))
+        self._constant("rows.shape", np.array([0, 0, -1], np.int64))
+        self._node("Split", [source, "qkv.sizes"], [f"{part}.{layer}" for part in "qkv"], axis=-1)
+        for part in "qk":
+            gain = f"blk.{layer}.attn_{part}_norm.weight"
+            self._vector(gain)
+            self._node("Reshape", [f"{part}.{layer}", "heads.shape"], [f"{part}.heads.{layer}"])
+            self._node(
+                "SimplifiedLayerNormalization", [f"{part}.heads.{layer}", gain], [f"{part}.normed.{layer}"],
+                axis=-1, epsilon=a.epsilon, stash_type=1,
+            )  # fmt: skip
+            self._node("Reshape", [f"{part}.normed.{layer}", "rows.shape"], [f"{part}.rows.{layer}"])
+        self._node("Concat", [f"q.rows.{layer}", f"k.rows.{layer}", f"v.{layer}"], [target], axis=-1)
+
+    def _narrow(self, layer: int, source: str, target: str) -> None:
+        self._node("Cast", [source], [target], to=_KINDS[self._form])
 
     def _stream(self, row: int) -> str:
         """The name of a residual as the graph goes on with it, in 32 bits."""
@@ -239,7 +286,8 @@ class GraphBuilder:
     def _matrix(self, name: str, parts: Sequence[str] = ()) -> None:
         if all(part in self._initializers for part in self._matrix_names(name)):
             return
-        matrix = np.concatenate([self._weights.matrix(part) for part in parts or (name,)])
+        matrices = [self._weights.matrix(part) for part in parts or (name,)]
+        matrix = matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
         arrays = (np.ascontiguousarray(matrix.T),) if self._weight_form is WeightForm.FP32 else quantize(matrix)
         for part, values in zip(self._matrix_names(name), arrays, strict=True):
             self._keep(part, values)

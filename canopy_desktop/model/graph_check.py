@@ -19,8 +19,8 @@ from canopy_desktop.model.card import Architecture
 
 MAX_GRAPH_BYTES = 64_000_000
 OPERATORS = {
-    "": frozenset({"Cast", "Gather", "MatMul", "Mul", "Reshape", "Sigmoid", "SimplifiedLayerNormalization", "Sub",
-                   "Transpose", "Unsqueeze"}),
+    "": frozenset({"Add", "Cast", "Concat", "Gather", "MatMul", "Mul", "Reshape", "Sigmoid",
+                   "SimplifiedLayerNormalization", "Split", "Sub", "Transpose", "Unsqueeze"}),
     "com.microsoft": frozenset({"GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization"}),
 }  # fmt: skip
 _IN_MODEL = frozenset({"ir_version", "producer_name", "graph", "opset_import"})

@@ -9,9 +9,14 @@ from canopy_desktop.model.card import Architecture
 
 
 def rope_tables(architecture: Architecture) -> tuple[FloatArray, FloatArray]:
-    """Cosines and sines, (context, head_size / 2), computed in double precision and rounded once."""
+    """Cosines and sines, (context, head_size / 2), computed in double precision and rounded once.
+
+    Scaling divides each pair's frequency: all by one factor (Chen et al. 2023, arXiv:2306.15595), or each by its own.
+    """
     half = architecture.head_size // 2
     frequencies = architecture.rope_base ** (-np.arange(half, dtype=np.float64) / half)
+    if architecture.rope_divisors:
+        frequencies /= np.array(architecture.rope_divisors)
     angles = np.arange(architecture.context, dtype=np.float64)[:, None] * frequencies
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 

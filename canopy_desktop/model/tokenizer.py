@@ -57,7 +57,7 @@ class Encoding:
 
 
 class Tokenizer:
-    """Byte-level BPE without a token for the beginning of a text."""
+    """Byte-level BPE."""
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
         """`inner` is owned from now on, and must not be changed."""
@@ -74,6 +74,8 @@ class Tokenizer:
         self._known: dict[int, Token] = {}
         missing = bytes(byte for char, byte in byte_alphabet().items() if inner.token_to_id(char) is None)
         self._missing = re.compile(b"[" + re.escape(missing) + b"]") if missing else None
+        before = inner.encode("", add_special_tokens=True).ids
+        self._begin = before[0] if before else None
 
     @classmethod
     def open(cls, path: Path) -> Tokenizer:
@@ -97,8 +99,18 @@ class Tokenizer:
         """Text and id of each special token."""
         return {self._added[token_id]: token_id for token_id in sorted(self._special)}
 
+    @property
+    def begin(self) -> Token | None:
+        """The special token that stands before every prompt, if the model wants one."""
+        return None if self._begin is None else self.token(self._begin)
+
+    def with_begin(self, text: str) -> str:
+        """A prompt's text with the begin token's before it, unless it is there already; the empty text stays empty."""
+        begin = self.begin
+        return text if begin is None or not text or text.startswith(begin.text) else begin.text + text
+
     def encode(self, text: str, *, special: bool = True) -> Encoding:
-        """The tokens of `text`; without `special`, the text of a special token is text like any other.
+        """The tokens of `text` alone; without `special`, the text of a special token is text like any other.
 
         Half a surrogate pair, which UTF-8 cannot express, is read as U+FFFD.
         """

@@ -1,37 +1,30 @@
 """A tokenizer.json from a GGUF's own fields, equal to llama.cpp's tokenizer on any text.
 
-Only byte-level BPE with llama.cpp's "smollm" pre-tokenizer is known: digits one by one, then GPT-2's words. Two things
-are said explicitly so that no text differs, whatever Unicode version the `tokenizers` package brings: which characters
-are letters and numbers (llama.cpp's tables are those of Unicode 15.1), and that nothing is merged across a byte without
-a token.
+Only byte-level BPE is known, with the pre-tokenizers of `pre_tokenizers.py`. Nothing is merged across a byte without a
+token. Where the file wants a token before every text, tokenizer.json says so as the `tokenizers` package does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from canopy_desktop.errors import SourceError
 from canopy_desktop.model.byte_alphabet import byte_alphabet
+from canopy_desktop.model.pre_tokenizers import PreTokenizer, find_pre_tokenizer
 
 if TYPE_CHECKING:  # opening a bundle needs no GGUF
     from gguf import GGUFReader
 
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
-_PRE_TOKENIZERS = frozenset({"smollm"})
+NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 _T = TypeVar("_T")
-_END_TEXTS = frozenset({"<|endoftext|>", "<|im_end|>"})
-
-# Letters and numbers of Unicode 16 and 17, which llama.cpp takes for other characters.
-_NEWER_LETTERS = (
-    "1C89-1C8A A7CB-A7CD A7DA-A7DC 105C0-105F3 10D4A-10D65 10D6F-10D85 10EC2-10EC4 11380-11389 1138B 1138E "
-    "11390-113B5 113B7 113D1 113D3 11BC0-11BE0 13460-143FA 16100-1611D 16D40-16D6C 18CFF 1E5D0-1E5ED 1E5F0"
-)
-_NEWER_NUMBERS = (
-    "10D40-10D49 116D0-116E3 11BF0-11BF9 11DE0-11DE9 16130-16139 16D70-16D79 16FF4-16FF6 1CCF0-1CCF9 1E5F1-1E5FA"
+# as llama.cpp ends a generation at them (src/llama-vocab.cpp, `special_eog_ids`)
+_END_TEXTS = frozenset(
+    {"<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"}
 )
 
 
@@ -48,6 +41,24 @@ class GgufTokenizerFields:
     eos_id: int | None
     eot_id: int | None
     chat_template: str | None
+    adds_begin: bool | None = None  # None: the file leaves it to the pre-tokenizer
+
+    @property
+    def begin_id(self) -> int | None:
+        """The token that stands before every text, if one does."""
+        pre = find_pre_tokenizer(self.pre)
+        usual = pre is not None and pre.begins
+        return self.bos_id if (usual if self.adds_begin is None else self.adds_begin) else None
+
+    @property
+    def template_variables(self) -> tuple[tuple[str, str], ...]:
+        """What the chat template calls tokens, and their text; nothing that it does not name."""
+        named = {"bos_token": self.bos_id, "eos_token": self.eos_id}
+        return tuple(
+            (name, self.tokens[token_id])
+            for name, token_id in named.items()
+            if token_id is not None and name in (self.chat_template or "")
+        )
 
     @property
     def end_ids(self) -> tuple[int, ...]:
@@ -74,22 +85,26 @@ def read_tokenizer_fields(reader: GGUFReader) -> GgufTokenizerFields:
         eos_id=source.optional_integer("tokenizer.ggml.eos_token_id"),
         eot_id=source.optional_integer("tokenizer.ggml.eot_token_id"),
         chat_template=source.optional_text("tokenizer.chat_template"),
+        adds_begin=source.optional_flag("tokenizer.ggml.add_bos_token"),
     )
     reason = _fault(fields)
-    if reason is None and source.value("tokenizer.ggml.add_bos_token") is True:
-        reason = "its tokenizer begins every text with a token of its own, which is not supported"
+    if reason is None and source.optional_flag("tokenizer.ggml.add_eos_token"):
+        reason = "its tokenizer ends every text with a token of its own, which is not supported"
     if reason is not None:
         raise SourceError(source.path, reason)
     return fields
 
 
 def build_tokenizer_json(fields: GgufTokenizerFields) -> str:
-    """The text of tokenizer.json: the same for the same fields."""
+    """The text of tokenizer.json: the same for the same fields. The pre-tokenizer must be a known one."""
+    pre = find_pre_tokenizer(fields.pre)
+    if pre is None:
+        raise ValueError(f"the pre-tokenizer {fields.pre!r} is not known")
     vocabulary = {text: token_id for token_id, text in enumerate(fields.tokens)}
     merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in fields.merges)]
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(_pre_tokenizers(fields))
-    tokenizer.decoder = decoders.ByteLevel()
+    begin = None if fields.begin_id is None else (fields.tokens[fields.begin_id], fields.begin_id)
+    tokenizer = surroundings(vocabulary.keys(), pre, begin)
+    tokenizer.model = models.BPE(vocab=vocabulary, merges=merges, ignore_merges=pre.whole_words)
     for text, kind in zip(fields.tokens, fields.token_types, strict=True):
         if kind == CONTROL:
             tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True)])
@@ -98,33 +113,35 @@ def build_tokenizer_json(fields: GgufTokenizerFields) -> str:
     return tokenizer.to_str()
 
 
-def _pre_tokenizers(fields: GgufTokenizerFields) -> list[pre_tokenizers.PreTokenizer]:
-    letter = rf"[\p{{L}}&&[^{_ranges(_NEWER_LETTERS)}]]"
-    number = rf"[\p{{N}}&&[^{_ranges(_NEWER_NUMBERS)}]]"
-    words = rf"'s|'t|'re|'ve|'m|'ll|'d| ?{letter}+| ?{number}+| ?[^\s{letter}{number}]+|\s+(?!\S)|\s+"
-    known = set(fields.tokens)
+def surroundings(known: Collection[str], pre: PreTokenizer, begin: tuple[str, int] | None) -> Tokenizer:
+    """A tokenizer but for its vocabulary and merges.
+
+    `known`: its tokens, or of them those that stand for one byte; `begin`: the token before every text, and its id.
+    """
+    tokenizer = Tokenizer(models.BPE(ignore_merges=pre.whole_words))
     missing = "".join(rf"\x{{{ord(char):X}}}" for char in byte_alphabet() if char not in known)
     steps = [
-        pre_tokenizers.Split(Regex(number), "isolated"),
-        pre_tokenizers.Split(Regex(words), "isolated"),
+        *(pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in pre.patterns),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        *([pre_tokenizers.Split(Regex(f"[{missing}]"), "isolated")] if missing else []),
     ]
-    if missing:
-        steps.append(pre_tokenizers.Split(Regex(f"[{missing}]"), "isolated"))
-    return steps
-
-
-def _ranges(text: str) -> str:
-    """Code points as a character class of Oniguruma: "41-43 61" becomes `\\x{41}-\\x{43}\\x{61}`."""
-    return "".join("-".join(rf"\x{{{end}}}" for end in item.split("-")) for item in text.split())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    tokenizer.decoder = decoders.ByteLevel()
+    if begin is not None:
+        text, _ = begin
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=[text, "$A"], pair=[text, "$A", "$B"], special_tokens=[begin]
+        )
+    return tokenizer
 
 
 def _fault(fields: GgufTokenizerFields) -> str | None:
     """Why this tokenizer cannot be built, or None."""
     if fields.model != "gpt2":
         return f"its tokenizer is of the kind {fields.model!r}, and only byte-level BPE ('gpt2') is known"
-    if fields.pre not in _PRE_TOKENIZERS:
-        return f"its pre-tokenizer is {fields.pre!r}, and only {', '.join(sorted(_PRE_TOKENIZERS))} is known"
+    pre = find_pre_tokenizer(fields.pre)
+    if pre is None:
+        return f"its pre-tokenizer {fields.pre[:100]!r} is not known"
     if len(fields.tokens) != len(fields.token_types):
         return f"it has {len(fields.tokens)} tokens but {len(fields.token_types)} token types"
     if len(set(fields.tokens)) != len(fields.tokens) or "" in fields.tokens:
@@ -132,15 +149,22 @@ def _fault(fields: GgufTokenizerFields) -> str | None:
     for name, token_id in (("begin", fields.bos_id), ("end", fields.eos_id), ("end-of-turn", fields.eot_id)):
         if token_id is not None and not 0 <= token_id < len(fields.tokens):
             return f"its {name} token is {token_id}, and it has {len(fields.tokens)} tokens"
-    return _token_fault(fields) or _merge_fault(fields)
+    return _begin_fault(fields, pre) or _token_fault(fields) or _merge_fault(fields)
+
+
+def _begin_fault(fields: GgufTokenizerFields, pre: PreTokenizer) -> str | None:
+    wanted = pre.begins if fields.adds_begin is None else fields.adds_begin
+    if wanted and (fields.bos_id is None or fields.token_types[fields.bos_id] != CONTROL):
+        return "its tokenizer begins every text with a token, and names none that is a control token"
+    return None
 
 
 def _token_fault(fields: GgufTokenizerFields) -> str | None:
     alphabet = byte_alphabet().keys()
     for token_id, (text, kind) in enumerate(zip(fields.tokens, fields.token_types, strict=True)):
-        if kind not in (NORMAL, CONTROL, USER_DEFINED):
+        if kind not in (NORMAL, CONTROL, USER_DEFINED, UNUSED):
             return f"token {token_id} has the unknown type {kind}"
-        if kind == NORMAL and not alphabet >= set(text):
+        if kind in (NORMAL, UNUSED) and not alphabet >= set(text):
             return f"token {token_id} is not written in the byte alphabet"
     return None
 
@@ -180,6 +204,12 @@ class _Source:
     def optional_integer(self, key: str) -> int | None:
         value = self.value(key)
         return None if value is None else self._of_type(key, value, int)
+
+    def optional_flag(self, key: str) -> bool | None:
+        value = self.value(key)
+        if value is not None and not isinstance(value, bool):
+            raise SourceError(self.path, f"the field {key} is neither true nor false")
+        return value
 
     def strings(self, key: str) -> list[str]:
         return [self._of_type(key, item, str) for item in self._of_type(key, self.value(key), list)]

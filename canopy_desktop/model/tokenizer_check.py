@@ -13,7 +13,8 @@ from typing import Any
 
 from canopy_desktop.errors import BundleError
 from canopy_desktop.model.byte_alphabet import byte_alphabet
-from canopy_desktop.model.tokenizer_build import NORMAL, GgufTokenizerFields, build_tokenizer_json
+from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
+from canopy_desktop.model.tokenizer_build import surroundings
 
 MAX_TOKENIZER_BYTES = 64_000_000
 _ADDED = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
@@ -47,19 +48,27 @@ def _fault(found: dict[str, Any], vocabulary: int) -> str | None:
     alphabet = byte_alphabet().keys()
     if not set("".join(ids.keys() - {token["content"] for token in added})) <= alphabet:
         return "has a token that is not written in the byte alphabet"
+    begin = _begin(found.get("post_processor"), {t["content"]: t["id"] for t in added if t["special"]})
+    bytes_ = tuple(char for char in alphabet if char in ids)
     model = found.pop("model")
-    expected = _expected(tuple(char for char in alphabet if char in ids))
-    expected_model = expected.pop("model")
-    if not (_agree(found, expected) and _agree(model, expected_model)):
-        return "does something that is not known"
-    return None
+    for pre in PRE_TOKENIZERS:
+        expected = _expected(bytes_, pre, begin)
+        if _agree(model, expected.pop("model")) and _agree(found, expected):
+            return None
+    return "does something that is not known"
 
 
-def _expected(alphabet: tuple[str, ...]) -> dict[str, Any]:
+def _begin(processor: dict[str, Any] | None, special: Mapping[str, int]) -> tuple[str, int] | None:
+    """The token that is put before every text; `special`: those that can be it. Raises `KeyError` or `ValueError`."""
+    if processor is None:
+        return None
+    (text,) = processor["special_tokens"]
+    return text, special[text]
+
+
+def _expected(alphabet: tuple[str, ...], pre: PreTokenizer, begin: tuple[str, int] | None) -> dict[str, Any]:
     """What surrounds the vocabulary, as the builder writes it; it depends on which bytes have a token."""
-    kinds = (NORMAL,) * len(alphabet)
-    built = build_tokenizer_json(GgufTokenizerFields("gpt2", "", alphabet, (), kinds, None, None, None, None))
-    values: dict[str, Any] = json.loads(built)
+    values: dict[str, Any] = json.loads(surroundings(alphabet, pre, begin).to_str())
     for part in ("vocab", "merges"):
         values["model"].pop(part)
     values.pop("added_tokens")

@@ -9,10 +9,7 @@ from onnx import ModelProto, TensorProto, helper
 from canopy_desktop.arrays import AnyArray, FloatArray
 from canopy_desktop.model.bundle import WEIGHTS_FILE, Bundle
 from canopy_desktop.model.card import WeightForm
-from canopy_desktop.model.graph import ZERO_POINT
-
-OUTPUT_MATRIX = "token_embd.weight"  # tied: rows of the embedding are rows of the output matrix
-OUTPUT_NORM = "output_norm.weight"
+from canopy_desktop.model.graph import OUTPUT_NORM, ZERO_POINT, output_matrix
 
 
 class WeightMap:
@@ -22,7 +19,9 @@ class WeightMap:
         self.model: ModelProto = onnx.load_model(str(bundle.decoder), load_external_data=False)
         self._form = bundle.card.weights
         self._file = np.memmap(bundle.folder / WEIGHTS_FILE, np.uint8, "r")
-        self._tensors = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        head = onnx.load_model(str(bundle.head), load_external_data=False)
+        self._tensors = {tensor.name: tensor for part in (self.model, head) for tensor in part.graph.initializer}
+        self._output = output_matrix(bundle.card.architecture)
 
     def array(self, name: str) -> AnyArray:
         """An initializer as it lies in the file, or in the graph."""
@@ -43,9 +42,9 @@ class WeightMap:
     def output_row(self, token_id: int) -> FloatArray:
         """What the normed residual is multiplied with to give a token's logit, (hidden,)."""
         if self._form is WeightForm.FP32:
-            return np.array(self.array(f"{OUTPUT_MATRIX}.t")[:, token_id], np.float32)
+            return np.array(self.array(f"{self._output}.t")[:, token_id], np.float32)
         rows = slice(token_id, token_id + 1)
-        steps, scales = (self.array(f"{OUTPUT_MATRIX}.{part}")[rows] for part in ("bytes", "scales"))
+        steps, scales = (self.array(f"{self._output}.{part}")[rows] for part in ("bytes", "scales"))
         return _dequantized(steps, scales).reshape(-1)
 
     def output_norm(self) -> FloatArray:

@@ -141,15 +141,23 @@ WRONG: dict[str, dict[str, Any]] = {
     "no context": {"llama__context_length": None},
     "a rotation of half a head": {"llama__rope__dimension_count": 8},
     "a scaled rotation": {"llama__rope__scaling__type": "yarn"},
-    "a scaled rotation, said the old way": {"llama__rope__scale_linear": 2.0},
+    "a rotation scaled by nothing that is a number": {"llama__rope__scaling__factor": float("nan")},
+    "a rotation scaled backwards": {"llama__rope__scale_linear": -2.0},
+    "a mixture of experts": {"llama__expert_count": 8},
+    "values of another size than keys": {"llama__attention__value_length": 8},
+    "heads of a size that cannot be rotated": {"llama__attention__key_length": 24, "llama__rope__dimension_count": 24},
+    "a context that is text": {"llama__context_length": "48"},
+    "a window of less than nothing": {"llama__attention__sliding_window": -1},
     "another tokenizer": {"tokenizer__ggml__model": "llama"},
-    "another pre-tokenizer": {"tokenizer__ggml__pre": "llama-bpe"},
+    "another pre-tokenizer": {"tokenizer__ggml__pre": "nonsense"},
     "no tokens": {"tokenizer__ggml__tokens": None},
     "fewer tokens": {"tokenizer__ggml__tokens": list(tiny.TOKENS[:-1])},
     "tokens that are numbers": {"tokenizer__ggml__tokens": [1, 2, 3]},
     "a merge of what is not there": {"tokenizer__ggml__merges": ["x y"]},
     "an end token that is not there": {"tokenizer__ggml__eos_token_id": 9999},
-    "a token before every text": {"tokenizer__ggml__add_bos_token": True},
+    "a token before every text that has no name": {"tokenizer__ggml__add_bos_token": True},
+    "a normal token before every text": {"tokenizer__ggml__pre": "llama-bpe", "tokenizer__ggml__bos_token_id": 5},
+    "a token after every text": {"tokenizer__ggml__add_eos_token": True},
     "a chat template that is a number": {"tokenizer__chat_template": 5},
 }
 
@@ -172,7 +180,17 @@ def test_a_tensor_of_another_shape_is_named(tmp_path: Path, name: str) -> None:
     assert name in refused(tiny.write_gguf(tmp_path / "bent.gguf", tensors, tiny.metadata()))
 
 
-@pytest.mark.parametrize("name", ["output.weight", "rope_freqs.weight", "blk.0.attn_q.bias"])
+@pytest.mark.parametrize(
+    "name", ["output.bias", "blk.0.attn_q.bias", "blk.0.attn_k_norm.weight", "blk.2.ffn_up.weight"]
+)
 def test_a_tensor_that_the_graph_would_leave_out_is_refused(tmp_path: Path, name: str) -> None:
     tensors = tiny.weights() | {name: np.zeros(64, np.float32)}
-    refused(tiny.write_gguf(tmp_path / "more.gguf", tensors, tiny.metadata()))
+    assert name in refused(tiny.write_gguf(tmp_path / "more.gguf", tensors, tiny.metadata()))
+
+
+@pytest.mark.parametrize("name", ["output.weight", "rope_freqs.weight"])
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_tensor_that_a_family_may_have_must_fit_it(tmp_path: Path, name: str, value: float) -> None:
+    for size in (64, tiny.HEAD_SIZE // 2):  # the second is that of `rope_freqs.weight`
+        tensors = tiny.weights() | {name: np.full(size, value, np.float32)}
+        refused(tiny.write_gguf(tmp_path / "more.gguf", tensors, tiny.metadata()))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
 from canopy_desktop.errors import BundleError, SourceError, UsageError
+from canopy_desktop.model.chat import ChatTemplate, Message, SystemChoice, encode_completion
 from canopy_desktop.model.tokenizer import LostByte, Tokenizer
 from canopy_desktop.model.tokenizer_build import (
     CONTROL,
@@ -210,6 +211,7 @@ def small_fields() -> GgufTokenizerFields:
         eos_id=0,
         eot_id=None,
         chat_template=None,
+        adds_begin=False,
     )
 
 
@@ -262,7 +264,7 @@ def test_fields_are_read_as_they_were_written(tmp_path: Path) -> None:
     ("changes", "named"),
     [
         ({"model": "llama"}, "'llama'"),
-        ({"pre": "qwen2"}, "'qwen2'"),
+        ({"pre": "nonsense"}, "'nonsense'"),
         ({"token_types": (1, 1)}, "2 token types"),
         ({"eos_id": 9_999}, "9999"),
         ({"merges": ("a zz",)}, "merge 0"),
@@ -280,9 +282,63 @@ def test_a_tokenizer_that_would_come_out_wrong_is_refused_by_name(
         read_tokenizer_fields(written(tmp_path, replace(small_fields(), **changes)))
 
 
-def test_a_tokenizer_that_adds_a_token_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_that_begins_with_a_token_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="begins every text"):
         read_tokenizer_fields(written(tmp_path, small_fields(), adds_bos=True))
+
+
+@pytest.mark.parametrize(
+    ("pre", "said", "begin"),
+    [
+        ("smollm", True, 0),
+        ("smollm", False, None),
+        ("smollm", None, None),
+        ("llama-bpe", None, 0),
+        ("llama-bpe", False, None),
+    ],
+)
+def test_a_text_begins_with_a_token_as_the_file_says_or_else_its_pre_tokenizer(
+    pre: str, said: bool | None, begin: int | None
+) -> None:
+    assert replace(small_fields(), pre=pre, bos_id=0, adds_begin=said).begin_id == begin
+
+
+def beginning_tokenizer(tmp_path: Path) -> Tokenizer:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(build_tokenizer_json(replace(small_fields(), bos_id=0, adds_begin=True)), "utf-8")
+    return Tokenizer.open(path)
+
+
+def test_a_begin_token_stands_before_a_prompt_once_and_is_no_part_of_its_own_text(tmp_path: Path) -> None:
+    tokenizer = beginning_tokenizer(tmp_path)
+    assert tokenizer.begin == tokenizer.token(0)
+    assert tokenizer.encode("ab").ids == encode_completion(tokenizer, "ab").ids[1:]
+    for text in ("ab", "<end>ab"):
+        prompt = encode_completion(tokenizer, text)
+        assert prompt.text == "<end>ab"
+        assert [token.text for token in tokenizer.tokens(prompt.ids)] == ["<end>", "ab"]
+        assert "".join(part.text for part in prompt.parts) == prompt.text
+        assert sum((part.ids for part in prompt.parts), ()) == prompt.ids
+    assert [part.role for part in encode_completion(tokenizer, "ab").parts] == ["template", "completion"]
+    assert encode_completion(tokenizer, "").ids == ()
+
+
+def test_lost_bytes_are_counted_from_the_begin_tokens_text(tmp_path: Path) -> None:
+    prompt = encode_completion(beginning_tokenizer(tmp_path), "a\x04")
+    assert prompt.lost == (LostByte(len("<end>a"), 4),)
+
+
+def test_a_begin_token_stands_before_facts_and_chats_unless_the_template_puts_it_there(tmp_path: Path) -> None:
+    tokenizer = beginning_tokenizer(tmp_path)
+    facts = encode_completion(tokenizer, "ab", facts="!? ")
+    assert tokenizer.decode(facts.ids) == facts.text == "<end>!? ab"
+    assert [part.role for part in facts.parts] == ["template", "facts", "completion"]
+    for source in ("{{ messages[0].content }}", "{{ bos_token }}{{ messages[0].content }}"):
+        template = ChatTemplate(source, special_tokens={"bos_token": "<end>"})
+        prompt = template.encode(tokenizer, [Message("user", "<end>ab")], system=SystemChoice.DEFAULT)
+        assert prompt.text == "<end><end>ab"
+        assert prompt.ids.count(0) == 1  # the person's own "<end>" stays text
+        assert prompt.ids[0] == 0
 
 
 def test_a_source_without_a_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -83,19 +83,7 @@ def write_gguf(path: Path, tensors: Mapping[str, FloatArray], said: Mapping[str,
     writer = GGUFWriter(path, arch="")
     writer.kv_data[0].clear()  # the architecture is said in `said`, or is not
     for key, value in said.items():
-        match value:
-            case bool():
-                writer.add_bool(key, value)
-            case int():
-                writer.add_key_value(
-                    key, value, GGUFValueType.INT64 if not 0 <= value < 2**32 else GGUFValueType.UINT32
-                )
-            case float():
-                writer.add_float64(key, value)
-            case str():
-                writer.add_string(key, value)
-            case _:
-                writer.add_array(key, value)
+        add_value(writer, key, value)
     for name, values in tensors.items():
         writer.add_tensor(name, values)
     writer.write_header_to_file()
@@ -103,6 +91,21 @@ def write_gguf(path: Path, tensors: Mapping[str, FloatArray], said: Mapping[str,
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def add_value(writer: GGUFWriter, key: str, value: Any) -> None:
+    """Add metadata as the type that its value has."""
+    match value:
+        case bool():
+            writer.add_bool(key, value)
+        case int():
+            writer.add_key_value(key, value, GGUFValueType.INT64 if not 0 <= value < 2**32 else GGUFValueType.UINT32)
+        case float():
+            writer.add_float64(key, value)
+        case str():
+            writer.add_string(key, value)
+        case _:
+            writer.add_array(key, value)
 
 
 def recipe(logits: FloatArray, **changes: Any) -> Recipe:

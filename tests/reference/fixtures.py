@@ -16,6 +16,8 @@ DATA = Path(__file__).resolve().parent / "data"
 SHORT_PROMPTS = ("france", "student", "digits", "single", "chat")
 PROMPTS = (*SHORT_PROMPTS, "prose")
 
+TINY_MODELS = ("llama", "llama-factors", "llama-linear", "qwen2", "qwen3", "qwen3-untied")
+
 PIPELINE_STAGES = ("raw", "penalties", "bias", "min_tokens", "temperature", "top_k", "top_p", "min_p", "typical_p")
 PIPELINE_TOP = 1000
 
@@ -202,6 +204,26 @@ class BeamSearch:
     sequences: tuple[BeamText, ...]  # best first
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TinyModel:
+    """A random model of one family, and what transformers computes with it."""
+
+    gguf: Path
+    ids: tuple[int, ...]
+    logits: NDArray[np.float32]  # (position, vocabulary)
+    attention: NDArray[np.float32]  # (layer, head, query, key)
+    residuals: NDArray[np.float32]  # (layer + 1, position, hidden): the embedding, then after each block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutTexts:
+    """Texts and llama.cpp's tokens of them with the tiny models' vocabulary and one way of cutting."""
+
+    names: tuple[str, ...]  # of the way
+    texts: tuple[str, ...]
+    ids: tuple[tuple[int, ...], ...]
+
+
 def tokenized_texts() -> tuple[TokenizedText, ...]:
     """The hand-picked texts."""
     return tuple(
@@ -378,6 +400,38 @@ def beam_searches() -> tuple[BeamSearch, ...]:
         )
         for number, row in enumerate(found["searches"])
     )
+
+
+def tiny_model(name: str) -> TinyModel:
+    """One of `TINY_MODELS`."""
+    arrays = _arrays(f"tiny_{name}.npz")
+    return TinyModel(
+        gguf=DATA / f"tiny_{name}.gguf",
+        ids=_ids(arrays["ids"]),
+        logits=arrays["logits"],
+        attention=arrays["attention"],
+        residuals=arrays["residuals"],
+    )
+
+
+def cut_texts() -> tuple[CutTexts, ...]:
+    """2,974 texts, for every way of cutting."""
+    arrays = _arrays("tiny_tokens.npz")
+    texts = _cut("".join(map(chr, arrays["code_points"].tolist())), arrays["text_lengths"])
+    return tuple(
+        CutTexts(
+            names=tuple(key.split()[1:]),
+            texts=texts,
+            ids=_cut(tuple(ids.tolist()), arrays[key.replace("ids", "counts", 1)]),
+        )
+        for key, ids in arrays.items()
+        if key.startswith("ids ")
+    )
+
+
+def _cut(whole: Any, lengths: NDArray[Any]) -> tuple[Any, ...]:
+    ends = np.cumsum(lengths, dtype=np.int64).tolist()
+    return tuple(whole[start:stop] for start, stop in zip([0, *ends], ends, strict=False))
 
 
 def _stepwise(name: str) -> StepwiseLogits:

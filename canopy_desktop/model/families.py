@@ -1,0 +1,67 @@
+"""The kinds of GGUF that can be built, as data: how a file of each is written, and what its blocks have.
+
+Names of tensors and keys are llama.cpp's (src/llama-arch.cpp); they are the same for all families but for what a family
+has beside a plain llama: RMS norms before attention and feed-forward, SiLU-gated feed-forward, grouped heads, rotation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX, OUTPUT_NORM
+
+ROPE_FACTORS = "rope_freqs.weight"
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One value of `general.architecture`, which is also the prefix of its keys."""
+
+    name: str
+    models: str  # well-known ones, for people
+    paired: bool = False  # a head's query and key rows lie in rotated pairs, not in halves
+    rope_factors: bool = False  # may have a tensor of what each frequency is divided by
+    qkv_biases: bool = False
+    qk_norms: bool = False
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(name="llama", models="Llama 3, SmolLM, Falcon 3, Mistral NeMo", paired=True, rope_factors=True),
+        Family(name="qwen2", models="Qwen 2, Qwen 2.5", qkv_biases=True),
+        Family(name="qwen3", models="Qwen 3", qk_norms=True),
+    )
+}
+
+
+def expected_shapes(a: Architecture) -> dict[str, Shape]:
+    """The shape that each tensor must have, (rows, columns) = (outputs, inputs)."""
+    shapes: dict[str, Shape] = {EMBEDDING: (a.vocabulary, a.hidden), OUTPUT_NORM: (a.hidden,)}
+    if not a.tied:
+        shapes[OUTPUT_MATRIX] = (a.vocabulary, a.hidden)
+    for layer in range(a.layers):
+        shapes |= {f"blk.{layer}.{part}": shape for part, shape in _block_shapes(a).items()}
+    return shapes
+
+
+def _block_shapes(a: Architecture) -> dict[str, Shape]:
+    query, key = a.heads * a.head_size, a.kv_heads * a.head_size
+    shapes: dict[str, Shape] = {
+        "attn_norm.weight": (a.hidden,),
+        "attn_q.weight": (query, a.hidden),
+        "attn_k.weight": (key, a.hidden),
+        "attn_v.weight": (key, a.hidden),
+        "attn_output.weight": (a.hidden, query),
+        "ffn_norm.weight": (a.hidden,),
+        "ffn_gate.weight": (a.feed_forward, a.hidden),
+        "ffn_up.weight": (a.feed_forward, a.hidden),
+        "ffn_down.weight": (a.hidden, a.feed_forward),
+    }
+    if a.qkv_biases:
+        shapes |= {"attn_q.bias": (query,), "attn_k.bias": (key,), "attn_v.bias": (key,)}
+    if a.qk_norms:
+        shapes |= {"attn_q_norm.weight": (a.head_size,), "attn_k_norm.weight": (a.head_size,)}
+    return shapes

@@ -1,0 +1,108 @@
+"""A GGUF that a person has, turned into a bundle: offline, and whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from canopy_desktop.errors import BuildError, CanopyError, SourceError
+from canopy_desktop.model.build import FULL_REMEDY, Origin, Progress, make, working_folder
+from canopy_desktop.model.bundle import Bundle, file_sum, installed_bundles
+from canopy_desktop.model.card import WeightForm, read_card
+from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
+from canopy_desktop.model.families import expected_shapes
+from canopy_desktop.model.gguf_file import GgufModel, check_header, open_gguf
+from canopy_desktop.model.recipe import BUILDER
+
+MAX_NAME = 80  # characters of an id that is made from a file's name
+BYTES_PER_WEIGHT = {WeightForm.INT8: 1 + 4 / 32, WeightForm.FP32: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Where a model is, and whether it was not there before."""
+
+    id: str
+    folder: Path
+    is_new: bool
+
+
+def bundle_id(path: Path, form: WeightForm) -> str:
+    """An id from a file's name: lower case, and `-fp32` behind the exact form."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("._-")[:MAX_NAME] or "model"
+    return plain if form is WeightForm.INT8 else f"{plain}-{form.value}"
+
+
+def import_gguf(path: Path, form: WeightForm, name: str, folder: Path, progress: Progress) -> Imported:
+    """Build the bundle of a GGUF in `folder` / `name`, unless one of the same file and form is there already.
+
+    Raises `CanopyError`.
+    """
+    check_header(path)
+    progress("reading", 0.0)
+    try:
+        source_sha256 = file_sum(path).sha256
+    except OSError as error:
+        raise SourceError(path, f"it cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(f"{source_sha256} {form.value} {BUILDER}".encode()).hexdigest()
+    same = _installed(digest)
+    if same is not None:
+        return same
+    target = folder / name
+    if target.exists() and _digest_of(target) != digest:
+        raise BuildError(f"{target} is there already", "Choose another name with --name, or remove it first.")
+    progress("reading", 0.1)
+    model = open_gguf(path)
+    with working_folder(folder) as work:
+        _check_space(model, form, folder)
+        origin = Origin(
+            id=name,
+            title=model.text("general.name") or path.stem,
+            licence=model.text("general.license") or "not stated",
+            source=path.name,
+            source_sha256=source_sha256,
+            recipe_sha256=digest,
+        )
+        return Imported(name, make(origin, form, model, folder, progress, work, _try_out), True)
+
+
+def _installed(digest: str) -> Imported | None:
+    """The bundle that was made of the same file in the same form, if it is whole."""
+    for listed in installed_bundles():
+        if listed.card is not None and listed.card.recipe_sha256 == digest:
+            try:
+                return Imported(listed.id, Bundle.open(listed.folder).folder, False)
+            except CanopyError:
+                continue
+    return None
+
+
+def _digest_of(folder: Path) -> str | None:
+    try:
+        return read_card(folder).recipe_sha256
+    except CanopyError:
+        return None
+
+
+def _check_space(model: GgufModel, form: WeightForm, folder: Path) -> None:
+    weights = sum(int(np.prod(shape)) for shape in expected_shapes(model.architecture).values())
+    needed, free = weights * BYTES_PER_WEIGHT[form], shutil.disk_usage(folder).free
+    if needed > free:
+        raise BuildError(
+            f"it takes {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free there", FULL_REMEDY
+        )
+
+
+def _try_out(folder: Path) -> None:
+    """Pass a chunk and a single token through a new bundle. Raises `CanopyError`."""
+    bundle = Bundle.open(folder)
+    decoder = OnnxDecoder(bundle, context=len(CHECK_TEXT))
+    text = [token_id % decoder.architecture.vocabulary for token_id in CHECK_TEXT[: decoder.context]]
+    for token_ids in (text[:-1], text[-1:]):
+        if token_ids and not np.isfinite(decoder.feed(token_ids)[0]).all():
+            raise BuildError("what it computes are no finite numbers", "The file is damaged: fetch it again.")

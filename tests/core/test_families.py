@@ -1,0 +1,128 @@
+"""Every family of GGUF against independent programs: transformers in fp32, and llama.cpp's tokens."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.families import FAMILIES
+from canopy_desktop.model.gguf_file import GgufModel, open_gguf
+from canopy_desktop.model.gguf_import import import_gguf
+from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS
+from canopy_desktop.model.provider import ProviderChoice
+from canopy_desktop.model.tokenizer import Tokenizer
+from canopy_desktop.model.tokenizer_build import build_tokenizer_json
+from canopy_desktop.model.tokenizer_check import check_tokenizer
+from tests.core.engine import all_logits, one_by_one, prefill
+from tests.reference import fixtures
+
+LOGIT, ATTENTION, RESIDUAL = 1e-3, 1e-4, 1e-3
+IN_8_BITS = ("qwen2", "qwen3")  # those with widths of whole blocks
+
+
+@cache
+def opened(name: str) -> GgufModel:
+    return open_gguf(fixtures.tiny_model(name).gguf)
+
+
+@pytest.fixture(scope="module", params=fixtures.TINY_MODELS)
+def exact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ModelSession]:
+    """A tiny model in fp32, imported as a person would."""
+    return request.param, imported(request.param, WeightForm.FP32, tmp_path_factory.mktemp("models"))
+
+
+def imported(name: str, form: WeightForm, folder: Path) -> ModelSession:
+    made = import_gguf(fixtures.tiny_model(name).gguf, form, name, folder, lambda doing, part: None)
+    return ModelSession.open(Bundle.open(made.folder), ProviderChoice.CPU)
+
+
+def test_every_family_has_a_tiny_model() -> None:
+    assert {opened(name).family.name for name in fixtures.TINY_MODELS} == set(FAMILIES)
+
+
+def test_fp32_logits_are_those_of_transformers(exact: tuple[str, ModelSession]) -> None:
+    name, session = exact
+    reference = fixtures.tiny_model(name)
+    prefill(session, reference.ids)
+    assert np.abs(all_logits(session) - reference.logits).max() <= LOGIT
+
+
+def test_fp32_decoding_with_the_cache_has_the_same_logits(exact: tuple[str, ModelSession]) -> None:
+    name, session = exact
+    reference = fixtures.tiny_model(name)
+    prefill(session, reference.ids[:5])
+    assert np.abs(one_by_one(session, reference.ids[5:]) - reference.logits[5:]).max() <= LOGIT
+
+
+def test_fp32_attention_is_that_of_transformers_in_every_head(exact: tuple[str, ModelSession]) -> None:
+    name, session = exact
+    reference = fixtures.tiny_model(name)
+    prefill(session, reference.ids)
+    reader, slots = session.new_reader(), session.sequence.slots
+    for layer, heads in enumerate(reference.attention):
+        for head, weights in enumerate(heads):
+            reading = reader.attention(slots, layer, head, hide_first=False)
+            assert reading is not None
+            assert np.abs(np.nan_to_num(reading.values) - weights).max() <= ATTENTION
+
+
+def test_fp32_residuals_are_those_of_transformers_after_every_block(exact: tuple[str, ModelSession]) -> None:
+    name, session = exact
+    reference = fixtures.tiny_model(name)
+    prefill(session, reference.ids)
+    for layer, expected in enumerate(reference.residuals):
+        found = session.sequence.columns.residuals(session.sequence.slots, layer)
+        assert np.abs(found - expected).max() <= RESIDUAL
+
+
+def test_a_step_can_be_looked_into_and_adds_up(exact: tuple[str, ModelSession]) -> None:
+    name, session = exact
+    reference = fixtures.tiny_model(name)
+    prefill(session, reference.ids)
+    position, layer, head = 17, 1, 3
+    token_id = int(reference.logits[position].argmax())
+    step = session.new_inside().step(session.sequence.slots, position, layer, head, token_id)
+    weights = reference.attention[layer, head, position, : position + 1]
+    assert np.abs(step.weights[: position + 1] - weights).max() <= ATTENTION
+    assert np.abs(step.head_outputs.sum(axis=0) - step.attention).max() <= RESIDUAL
+    assert np.abs(step.before + step.attention + step.feed_forward - step.after).max() <= RESIDUAL
+    assert step.readout.effect(step.stream[-1]) == pytest.approx(step.logit, abs=LOGIT)
+    assert step.logit == pytest.approx(float(reference.logits[position, token_id]), abs=LOGIT)
+
+
+@pytest.mark.parametrize("name", IN_8_BITS)
+def test_8_bit_weights_stay_near_the_exact_ones(name: str, tmp_path: Path) -> None:
+    reference = fixtures.tiny_model(name)
+    session = imported(name, WeightForm.INT8, tmp_path)
+    prefill(session, reference.ids)
+    assert 0 < np.abs(all_logits(session) - reference.logits).max() <= 0.05 * np.abs(reference.logits).max()
+
+
+def test_the_tokens_of_every_way_of_cutting_are_llama_cpps(tmp_path: Path) -> None:
+    path, fields = tmp_path / "tokenizer.json", opened("llama").tokenizer
+    for cut in fixtures.cut_texts():
+        path.write_text(build_tokenizer_json(replace(fields, pre=cut.names[0])), "utf-8")
+        tokenizer = Tokenizer.open(path)
+        found = [tokenizer.encode(text, special=False).ids for text in cut.texts]
+        differing = [(cut.names[0], *row) for row in zip(cut.texts, found, cut.ids, strict=True) if row[1] != row[2]]
+        assert differing[:3] == []
+
+
+def test_every_name_of_a_pre_tokenizer_was_compared_with_llama_cpp() -> None:
+    assert [pre.names for pre in PRE_TOKENIZERS] == [cut.names for cut in fixtures.cut_texts()]
+
+
+@pytest.mark.parametrize("pre", PRE_TOKENIZERS, ids=lambda pre: pre.names[0])
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_tokenizer_of_every_kind_is_known_again(tmp_path: Path, pre, begins: bool) -> None:
+    fields = replace(opened("llama").tokenizer, pre=pre.names[-1], adds_begin=begins)
+    (tmp_path / "tokenizer.json").write_text(build_tokenizer_json(fields), "utf-8")
+    check_tokenizer(tmp_path, "tokenizer.json", len(fields.tokens))
+    assert Tokenizer.open(tmp_path / "tokenizer.json").begin == (
+        None if not begins else Tokenizer.open(tmp_path / "tokenizer.json").token(0)
+    )
