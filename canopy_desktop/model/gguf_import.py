@@ -21,6 +21,7 @@ from canopy_desktop.model.recipe import BUILDER
 
 MAX_NAME = 80  # characters of an id that is made from a file's name
 BYTES_PER_WEIGHT = {WeightForm.INT8: 1 + 4 / 32, WeightForm.FP32: 4}
+ROPE_BYTES = 4 + 2  # of one number in its tables, for the CPU and for a card
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,10 @@ def _digest_of(folder: Path) -> str | None:
 
 
 def _check_space(model: GgufModel, form: WeightForm, folder: Path) -> None:
-    weights = sum(int(np.prod(shape)) for shape in expected_shapes(model.architecture).values())
-    needed, free = weights * BYTES_PER_WEIGHT[form], shutil.disk_usage(folder).free
+    a = model.architecture
+    weights = sum(int(np.prod(shape)) for shape in expected_shapes(a).values())
+    needed = weights * BYTES_PER_WEIGHT[form] + a.context * a.head_size * ROPE_BYTES
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise BuildError(
             f"it takes {needed / 1e9:.1f} GB in {folder}, and {free / 1e9:.1f} GB are free there", FULL_REMEDY

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.model.card import Architecture
 
 
+@lru_cache(maxsize=2)  # at a long context they are large, and every reader needs them
 def rope_tables(architecture: Architecture) -> tuple[FloatArray, FloatArray]:
-    """Cosines and sines, (context, head_size / 2), computed in double precision and rounded once.
+    """Cosines and sines, (context, head_size / 2), read-only; computed in double precision and rounded once.
 
     Scaling divides each pair's frequency: all by one factor (Chen et al. 2023, arXiv:2306.15595), or each by its own.
     """
@@ -18,7 +21,10 @@ def rope_tables(architecture: Architecture) -> tuple[FloatArray, FloatArray]:
     if architecture.rope_divisors:
         frequencies /= np.array(architecture.rope_divisors)
     angles = np.arange(architecture.context, dtype=np.float64)[:, None] * frequencies
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    cosines, sines = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    for table in (cosines, sines):
+        table.setflags(write=False)
+    return cosines, sines
 
 
 def rotate(vectors: FloatArray, cosines: FloatArray, sines: FloatArray) -> FloatArray:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # opening a bundle needs no GGUF
     from gguf import GGUFReader
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+BYTE_LEVEL = "gpt2"  # what GGUF calls it
 _T = TypeVar("_T")
 # as llama.cpp ends a generation at them (src/llama-vocab.cpp, `special_eog_ids`)
 _END_TEXTS = frozenset(
@@ -75,8 +76,12 @@ class GgufTokenizerFields:
 def read_tokenizer_fields(reader: GGUFReader) -> GgufTokenizerFields:
     """Read and check a GGUF's tokenizer. Raises `SourceError` for one that this program would get wrong."""
     source = _Source(reader)
+    kind = source.text("tokenizer.ggml.model")
+    if kind != BYTE_LEVEL:  # others lack most of what follows
+        known = f"only byte-level BPE ({BYTE_LEVEL!r}) is supported"
+        raise SourceError(source.path, f"its tokenizer is of the kind {kind[:100]!r}, and {known}")
     fields = GgufTokenizerFields(
-        model=source.text("tokenizer.ggml.model"),
+        model=kind,
         pre=source.text("tokenizer.ggml.pre"),
         tokens=tuple(source.strings("tokenizer.ggml.tokens")),
         merges=tuple(source.strings("tokenizer.ggml.merges")),
@@ -137,8 +142,6 @@ def surroundings(known: Collection[str], pre: PreTokenizer, begin: tuple[str, in
 
 def _fault(fields: GgufTokenizerFields) -> str | None:
     """Why this tokenizer cannot be built, or None."""
-    if fields.model != "gpt2":
-        return f"its tokenizer is of the kind {fields.model!r}, and only byte-level BPE ('gpt2') is known"
     pre = find_pre_tokenizer(fields.pre)
     if pre is None:
         return f"its pre-tokenizer {fields.pre[:100]!r} is not known"

@@ -1,0 +1,35 @@
+"""What docs/models.md says is supported is what the tables of the program say."""
+
+from pathlib import Path
+
+from canopy_desktop.model.families import FAMILIES, Family
+from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+HEADER = """| `general.architecture` | for example | beside a plain llama | rotation may be scaled |
+|---|---|---|---|"""
+PRE_HEADER = """| `tokenizer.ggml.pre` | begin token, if the file does not say |
+|---|---|"""
+
+
+def test_the_tables_of_the_page_are_those_of_the_program() -> None:
+    families = [HEADER, *map(family_row, FAMILIES.values())]
+    pre_tokenizers = [PRE_HEADER, *map(pre_tokenizer_row, PRE_TOKENIZERS)]
+    text = PAGE.read_text("utf-8")
+    found = text.partition("test_models_page.py -->\n")[2].partition("<!-- end -->")[0]
+    assert found == "\n".join([*families, "", *pre_tokenizers, ""])
+
+
+def family_row(family: Family) -> str:
+    beside = {
+        "biases of query, key and value": family.qkv_biases,
+        "norms of each head's query and key": family.qk_norms,
+    }
+    has = ", ".join(what for what, there in beside.items() if there) or "–"
+    return (
+        f"| `{family.name}` | {family.models} | {has} | linearly{', by `rope_freqs`' if family.rope_factors else ''} |"
+    )
+
+
+def pre_tokenizer_row(pre: PreTokenizer) -> str:
+    return f"| {', '.join(f'`{name}`' for name in pre.names)} | {'yes' if pre.begins else 'no'} |"
