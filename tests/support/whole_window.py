@@ -8,9 +8,12 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QPointF, Qt
 from PySide6.QtGui import QMouseEvent, QPaintEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QWidget
 
+from canopy_desktop.exploration.compare_view import CompareStage, SideWish
+from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.settings import Preferences
 from canopy_ui.controller import Controller
 from canopy_ui.main_window import MainWindow
+from canopy_ui.panels.compare_panel import ComparePanel
 from canopy_ui.program import make_application
 from canopy_ui.state import RunPhase
 from tests.support.driving import PATIENCE_MS, PREFERENCES
@@ -44,6 +47,15 @@ class WholeWindow:
         for _ in range(3):
             QApplication.processEvents()
         self.settle()
+
+    def compare(self) -> None:
+        """The window's text with one of another prompt, to its end."""
+        self.window.workspaces.show("compare")
+        self.window.panel(ComparePanel).compare_wished.emit(
+            SideWish(request=PromptRequest(text="abc"), settings=PREFERENCES.decoding),
+            SideWish(request=PromptRequest(text="abx"), settings=PREFERENCES.decoding),
+        )
+        self.wait_until(lambda: self.controller.comparison.view().stage is CompareStage.DONE)
 
     def settle(self) -> None:
         self._settled = False
@@ -93,6 +105,15 @@ def whole_window() -> Iterator[WholeWindow]:
         whole.session.sequence.gate.set()
         whole.window.close()
         whole.window.deleteLater()
+
+
+def painted_widgets(window: QWidget) -> list[QWidget]:
+    """Those of the program's own that paint themselves."""
+    return [
+        widget
+        for widget in window.findChildren(QWidget)
+        if any("paintEvent" in vars(kind) for kind in type(widget).__mro__ if kind.__module__.startswith("canopy_ui."))
+    ]
 
 
 def canvas_of(widget: QWidget) -> QWidget:

@@ -288,7 +288,9 @@ class AttentionPanel(Panel):
         return self.tr("Where each token looks appears here once the model has read a prompt.")
 
     def _show_value(self) -> None:
-        self._value.set_text(self._sentence())
+        sentence = self._sentence()
+        self._value.set_text(sentence)
+        self._matrix.setAccessibleDescription(sentence)
 
     def _sentence(self) -> str:
         """The value under the mouse; without a mouse, where the selected token looks most."""

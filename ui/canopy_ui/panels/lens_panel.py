@@ -143,6 +143,7 @@ class LensPanel(Panel):
         view = self._view
         cell = None if view is None else view.cell
         self._words.setText("" if view is None else self._sentence(view))
+        self._grid.setAccessibleDescription(self._words.text())
         self._likely.set_rows(() if cell is None else self._rows(cell))
 
     def _sentence(self, view: LensView) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, QSize
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -55,6 +55,8 @@ class MetricsPanel(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         strip.installEventFilter(self)  # a value that becomes wider may need another row
         self._strip = TallScroll(strip)
+        self._strip.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # nothing in it takes the keyboard
+        self._strip.setAccessibleName(self.tr("Figures of the run"))
         layout.addWidget(self._strip)
         layout.addWidget(self.plots, 1)
         self.set_theme(theme)
@@ -135,6 +137,7 @@ class MetricsPanel(Panel):
         self._kept.set_value(self._of_budget(view))
         self._memory.set_value(byte_size(view.memory_bytes))
         self._plot.set_times(view.step_ms)
+        self._strip.setAccessibleDescription("; ".join(figure.said() for figure in self._figures()))
 
     def _window(self, view: MetricsView) -> str:
         if not view.context:

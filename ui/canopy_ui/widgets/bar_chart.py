@@ -26,6 +26,7 @@ from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.numbers import grouped, percent
 from canopy_ui.widgets.stage_words import column_count, column_title, stage_name
 
+_TOLD = 5  # tokens that are told in words where none is meant
 _LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
@@ -68,6 +69,7 @@ class BarChart(QAbstractScrollArea):
         self._scale = BarScale.of(view, self._kind)
         if self._row is not None and (view is None or self._row >= len(view.bars)):
             self._row = None
+        self._tell()
         self._place()
 
     def set_scale(self, kind: ScaleKind) -> None:
@@ -163,8 +165,18 @@ class BarChart(QAbstractScrollArea):
 
     def description_at(self, point: QPointF) -> str:
         """What the tool tip says there."""
-        row, view = self._row_at(point), self._view
-        if row is None or view is None:
+        row = self._row_at(point)
+        return "" if row is None else self._description_of(row)
+
+    def _tell(self) -> None:
+        """The row that is meant, or the likeliest tokens."""
+        bars = self._view.bars[:_TOLD] if self._view is not None else ()
+        told = ", ".join(f"“{marked(bar.token)}” {percent(bar.probability)}" for bar in bars)
+        self.setAccessibleDescription(told if self._row is None else self._description_of(self._row))
+
+    def _description_of(self, row: int) -> str:
+        view = self._view
+        if view is None:
             return ""
         bar = view.bars[row]
         lines = [
@@ -358,6 +370,7 @@ class BarChart(QAbstractScrollArea):
     def _set_row(self, row: int | None) -> None:
         if row != self._row:
             was, self._row = self._row, row
+            self._tell()
             shape = Qt.CursorShape.PointingHandCursor if self._can_branch(row) else Qt.CursorShape.ArrowCursor
             self.viewport().setCursor(shape)
             for changed in (was, row):

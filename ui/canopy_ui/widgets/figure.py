@@ -41,6 +41,10 @@ class Figure(QWidget):
         """The text that is shown."""
         return self._value.text()
 
+    def said(self) -> str:
+        """The name, and the value."""
+        return f"{self._name.text()}: {self._value.text()}"
+
     def set_theme(self, theme: Theme) -> None:
         """Change zoom."""
         width = QFontMetrics(theme.font(18, strong=True)).horizontalAdvance(self._widest)

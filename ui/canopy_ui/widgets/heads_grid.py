@@ -13,6 +13,7 @@ from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.attention_view import Look, RowView
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.matrix_image import by_row, colour_table, image_of
+from canopy_ui.widgets.matrix_words import head_sentence
 
 _LABEL_PITCH = 15  # figures stand this far apart or more
 _LEFT, _TOP = 24, 21
@@ -86,8 +87,20 @@ class HeadsGrid(QWidget):
 
     def set_row(self, row: RowView | None, look: Look) -> None:
         """Show where a token looks; `look` is marked."""
-        self._row, self._look = row, look
-        self.update()
+        if row is not self._row or look != self._look:
+            self._row, self._look = row, look
+            self.setAccessibleDescription(self._words())
+            self.update()
+
+    def _words(self) -> str:
+        """Where the chosen head looks most; of several heads, how many there are."""
+        row, look = self._row, self._look
+        if row is None or look is None:
+            return ""
+        layers, heads, _ = row.heads.shape
+        if look.layer is not None and look.head is not None and look.layer < layers and look.head < heads:
+            return head_sentence(row, look.layer, look.head)
+        return self.tr("{layers} layers of {heads} heads").format(layers=layers, heads=heads)
 
     def set_scaled_by_row(self, scaled: bool) -> None:
         """Give the full colour to the largest value of each strip, or to 100 %."""

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from canopy_desktop.exploration.inside_view import InsideView, KeyRow
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.inside_hover import words_at
 from canopy_ui.widgets.inside_layout import (
     LEAST_HEIGHT,
@@ -72,6 +73,7 @@ class InsideFlow(QWidget):
         if view is not self._view:
             self._view = view
             self._forget_picture()
+            self._tell()
 
     def set_kitchen_words(self, words: dict[Station, str]) -> None:
         """Write these below the operations' names."""
@@ -184,9 +186,17 @@ class InsideFlow(QWidget):
 
     def _mark(self, station: Station) -> None:
         self._marked = station
-        sentence = "" if self._view is None else sheet_of(self._view, station).sentence
-        self.setAccessibleDescription(f"{station_name(station)}: {sentence}")
+        self._tell()
         self.update()
+
+    def _tell(self) -> None:
+        """The token, and the operation that the keyboard means, or what comes out at the end."""
+        view, station = self._view, self._marked or Station.PROBABILITIES
+        if view is None:
+            self.setAccessibleDescription("")
+        else:
+            sentence = sheet_of(view, station).sentence
+            self.setAccessibleDescription(f"“{marked(view.token)}”. {station_name(station)}: {sentence}")
 
     def _set_hovered(self, station: Station | None) -> None:
         if station is not self._hovered:

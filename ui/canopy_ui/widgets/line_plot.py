@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -85,7 +85,7 @@ class LinePlot(QWidget):
     def set_plot(self, plot: Plot | None, described: str = "") -> None:
         """Show this; `described` says the same in words."""
         self._plot = plot
-        self.setAccessibleDescription(described)
+        self.setAccessibleDescription(" ".join(part for part in (described, _ends_of(plot)) if part))
         self.update()
 
     def plot(self) -> Plot | None:
@@ -258,3 +258,18 @@ def _thinned(xs: DoubleArray, ys: DoubleArray, width: float) -> tuple[DoubleArra
     starts = np.arange(0, xs.size, factor)
     low, high = np.minimum.reduceat(ys, starts), np.maximum.reduceat(ys, starts)
     return np.repeat(xs[starts], 2), np.stack([high, low], axis=1).reshape(-1)
+
+
+def _ends_of(plot: Plot | None) -> str:
+    """Where each line begins and ends."""
+    if plot is None:
+        return ""
+    told = QCoreApplication.translate("LinePlot", "{name}: {y} {first:.4g} at {x} {from_x:g}, {last:.4g} at {to_x:g}.")
+    return " ".join(
+        told.format(
+            name=line.name or plot.y_name, y=plot.y_name, x=plot.x_name,
+            first=line.y[0], last=line.y[-1], from_x=line.x[0], to_x=line.x[-1],
+        )
+        for line in plot.lines
+        if line.x.size
+    )  # fmt: skip

@@ -16,6 +16,7 @@ _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 _CENTRE = Qt.AlignmentFlag.AlignCenter
 _ROW, _LEAST_ROW, _TOP = 44, 21, 22
 _NAME, _FIGURE = 132, 64
+_TOLD = 5  # tokens that are told in words
 
 
 class MirrorChart(QWidget):
@@ -40,8 +41,19 @@ class MirrorChart(QWidget):
         """Show a step; `chosen`: ids that A and B took; `final`: after the settings, else the model's own."""
         if (picture, chosen, final) != (self._picture, self._chosen, self._final):
             self._picture, self._chosen, self._final = picture, chosen, final
+            self.setAccessibleDescription(self._words())
             self.updateGeometry()
             self.update()
+
+    def _words(self) -> str:
+        bars = () if self._picture is None else self._picture.bars[:_TOLD]
+        told = self.tr("“{token}” A {a}, B {b}")
+        return "; ".join(
+            told.format(token=marked(bar.token), a=self._percent(bar.a), b=self._percent(bar.b)) for bar in bars
+        )
+
+    def _percent(self, share: Share | None) -> str:
+        return UNKNOWN if share is None else percent(self._of(share))
 
     def scale_maximum(self) -> float:
         """The probability that a token's bar of full width has, on both sides; everything else may have more."""

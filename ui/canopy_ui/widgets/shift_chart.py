@@ -36,6 +36,13 @@ class ShiftChart(QWidget):
     def set_bars(self, bars: tuple[ShiftBar, ...]) -> None:
         """Show these tokens."""
         self._bars = bars
+        told = self.tr("“{token}” before {before}, after {after}")
+        self.setAccessibleDescription(
+            "; ".join(
+                told.format(token=marked(bar.token), before=percent(bar.before), after=percent(bar.after))
+                for bar in bars
+            )
+        )
         self.updateGeometry()
         self.update()
 

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from canopy_desktop.arrays import FloatArray
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.numbers import grouped, milliseconds
 
 _NICE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)
 
@@ -36,8 +37,20 @@ class TimePlot(QWidget):
         if step_ms.shape == self._step_ms.shape and np.array_equal(step_ms, self._step_ms):
             return
         self._step_ms = step_ms
+        self.setAccessibleDescription(self._words())
         self._top_ms = axis_maximum(float(np.nanmax(step_ms)) if step_ms.size else 0.0)
         self.update()
+
+    def _words(self) -> str:
+        times = self._step_ms[~np.isnan(self._step_ms)]
+        if not times.size:
+            return ""
+        return self.tr("{count} steps from {least} to {most}, the newest {newest}").format(
+            count=grouped(self._step_ms.size),
+            least=milliseconds(float(times.min())),
+            most=milliseconds(float(times.max())),
+            newest=milliseconds(float(times[-1])),
+        )
 
     def sizeHint(self) -> QSize:
         return QSize(self._theme.px(100), self._theme.px(42))

@@ -11,8 +11,10 @@ from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_desktop.model.tokenizer import LostByte, Token
 from canopy_ui.theme import Theme, mixed
 from canopy_ui.widgets.chip_area import ChipArea
-from canopy_ui.widgets.chip_label import label_of
+from canopy_ui.widgets.chip_label import label_of, marked
 from canopy_ui.widgets.role_colours import role_ground
+
+_TOLD = 50  # tokens that are told in words
 
 
 class TokenPreview(ChipArea):
@@ -32,6 +34,8 @@ class TokenPreview(ChipArea):
     def set_prompt(self, prompt: TemplatedPrompt | None, tokens: tuple[Token, ...]) -> None:
         """Show these tokens."""
         self.set_chips(preview_chips(prompt, tokens) if prompt else ())
+        told = ", ".join(f"“{marked(token)}” {token.id}" for token in tokens[:_TOLD]) if prompt else ""
+        self.setAccessibleDescription(told + (" …" if len(tokens) > _TOLD else ""))
 
     def sizeHint(self) -> QSize:
         return QSize(120, self._theme.px(104))

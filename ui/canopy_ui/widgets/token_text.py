@@ -64,6 +64,7 @@ class TokenText(ChipArea):
         elif came_back and view.selected == len(view.chips) - 1:
             self.follow_newest()
         self._show_newest_button()
+        self._tell()
 
     def set_lit(self, position: int | None) -> None:
         """Mark a chip as if the mouse were over it."""
@@ -157,6 +158,15 @@ class TokenText(ChipArea):
         if chip.lost:
             lines.append(self.tr("before it, without a token: {bytes}").format(bytes=hexadecimal(chip.lost)))
         return "\n".join(lines)
+
+    def _tell(self) -> None:
+        """The selected token, and how many there are."""
+        chips, selected = self._chips, self._selected
+        if selected is None or selected >= len(chips):
+            self.setAccessibleDescription("")
+            return
+        count = self.tr("{count} tokens").format(count=grouped(len(chips)))
+        self.setAccessibleDescription("; ".join((self.description_of(selected).replace("\n", "; "), count)))
 
     def _role_name(self, chip: Chip) -> str:
         return {
