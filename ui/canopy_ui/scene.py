@@ -40,15 +40,19 @@ class Scene:
         self._parted = 0  # position of the branch's first token
 
     def play(self) -> None:
-        """A branch, beams beside it, a forbidden look, a race and a comparison, one after the other."""
+        """Everything that the pictures show, one after the other."""
+        self.explore()
+        self._race()
+        self._compare()
+
+    def explore(self) -> None:
+        """A branch, beams beside it, and a forbidden look."""
         steps = self._way()
         parted = steps[min(PARTED_AT, len(steps)) - 1]
         self._parted = parted.position
         self._branch(parted)
         self._search(parted)
         self._forbid()
-        self._race()
-        self._compare()
 
     def turn_to(self, workspace: str) -> None:
         """Open a workspace, and select what there is most to see of in it."""
