@@ -163,5 +163,5 @@ def _check_contents(folder: Path, card: Card) -> None:
     check_graph(folder, DECODER_FILE, decoder_contract(card.architecture), weights)
     if _has_cuda_decoder(card):
         check_graph(folder, CUDA_DECODER_FILE, cuda_contract(card.architecture), weights)
-    check_graph(folder, HEAD_FILE, head_contract(card.architecture), weights)
+    check_graph(folder, HEAD_FILE, head_contract(card.architecture, card.weights), weights)
     check_tokenizer(folder, TOKENIZER_FILE, card.architecture.vocabulary)

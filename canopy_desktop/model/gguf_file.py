@@ -55,10 +55,13 @@ class GgufModel:
         return values
 
     def text(self, key: str) -> str | None:
-        """A text of the file's metadata, in one line; None where there is none."""
+        """A text of the file's metadata, in one printable line; None where there is none."""
         field = self.reader.get_field(key)
         value = None if field is None else field.contents()
-        return " ".join(value.split())[:MAX_TEXT] or None if isinstance(value, str) else None
+        if not isinstance(value, str):
+            return None
+        line = " ".join(value.split())[:MAX_TEXT]
+        return "".join(char for char in line if char.isprintable()) or None
 
 
 def open_gguf(path: Path) -> GgufModel:
@@ -156,6 +159,9 @@ class _Header:
 
 
 def _family(reader: GGUFReader, path: Path) -> Family:
+    parts = _Keys(reader, path, "split").whole("count", 1)
+    if parts > 1:
+        raise SourceError(path, f"it is one of {parts} parts, which must be joined to one file first")
     name = _Keys(reader, path, "general").text("architecture")
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
@@ -257,7 +263,7 @@ def _check_shapes(found: Mapping[str, Shape], architecture: Architecture, read: 
     """`read`: tensors that are no part of the graph, and were taken account of otherwise."""
     expected = expected_shapes(architecture)
     for name in sorted(found.keys() - expected.keys() - read):
-        raise SourceError(path, f"its tensor {name[:100]} is not known")
+        raise SourceError(path, f"its tensor {name[:100]!r} is not known")
     for name, shape in expected.items():
         if found.get(name) != shape:
             raise SourceError(path, f"the tensor {name} should be {shape} and is {found.get(name, 'missing')}")

@@ -15,7 +15,8 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from canopy_desktop.errors import BundleError
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, WeightForm
+from canopy_desktop.model.graph import BLOCK, output_matrix
 
 MAX_GRAPH_BYTES = 64_000_000
 OPERATORS = {
@@ -42,11 +43,14 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a graph must take and give, and the shapes of the weights that the card says something about."""
+    """What a graph must take and give, and the shapes of the weights that the card says something about.
+
+    A weight without a shape must not be there.
+    """
 
     inputs: Mapping[str, Value]
     outputs: Mapping[str, Value]
-    weights: Mapping[str, Shape]
+    weights: Mapping[str, Shape | None]
 
 
 def check_graph(folder: Path, name: str, contract: Contract, weights: Path) -> None:
@@ -104,13 +108,24 @@ def _decoder_contract(a: Architecture, kept: int, suffix: str) -> Contract:
         inputs[f"attention_bias.{layer}"] = Value(kept, (None, None, None, None))
         outputs[f"qkv.{layer}"] = Value(kept, (None, None, (a.heads + 2 * a.kv_heads) * a.head_size))
     table = (a.context, a.head_size // 2)
-    return Contract(inputs, outputs, {f"rope.cos{suffix}": table, f"rope.sin{suffix}": table})
+    weights: dict[str, Shape | None] = {f"rope.cos{suffix}": table, f"rope.sin{suffix}": table}
+    for layer in range(a.layers):
+        width = ((a.heads + 2 * a.kv_heads) * a.head_size,)
+        weights[f"blk.{layer}.attn_qkv.bias"] = width if a.qkv_biases else None
+        for part in "qk":
+            weights[f"blk.{layer}.attn_{part}_norm.weight"] = (a.head_size,) if a.qk_norms else None
+    return Contract(inputs, outputs, weights)
 
 
-def head_contract(a: Architecture) -> Contract:
+def head_contract(a: Architecture, form: WeightForm) -> Contract:
     """What the head's graph must be."""
     residual, logits = (Value(TensorProto.FLOAT, (1, None, size)) for size in (a.hidden, a.vocabulary))
-    return Contract({"residual": residual, "zero": residual}, {"logits": logits}, {})
+    matrix: dict[str, Shape | None] = (
+        {f"{output_matrix(a)}.t": (a.hidden, a.vocabulary)}
+        if form is WeightForm.FP32
+        else {f"{output_matrix(a)}.bytes": (a.vocabulary, a.hidden // BLOCK, BLOCK)}
+    )
+    return Contract({"residual": residual, "zero": residual}, {"logits": logits}, matrix)
 
 
 def _check_parts(model: ModelProto) -> None:

@@ -239,6 +239,14 @@ def split_by(pattern: str) -> Tokenizer:
     return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
 
 
+def begins_with(text: str) -> dict[str, Any]:
+    special = {"SpecialToken": {"id": text, "type_id": 0}}
+    sequence = [{"Sequence": {"id": name, "type_id": 0}} for name in "AB"]
+    tokens = {text: {"id": text, "ids": [tiny.TOKENS.index(text)], "tokens": [text]}}
+    single, pair = [special, sequence[0]], [special, *sequence]
+    return {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens}
+
+
 TOKENIZERS: dict[str, Callable[[Tokenizer], object]] = {
     "nothing": lambda tokenizer: tokenizer.clear(),
     "padding that fills the memory": pad,
@@ -257,11 +265,25 @@ TOKENIZERS: dict[str, Callable[[Tokenizer], object]] = {
     "a token of no bytes": lambda tokenizer: tokenizer["model"]["vocab"].update(
         {"漢": tokenizer["model"]["vocab"].pop("a")}
     ),
+    "a text after every text": lambda tokenizer: tokenizer.update(
+        post_processor=begins_with(tiny.END) | {"single": begins_with(tiny.END)["single"][::-1]}
+    ),
+    "a begin token that is none": lambda tokenizer: tokenizer.update(post_processor=begins_with("a")),
+    "a begin token of another kind": lambda tokenizer: tokenizer.update(
+        post_processor={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    ),
     "an added token outside": lambda tokenizer: add_token(tokenizer, id=9999, content="zz"),
     "an added token that eats blanks": lambda tokenizer: add_token(tokenizer, lstrip=True),
     "added tokens that are none": lambda tokenizer: tokenizer.update(added_tokens=[7]),
     "a vocabulary that is a list": lambda tokenizer: tokenizer["model"].update(vocab=[1, 2]),
 }
+
+
+def test_a_tokenizer_may_put_a_special_token_before_every_text(bundle: Path) -> None:
+    path = bundle / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"post_processor": begins_with(tiny.END)}))
+    sign(bundle)
+    assert Bundle.open(bundle)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -355,6 +377,29 @@ def test_every_file_must_be_there_whole_unaltered_and_in_its_folder(bundle: Path
 )  # fmt: skip
 def test_a_card_that_is_no_card_is_refused(bundle: Path, data: bytes) -> None:
     (bundle / "card.json").write_bytes(data)
+    refused(bundle)
+
+
+@pytest.mark.parametrize(
+    ("key", "lies"),
+    [
+        ("rope_divisors", (None, 2, "2", [1.0], [1.0] * 7 + [0.0], [1.0] * 7 + [-1], [True] * 8, [float("nan")] * 8)),
+        ("tied", (None, 0, 1, "yes", [], False)),
+        ("qkv_biases", (None, 1, "no", True)),
+        ("qk_norms", (None, 1, "no", True)),
+    ],
+)
+def test_a_card_that_lies_about_what_the_blocks_have_is_refused(
+    bundle: Path, key: str, lies: tuple[object, ...]
+) -> None:
+    for lie in lies:
+        write_card(bundle, lambda card, lie=lie: card["architecture"].__setitem__(key, lie))
+        refused(bundle)
+
+
+@pytest.mark.parametrize("lie", [None, [], "bos", {"bos_token": 1}, {"bos_token": None}])
+def test_a_card_whose_template_variables_are_no_texts_is_refused(bundle: Path, lie: object) -> None:
+    write_card(bundle, lambda card: card.update(template_variables=lie))
     refused(bundle)
 
 

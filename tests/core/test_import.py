@@ -167,6 +167,26 @@ def test_what_is_no_model_is_refused_in_one_sentence(command: Cli, folder: Path,
     assert names_in(folder) == []
 
 
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    command: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CANOPY_MODELS", str(tmp_path / "file" / "models"))
+    assert "CANOPY_MODELS" in refused(command, SOURCE)[1]
+
+
+def test_a_title_is_one_printable_line(folder: Path, tmp_path: Path) -> None:
+    said = tiny.metadata(general__name="a\tb\n\x1b[31mc", general__license="x" * 999)
+    path = tiny.write_gguf(tmp_path / "odd.gguf", tiny.weights(), said)
+    card = Bundle.open(import_gguf(path, WeightForm.INT8, "odd", folder, silent).folder).card
+    assert (card.title, len(card.licence)) == ("a b [31mc", 200)
+
+
+def test_a_window_that_attention_slides_over_ends_the_context(tmp_path: Path) -> None:
+    said = tiny.metadata(llama__attention__sliding_window=7)
+    assert open_gguf(tiny.write_gguf(tmp_path / "window.gguf", tiny.weights(), said)).architecture.context == 7
+
+
 def test_a_file_that_was_cut_off_is_refused_and_leaves_nothing(command: Cli, folder: Path, tmp_path: Path) -> None:
     whole, path = SOURCE.read_bytes(), tmp_path / "cut.gguf"
     for length in (1_000, len(whole) // 2, len(whole) - 40):
