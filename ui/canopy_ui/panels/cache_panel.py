@@ -7,6 +7,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.cache_view import CacheView
+from canopy_ui.qt_models.cached_table import CachedTable
 from canopy_ui.qt_models.figures_table import FiguresTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.cache_map import CacheMap
@@ -47,9 +48,19 @@ class CachePanel(Panel):
         self._table = CopyableTable(theme)
         self._table.setModel(self._layers)
         self._table.setAccessibleName(self.tr("The cache, layer by layer"))
+        self._tokens = CachedTable(self)
+        self._token_table = CopyableTable(theme)
+        self._token_table.setModel(self._tokens)
+        self._token_table.setAccessibleName(self.tr("The cache, token by token"))
+        self._token_table.about_to_be_read.connect(self._on_tokens_about_to_be_read)
+        self._tables = QWidget()
+        tables = QHBoxLayout(self._tables)
+        tables.setContentsMargins(0, 0, 0, 0)
+        tables.addWidget(self._token_table, 2)
+        tables.addWidget(self._table, 3)
         self._page = MessagePage(self.tr("The cache fills here once the model reads a prompt."))
         self._pages = QStackedWidget()
-        for page in (self._page, self._map, self._table):
+        for page in (self._page, self._map, self._tables):
             self._pages.addWidget(page)
         self._value = ElidedLabel()
         self._value.setAccessibleName(self.tr("The cell under the mouse"))
@@ -80,7 +91,7 @@ class CachePanel(Panel):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        for widget in (self._map, self._table, self.race):
+        for widget in (self._map, self._token_table, self._table, self.race):
             widget.set_theme(theme)
         self._words.setFont(theme.font(15))
         self._layout.setContentsMargins(theme.px(12), theme.px(6), theme.px(12), theme.px(8))
@@ -127,7 +138,12 @@ class CachePanel(Panel):
         if self._view is None:
             self._pages.setCurrentWidget(self._page)
         else:
-            self._pages.setCurrentWidget(self._table if self._as_table.isChecked() else self._map)
+            self._pages.setCurrentWidget(self._tables if self._as_table.isChecked() else self._map)
+        self._tokens.set_view(self._view if self._as_table.isChecked() else None)
+
+    @Slot()
+    def _on_tokens_about_to_be_read(self) -> None:
+        self._tokens.set_view(self._view)
 
     @Slot(object)
     def _on_cell_hovered(self, cell: tuple[int, int] | None) -> None:
