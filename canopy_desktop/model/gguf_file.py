@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from gguf import GGUFReader, ReaderTensor
+from gguf import GGML_QUANT_SIZES, GGUFReader, ReaderTensor
 from gguf.quants import dequantize
 
 from canopy_desktop.arrays import FloatArray
@@ -29,6 +29,8 @@ HEAD_UNIT = 16  # what onnxruntime's attention rotates
 ROPE_BASE = 10_000.0  # where a file does not say it, as in llama.cpp
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
+_BLOCKS = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}  # numbers in a block, and its bytes
+CUT_OFF = "a tensor reaches beyond its end, so it was cut off or is broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,19 @@ class _Header:
         for _ in range(entries):
             self._string()
             self._value(self._number("<I"), 0)
+        end = 0  # of the last tensor, counted from where the header ends
         for _ in range(tensors):
             self._string()
             if (dimensions := self._number("<I")) > MAX_DIMENSIONS:
                 raise SourceError(self._path, f"a tensor has {dimensions} dimensions")
             elements = math.prod(self._number("<Q") for _ in range(dimensions))
-            self._skip(4)  # its type
-            if max(elements // 8, self._number("<Q")) > self._size:
-                raise SourceError(self._path, "a tensor reaches beyond the end of the file")
+            block, size = _BLOCKS.get(self._number("<I"), (1, 0))
+            offset = self._number("<Q")
+            if max(elements // 8, offset) > self._size:
+                raise SourceError(self._path, CUT_OFF)
+            end = max(end, offset + elements // block * size)
+        if self._file.tell() + end > self._size:
+            raise SourceError(self._path, CUT_OFF)
 
     def _value(self, kind: int, depth: int) -> None:
         if kind in _SCALAR_BYTES:

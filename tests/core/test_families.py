@@ -14,11 +14,12 @@ from canopy_desktop.model.families import FAMILIES
 from canopy_desktop.model.gguf_file import GgufModel, open_gguf
 from canopy_desktop.model.gguf_import import import_gguf
 from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS
-from canopy_desktop.model.provider import ProviderChoice
+from canopy_desktop.model.provider import ProviderChoice, ProviderReport
 from canopy_desktop.model.tokenizer import Tokenizer
 from canopy_desktop.model.tokenizer_build import build_tokenizer_json
 from canopy_desktop.model.tokenizer_check import check_tokenizer
 from tests.core.engine import all_logits, one_by_one, prefill
+from tests.core.fake_card import CARD, runner_in_half
 from tests.reference import fixtures
 
 LOGIT, ATTENTION, RESIDUAL = 1e-3, 1e-4, 1e-3
@@ -95,6 +96,14 @@ def test_a_step_can_be_looked_into_and_adds_up(exact: tuple[str, ModelSession]) 
     assert step.logit == pytest.approx(float(reference.logits[position, token_id]), abs=LOGIT)
 
 
+def test_the_graph_for_a_card_stays_near_in_16_bits(exact: tuple[str, ModelSession]) -> None:
+    name, session = exact
+    reference = fixtures.tiny_model(name)
+    narrow = ModelSession(session.bundle, ProviderReport("cuda", "a test", card=CARD), runner_in_half(session.bundle))
+    prefill(narrow, reference.ids)
+    assert 0 < np.abs(all_logits(narrow) - reference.logits).max() <= 0.01 * np.abs(reference.logits).max()
+
+
 @pytest.mark.parametrize("name", IN_8_BITS)
 def test_8_bit_weights_stay_near_the_exact_ones(name: str, tmp_path: Path) -> None:
     reference = fixtures.tiny_model(name)
@@ -123,6 +132,5 @@ def test_a_tokenizer_of_every_kind_is_known_again(tmp_path: Path, pre, begins: b
     fields = replace(opened("llama").tokenizer, pre=pre.names[-1], adds_begin=begins)
     (tmp_path / "tokenizer.json").write_text(build_tokenizer_json(fields), "utf-8")
     check_tokenizer(tmp_path, "tokenizer.json", len(fields.tokens))
-    assert Tokenizer.open(tmp_path / "tokenizer.json").begin == (
-        None if not begins else Tokenizer.open(tmp_path / "tokenizer.json").token(0)
-    )
+    tokenizer = Tokenizer.open(tmp_path / "tokenizer.json")
+    assert tokenizer.begin == (tokenizer.token(0) if begins else None)
