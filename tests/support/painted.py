@@ -1,14 +1,16 @@
 """Every text that a widget paints, with its size, colour and background: read from the widget drawn as SVG."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+import numpy as np
 from PySide6.QtCore import QBuffer, QIODevice, QRect
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
+
+from canopy_desktop.arrays import IntArray
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LEAST_INK = 0.02  # of a text's place; a text that is scrolled away has a pixel of its colour there by chance
@@ -40,6 +42,8 @@ def contrast(one: QColor, other: QColor) -> float:
 def painted_texts(widget: QWidget) -> list[PaintedText]:
     """What can be seen of the widget's texts. The widget is shown, or would be."""
     picture = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    lines = np.frombuffer(picture.constBits(), np.uint32).reshape(picture.height(), picture.bytesPerLine() // 4)
+    colours = lines[:, : picture.width()]
     found = []
     for element, matrix in _texts(svg_of(widget)):
         text = "".join(element.itertext()).strip()
@@ -47,7 +51,7 @@ def painted_texts(widget: QWidget) -> list[PaintedText]:
         if not text or float(element.get("fill-opacity", "1")) < 0.9:
             continue
         place = _place(element, text, matrix) & picture.rect()
-        background = _background(picture, place, fill)
+        background = _background(colours, place, fill)
         if background is not None:
             pixels = float(element.get("font-size", "0")) * abs(matrix[3] or matrix[1])
             rectangle = (place.x(), place.y(), place.width(), place.height())
@@ -91,18 +95,20 @@ def _place(element: ET.Element, text: str, matrix: tuple[float, ...]) -> QRect:
     return QRect(round(min(xs)), round(min(ys)), round(max(xs) - min(xs)), round(max(ys) - min(ys)))
 
 
-def _background(picture: QImage, place: QRect, fill: QColor) -> str | None:
-    """The commonest colour around a text that is not its own; None where the text cannot be seen."""
+def _background(colours: IntArray, place: QRect, fill: QColor) -> str | None:
+    """The commonest colour around a text that is not its own; None where the text cannot be seen.
+
+    `colours`: of the whole picture, (height, width).
+    """
     if place.width() < 2 or place.height() < 5:
         return None
-    colours: Counter[int] = Counter(
-        picture.pixel(x, y)
-        for y in range(place.top(), place.bottom() + 1)
-        for x in range(place.left(), place.right() + 1)
-    )
-    if sum(count for colour, count in colours.items() if _near(QColor(colour), fill)) < _LEAST_INK * colours.total():
+    part = colours[place.top() : place.bottom() + 1, place.left() : place.right() + 1]
+    found, counts = np.unique(part, return_counts=True)
+    own = np.array([_near(QColor(int(colour)), fill) for colour in found])
+    if counts[own].sum() < _LEAST_INK * counts.sum():
         return None
-    return next((QColor(colour).name() for colour, _ in colours.most_common() if not _near(QColor(colour), fill)), None)
+    around = np.where(own, 0, counts)
+    return QColor(int(found[around.argmax()])).name() if around.any() else None
 
 
 def _near(one: QColor, other: QColor) -> bool:

@@ -1,5 +1,6 @@
 """Everything that the window writes can be read: at least 12 pixels high, and against its background."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +9,16 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
+from canopy_desktop.exploration.compare_view import CompareStage
 from canopy_desktop.settings import THEMES
 from canopy_ui.controller import Controller
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
+from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.panels.cache_panel import CachePanel
 from canopy_ui.photographer import Photographer
 from canopy_ui.program import make_application
+from canopy_ui.scene import BEAMS, Scene
 from canopy_ui.snapshot import preferences_for
 from canopy_ui.view_menu import ViewMenu
 from canopy_ui.workspaces import NAMES
@@ -28,8 +33,8 @@ def unreadable(found: list[PaintedText]) -> list[PaintedText]:
 
 
 @pytest.fixture(scope="module")
-def window(qapp: QApplication, built_model: Path) -> Iterator[tuple[MainWindow, Photographer]]:
-    """The real window after a real run."""
+def window(qapp: QApplication, built_model: Path) -> Iterator[tuple[MainWindow, Photographer, Scene]]:
+    """The real window after a real run, with all that can be made of it."""
     make_application()
     preferences = preferences_for("light")
     controller = Controller(opener_of(str(built_model), "cpu"), preferences)
@@ -40,17 +45,20 @@ def window(qapp: QApplication, built_model: Path) -> Iterator[tuple[MainWindow, 
     made.show()
     controller.open()
     photographer.wait()
-    yield made, photographer
+    scene = Scene(made, controller, photographer.wait)
+    scene.play()
+    yield made, photographer, scene
     made.close()
     controller.shutdown()
 
 
-@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("workspace", NAMES)
-def test_every_text_can_be_read(window: tuple[MainWindow, Photographer], workspace: str, theme: str) -> None:
-    shown, photographer = window
-    shown.findChild(ViewMenu).theme_chosen.emit(theme)
-    shown.workspaces.show(workspace)
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_text_can_be_read(window: tuple[MainWindow, Photographer, Scene], workspace: str, theme: str) -> None:
+    shown, photographer, scene = window
+    if shown._theme.name != theme:
+        shown.findChild(ViewMenu).theme_chosen.emit(theme)
+    scene.turn_to(workspace)
     shown.workspaces.reset()
     for _ in range(3):
         QApplication.processEvents()
@@ -77,3 +85,21 @@ def test_what_is_small_or_pale_is_found(qtbot: QtBot, style: str, readable: bool
     found = painted_texts(label)
     assert [text.text for text in found] == ["Paris 77 %"]
     assert (unreadable(found) == []) is readable
+
+
+def test_the_scene_has_all_that_its_pictures_are_to_show(window: tuple[MainWindow, Photographer, Scene]) -> None:
+    shown = window[0]
+    controller = shown._controller
+    kept = controller.snapshot()
+    assert kept is not None
+    assert max(Counter(step.parent for step in kept.steps).values()) == 2, "one branch"
+    search = controller.branches.newest
+    assert search is not None
+    assert len(search.results) == BEAMS
+    assert shown.panel(AttentionPanel)._before_after.told().startswith("The distribution moves by")
+    assert shown.panel(CachePanel).race.running() is False
+    assert "times as fast" in shown.panel(CachePanel).race._words.text()
+    compared = controller.comparison.view()
+    assert compared.stage is CompareStage.DONE
+    assert [difference.name for difference in compared.settings] == ["temperature"]
+    assert 0 < compared.shared < compared.length

@@ -21,6 +21,8 @@ from canopy_ui.worker import Opener
 if TYPE_CHECKING:
     from canopy_ui.snapshot import Picture
 
+AGAIN_MS = 100  # until what is waited for beside the run is looked for again
+
 
 class NoPictureError(CanopyError):
     """The window did not come to rest, so no picture could be taken."""
@@ -42,6 +44,8 @@ class Photographer(QObject):
         self._done: Callable[[], bool] = _done
         self._patience = QTimer(self, interval=patience_ms, singleShot=True)
         self._patience.timeout.connect(self._loop.quit)
+        self._again = QTimer(self, interval=AGAIN_MS, singleShot=True)
+        self._again.timeout.connect(controller.touch)
         controller.state_changed.connect(self._on_state_changed)
         controller.failed.connect(self._on_failed)
         controller.settled.connect(self._on_settled)
@@ -79,7 +83,7 @@ class Photographer(QObject):
             self._finished = True
             self._loop.quit()
         else:
-            self._controller.touch()  # it settles once more
+            self._again.start()  # it settles once more
 
 
 def take(
