@@ -122,6 +122,32 @@ def test_a_model_whose_texts_begin_with_a_token_is_given_it_and_its_chat_templat
     assert run(command, "tokens", "a word", *model)["tokens"][0]["id"] != 0
 
 
+COMMANDS = (
+    ("doctor",), ("tokens", "a word"), ("trace", "a word", "--max-tokens", "3", "--temperature", "0.9"),
+    ("attention", "a word"), ("lens", "a word"), ("lens", "a word", "--grid"), ("leave-out", "a word"),
+    ("block", "a word", "--query", "2", "--key", "0"), ("race", "a word", "--max-tokens", "3"),
+    ("inside", "a word", "--position", "3", "--layer", "2", "--head", "4"),
+    ("compare", "a word", "--and", "another", "--max-tokens", "3"), ("score", "a word", "more"), ("score", "a word"),
+    ("beams", "a word", "--num-beams", "3", "--max-tokens", "3"), ("draws", "a word", "--count", "5", "--length", "3"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def odd_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """3 layers, 5 heads, 512 tokens, a hidden width that is not theirs, and a begin token."""
+    folder = tmp_path_factory.mktemp("odd")
+    return import_gguf(BEGINNING, WeightForm.FP32, "odd", folder, silent).folder
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_works_on_a_model_of_other_numbers(
+    capsys: pytest.CaptureFixture[str], odd_model: Path, arguments: tuple[str, ...]
+) -> None:
+    found = Cli(capsys, odd_model).json(*arguments)
+    begun = [ids for key in ("ids", "prompt_ids") if (ids := found.get(key))]
+    assert all(ids[0] == 0 for ids in begun)  # the begin token
+
+
 # --- refusals
 
 
