@@ -1,6 +1,7 @@
 """The token under the mouse lights up wherever it is shown, and nothing is computed for it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QPointF, QRectF
@@ -9,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.lighting import Lighting
+from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.branch_canvas import BranchCanvas
@@ -16,6 +18,7 @@ from canopy_ui.widgets.cache_map import CacheMap
 from canopy_ui.widgets.draw_strip import DrawStrip
 from canopy_ui.widgets.inside_flow import InsideFlow
 from canopy_ui.widgets.lens_grid import LensGrid
+from canopy_ui.widgets.token_preview import TokenPreview
 from canopy_ui.widgets.token_text import TokenText
 from tests.support.whole_window import Painted, WholeWindow, canvas_of, hover, leave, whole_window
 from tests.ui.support import chips_of
@@ -40,7 +43,7 @@ def picture(widget: QWidget) -> QImage:
 
 
 def over_chip(text: QWidget, position: int) -> QPointF:
-    assert isinstance(text, TokenText)
+    assert isinstance(text, TokenText | TokenPreview)
     return text.rect_of(position).center()
 
 
@@ -80,6 +83,7 @@ def over_node(canvas: QWidget, position: int) -> QPointF:
 
 PLACES: dict[type[QWidget], tuple[str, Callable[[QWidget, int], QPointF]]] = {
     TokenText: ("generate", over_chip),
+    TokenPreview: ("generate", over_chip),
     AttentionMatrix: ("attend", over_matrix),
     CacheMap: ("cache", over_cache),
     LensGrid: ("lens", over_lens),
@@ -95,7 +99,7 @@ def test_a_token_of_the_text_lights_up_in_another_panel_until_the_mouse_leaves(
     whole.show(PLACES[kind][0])
     text, other = shown(whole, TokenText), shown(whole, kind)
     before = picture(other)
-    hover(text, over_chip(text, 4))
+    hover(text, over_chip(text, 1 if kind is TokenPreview else 4))
     lit = picture(other)
     assert lit != before
     leave(text)
@@ -107,12 +111,35 @@ def test_every_panel_tells_which_token_is_under_the_mouse(whole: WholeWindow, ki
     workspace, over = PLACES[kind]
     whole.show(workspace)
     widget, told = shown(whole, kind), []
+    places = [1, 2] if kind is TokenPreview else [4, 5]
     whole.controller.lighting.position_lit.connect(told.append)
-    hover(widget, over(widget, 4))
-    hover(widget, over(widget, 5))
+    for place in places:
+        hover(widget, over(widget, place))
     leave(widget)
     whole.controller.lighting.position_lit.disconnect(told.append)
-    assert told == [4, 5, None]
+    assert told == [*places, None]
+
+
+def test_a_prompt_that_was_edited_is_not_the_text_and_stays_dark(whole: WholeWindow) -> None:
+    whole.show("generate")
+    text, preview, panel = shown(whole, TokenText), shown(whole, TokenPreview), whole.window.panel(PromptPanel)
+    request = panel.request()
+    panel.set_prompt(replace(request, text="abd"))
+    panel.changed.emit()
+    whole.wait_until(lambda: whole.controller.state.edited)
+    whole.settle()
+    before, told = picture(preview), []
+    whole.controller.lighting.position_lit.connect(told.append)
+    hover(preview, over_chip(preview, 1))
+    leave(preview)
+    assert told == []
+    hover(text, over_chip(text, 1))
+    assert picture(preview) == before
+    leave(text)
+    whole.controller.lighting.position_lit.disconnect(told.append)
+    panel.set_prompt(request)
+    panel.changed.emit()
+    whole.wait_until(lambda: not whole.controller.state.edited)
 
 
 def test_the_newest_token_is_a_bar_and_a_stretch_of_the_draw_too(whole: WholeWindow) -> None:

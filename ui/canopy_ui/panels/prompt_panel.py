@@ -46,6 +46,7 @@ class PromptPanel(Panel):
     changed = Signal()
     settings_changed = Signal(object)  # DecodingSettings
     window_changed = Signal(object)  # ContextWindow
+    position_hovered = Signal(object)  # int, or None
     continue_clicked = Signal()  # the answer into the chat's history
     facts_file_wanted = Signal(str)
     facts_off_wanted = Signal()
@@ -76,6 +77,7 @@ class PromptPanel(Panel):
         self._first_examples = ExamplesList([example for example in examples if example.first])
         self._ruler = ContextRulerBar(theme)
         self._preview = PromptPreview(theme)
+        self._preview.chips.hovered.connect(self.position_hovered)
         self._fold = QPushButton()
         self._fold.setProperty("look", "quiet")
         self._fold.setCheckable(True)
@@ -143,6 +145,10 @@ class PromptPanel(Panel):
         """Show these settings, and say nothing."""
         self._decoding.set_settings(settings)
         self._name_fold()
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token that is under the mouse, here or elsewhere."""
+        self._preview.chips.set_lit(position)
 
     def set_window(self, window: ContextWindow, context: int) -> None:
         """Show this context window of a model with `context` positions, and say nothing; 0: no model yet."""

@@ -1,4 +1,4 @@
-"""The cache map as a table: one token a row, and whether its key and value are there."""
+"""The cache map as a table: one token a row, and whether its key and value are there, in all layers alike."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class CachedTable(QAbstractTableModel):
         return {
             Column.TOKEN: self.tr("token"),
             Column.POSITION: self.tr("position"),
-            Column.STATE: self.tr("in every layer"),
+            Column.STATE: self.tr("cached"),
         }[Column(section)]
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
@@ -82,10 +82,10 @@ class CachedTable(QAbstractTableModel):
 
     def _state(self, view: CacheView, position: int) -> str:
         if position in view.dropped:
-            return self.tr("has left the window")
+            return self.tr("no longer")
         if position >= view.read:
-            return self.tr("not read yet")
-        return self.tr("the newest in the cache") if position == view.read - 1 else self.tr("in the cache")
+            return self.tr("not yet")
+        return self.tr("newest") if position == view.read - 1 else self.tr("yes")
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
 from canopy_desktop.exploration.view import Chip, TokenRole
@@ -20,6 +20,8 @@ _TOLD = 50  # tokens that are told in words
 class TokenPreview(ChipArea):
     """Small chips over their ids; bytes without a token are marked."""
 
+    hovered = Signal(object)  # int, or None
+
     text_px = 15.0
     row_px = 42.0
     chip_px = 38.0
@@ -27,6 +29,8 @@ class TokenPreview(ChipArea):
     gap_px = 3.0
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        self._hovered: int | None = None
+        self._lit: int | None = None  # under the mouse, here or elsewhere
         super().__init__(theme, parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Tokens of the prompt"))
@@ -36,6 +40,26 @@ class TokenPreview(ChipArea):
         self.set_chips(preview_chips(prompt, tokens) if prompt else ())
         told = ", ".join(f"“{marked(token)}” {token.id}" for token in tokens[:_TOLD]) if prompt else ""
         self.setAccessibleDescription(told + (" …" if len(tokens) > _TOLD else ""))
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token that is under the mouse."""
+        if position != self._lit:
+            for chip in (self._lit, position):
+                if chip is not None and chip < len(self._chips):
+                    self.viewport().update(self.rect_of(chip).adjusted(-3, -3, 3, 3).toAlignedRect())
+            self._lit = position
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._set_hovered(self.chip_at(event.position().x(), event.position().y()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._set_hovered(None)
+
+    def _set_hovered(self, chip: int | None) -> None:
+        if chip != self._hovered:
+            self._hovered = chip
+            self.hovered.emit(chip)
 
     def sizeHint(self) -> QSize:
         return QSize(120, self._theme.px(104))
@@ -65,6 +89,10 @@ class TokenPreview(ChipArea):
         painter.setFont(self._id_font)
         painter.setPen(QColor(theme.secondary))
         painter.drawText(lower, Qt.AlignmentFlag.AlignCenter, str(chip.token.id))
+        if index == self._lit:
+            painter.setPen(QPen(QColor(theme.control_border), 1.0))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(upper.adjusted(0.5, 0.5, -0.5, -0.5), theme.px(3), theme.px(3))
 
     def _ground(self, index: int) -> QColor:
         """The colour of where the token comes from; of two neighbours the second is a little paler."""
