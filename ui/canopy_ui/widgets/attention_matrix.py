@@ -309,7 +309,7 @@ class AttentionMatrix(QWidget):
             painter.drawRoundedRect(row.adjusted(-1, -1, 1, 1), 2, 2)
         painter.setClipRect(geometry.area().adjusted(-2, -2, 2, 2))
         if self._lit is not None:
-            painter.setPen(QPen(QColor(theme.secondary), 1, Qt.PenStyle.DotLine))
+            painter.setPen(QPen(QColor(theme.text), theme.px(1.5), Qt.PenStyle.DotLine))
             place = self._lit, self._lit + 1
             painter.drawRect(geometry.rect((place[0], geometry.square.rows[1]), place))
             painter.drawRect(geometry.rect(place, (0, place[1])))

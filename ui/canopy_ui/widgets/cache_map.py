@@ -161,7 +161,7 @@ class CacheMap(QWidget):
             painter.setPen(QPen(QColor(theme.text), theme.px(2)))
             painter.drawRect(self.column_rect(view.selected).adjusted(-1, -2, 1 - gap, 2))
         if self._lit is not None and self._lit < len(view.chips):
-            painter.setPen(QPen(QColor(theme.secondary), theme.px(1.5)))
+            painter.setPen(QPen(QColor(theme.text), theme.px(1.5), Qt.PenStyle.DashLine))
             painter.drawRect(self.column_rect(self._lit).adjusted(-1, -1, 1 - gap, 1))
         self._paint_ends(painter, view, last.right())
 

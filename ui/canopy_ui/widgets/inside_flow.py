@@ -114,7 +114,7 @@ class InsideFlow(QWidget):
                 painter.setPen(QPen(QColor(colour), self._theme.px(2)))
                 painter.drawRoundedRect(QRectF(box.x, box.y + 1, box.width, box.height), 4, 4)
         if (lane := self._lane_of(self._lit)) is not None:
-            painter.setPen(QPen(QColor(self._theme.secondary), self._theme.px(1.5)))
+            painter.setPen(QPen(QColor(self._theme.text), self._theme.px(1.5)))
             painter.drawRoundedRect(lane, 4, 4)
         painter.end()
 

@@ -90,7 +90,7 @@ class TokenPreview(ChipArea):
         painter.setPen(QColor(theme.secondary))
         painter.drawText(lower, Qt.AlignmentFlag.AlignCenter, str(chip.token.id))
         if index == self._lit:
-            painter.setPen(QPen(QColor(theme.control_border), 1.0))
+            painter.setPen(QPen(QColor(theme.text), theme.px(1.5)))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(upper.adjusted(0.5, 0.5, -0.5, -0.5), theme.px(3), theme.px(3))
 

@@ -252,7 +252,7 @@ class TokenText(ChipArea):
             self._paint_seen(painter, index, rect)
         if index in (self._selected, self._hovered, self._lit):
             theme, selected = self._theme, index == self._selected
-            pen = QPen(QColor(theme.accent if selected else theme.control_border), theme.px(2.5) if selected else 1.0)
+            pen = QPen(QColor(theme.accent if selected else theme.text), theme.px(2.5 if selected else 1.5))
             painter.setPen(pen)
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(rect.adjusted(0.5, 0.5, -0.5, -0.5), theme.px(4), theme.px(4))
