@@ -183,12 +183,12 @@ def _architecture(reader: GGUFReader, family: Family, tensors: Mapping[str, Shap
     if keys.number("expert_count", 0):
         raise SourceError(path, "a mixture of experts is not supported")
     hidden, heads = keys.whole("embedding_length"), keys.whole("attention.head_count")
-    context = keys.whole("context_length")
+    context, head_size = keys.whole("context_length"), _head_size(keys, hidden // heads)
     return Architecture(
         layers=keys.whole("block_count"),
         heads=heads,
         kv_heads=keys.whole("attention.head_count_kv", heads),
-        head_size=(head_size := _head_size(keys, hidden // heads)),
+        head_size=head_size,
         hidden=hidden,
         feed_forward=keys.whole("feed_forward_length"),
         vocabulary=tensors[EMBEDDING][0],

@@ -263,12 +263,14 @@ from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.gguf_import import import_gguf
 
 source, folder, moment, room = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+how = signal.Signals[sys.argv[5]]
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if room:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
 def progress(doing, part):
     if doing == moment:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), how)
 
 try:
     import_gguf(source, WeightForm.FP32, "mine", folder, progress)
@@ -277,8 +279,10 @@ except CanopyError as error:
 """
 
 
-def in_a_process(folder: Path, moment: str = "never", room: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", IMPORT_IN_A_PROCESS, str(SOURCE), str(folder), moment, str(room)]
+def in_a_process(
+    folder: Path, moment: str = "never", room: int = 0, how: str = "SIGKILL"
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", IMPORT_IN_A_PROCESS, str(SOURCE), str(folder), moment, str(room), how]
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
 
@@ -288,6 +292,12 @@ def test_an_import_that_is_killed_leaves_no_model_and_the_next_one_cleans_up(fol
     assert [name for name in names_in(folder) if not name.startswith(".")] == []
     import_gguf(SOURCE, WeightForm.FP32, "mine", folder, silent)
     assert names_in(folder) == ["mine"]
+
+
+@pytest.mark.parametrize("moment", ["converting", "checking"])
+def test_an_import_that_is_interrupted_leaves_nothing_at_once(folder: Path, moment: str) -> None:
+    assert "KeyboardInterrupt" in in_a_process(folder, moment, how="SIGINT").stderr
+    assert names_in(folder) == []
 
 
 def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(folder: Path) -> None:
