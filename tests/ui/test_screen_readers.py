@@ -91,3 +91,20 @@ def test_the_tab_key_reaches_every_dock(whole: WholeWindow, workspace: str) -> N
         reached |= {dock.objectName() for dock in docks if dock.panel.isAncestorOf(widget)}
         QTest.keyClick(widget, Qt.Key.Key_Tab)
     assert reached == {dock.objectName() for dock in docks}
+
+
+def test_the_keyboard_goes_along_to_another_workspace(whole: WholeWindow) -> None:
+    """Where its panel is no longer shown it goes to one that is, and not to a button that clears the text."""
+    window = whole.window
+    whole.show("generate")
+    window.activateWindow()
+    window.docks["tokens"].reveal()
+    kept = QApplication.focusWidget()
+    whole.show("attend")
+    assert QApplication.focusWidget() is kept
+    whole.show("generate")
+    window.docks["prompt"].reveal()
+    whole.show("lens")
+    widget = QApplication.focusWidget()
+    assert widget is not None
+    assert window.docks["tokens"].panel.isAncestorOf(widget)

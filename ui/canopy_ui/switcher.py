@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
-from PySide6.QtCore import QCoreApplication, QObject, QTimer, Slot
+from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
-from PySide6.QtWidgets import QDockWidget, QMainWindow
+from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from canopy_ui import layout
+from canopy_ui.dock import Dock
 from canopy_ui.docks import DOCKS
+from canopy_ui.panel_focus import first_control, focused
 from canopy_ui.workspaces import WORKSPACES, Remembered, Workspace, packed, unpacked, workspace_named
 
 SETTLE_MS = 100  # layouts follow fonts, and docks follow layouts, each in a turn of the event loop
@@ -19,7 +21,7 @@ SETTLE_MS = 100  # layouts follow fonts, and docks follow layouts, each in a tur
 class Switcher(QObject):
     """Keeps one layout of the docks for each workspace; its actions say which one is open."""
 
-    def __init__(self, window: QMainWindow, docks: Mapping[str, QDockWidget]) -> None:
+    def __init__(self, window: QMainWindow, docks: Mapping[str, Dock]) -> None:
         super().__init__(window)
         self._window = window
         self._docks = docks
@@ -75,6 +77,7 @@ class Switcher(QObject):
     def _open(self, workspace: Workspace) -> None:
         self._workspace = workspace
         kept = self._layouts.get(workspace.name)
+        left = QApplication.focusWidget() if focused(list(self._docks.values())) is not None else None
         self._window.setUpdatesEnabled(False)
         try:
             layout.arrange(self._window, self._docks, self._areas, workspace)
@@ -82,10 +85,19 @@ class Switcher(QObject):
                 layout.arrange(self._window, self._docks, self._areas, workspace)
         finally:
             self._window.setUpdatesEnabled(True)
+        if left is not None:
+            self._take_keyboard_from(left)
         for action in self.actions.actions():
             action.setChecked(action.data() == workspace.name)
         if self._window.isVisible():
             self.settle_later()
+
+    def _take_keyboard_from(self, left: QWidget) -> None:
+        """The keyboard stays in a panel that is still shown, else goes to the first one, and never to a tool button."""
+        shown = [self._docks[key] for key in self._workspace.docks if self._docks[key].isVisible()]
+        control = left if left.isVisible() else next(filter(None, (first_control(dock.panel) for dock in shown)), None)
+        if control is not None:
+            control.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _add_action(self, workspace: Workspace, keys: str) -> None:
         action = QAction(QCoreApplication.translate("Workspaces", workspace.title), self)
