@@ -6,9 +6,11 @@ import math
 
 import pytest
 from PySide6.QtGui import QColor, QFontDatabase
+from pytestqt.qtbot import QtBot
 
 from canopy_desktop.settings import THEMES
 from canopy_ui.theme import SURPRISAL_BITS, load_fonts, mixed, theme_named
+from canopy_ui.widgets.elided_label import PartsLabel
 from canopy_ui.widgets.numbers import byte_size, milliseconds, percent, rate
 
 READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3
@@ -122,3 +124,19 @@ def test_figures_have_units_and_no_idle_digits() -> None:
         "2.14 GB",
     ]
     assert [rate(value) for value in (7.25, 119.2, math.pi * 1000)] == ["7.2", "119", "3,142"]
+
+
+def test_a_title_loses_whole_parts_and_words_and_never_half_a_number(qtbot: QtBot) -> None:
+    label = PartsLabel()
+    qtbot.addWidget(label)
+    whole = "after step 22 · entropy 3.0 bits · all"
+    label.set_text(whole)
+    label.show()
+    seen = []
+    for width in range(label.fontMetrics().horizontalAdvance(whole) + 5, 0, -1):
+        label.resize(width, 20)
+        assert label.fontMetrics().horizontalAdvance(label.text()) <= width
+        if label.text() not in seen:
+            seen.append(label.text())
+    assert seen == [whole, "after step 22 · entropy 3.0 bits", "after step 22", "after step …", "after …", ""]
+    assert label.whole_text() == label.toolTip() == whole

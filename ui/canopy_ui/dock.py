@@ -22,7 +22,7 @@ from canopy_ui.icons import Sign, icon
 from canopy_ui.panel_focus import first_control
 from canopy_ui.shrinking_row import ShrinkingRow
 from canopy_ui.theme import Theme
-from canopy_ui.widgets.elided_label import ElidedLabel
+from canopy_ui.widgets.elided_label import ElidedLabel, PartsLabel
 from canopy_ui.widgets.panel import Panel
 
 LEAST_NAME = 8  # letters of a dock's name that are never left out
@@ -169,7 +169,7 @@ class TitleBar(QFrame):
         self._name = NameLabel()
         self._name.setProperty("look", "name")
         self._name.set_text(name)
-        self._subtitle = ElidedLabel()
+        self._subtitle = PartsLabel()
         self._subtitle.setProperty("look", "secondary")
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.menu_button = self._button(self.tr("Copy or save “{name}”").format(name=name))
@@ -191,7 +191,7 @@ class TitleBar(QFrame):
 
     @Slot(str)
     def set_subtitle(self, text: str) -> None:
-        """Show a text, cut at the end where there is no room."""
+        """Show a text, without its last parts where there is no room."""
         self._subtitle.set_text(text)
 
     def subtitle(self) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+SEPARATOR = " · "
 
 
 class ElidedLabel(QLabel):
@@ -38,3 +42,21 @@ class ElidedLabel(QLabel):
 
     def _elide(self) -> None:
         self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width()))
+
+
+class PartsLabel(ElidedLabel):
+    """Leaves out whole parts at the end, or words of the first: half a number would be another one."""
+
+    def _elide(self) -> None:
+        self.setText(next((text for text in _shorter(self.whole_text()) if self._fits(text)), ""))
+
+    def _fits(self, text: str) -> bool:
+        return self.fontMetrics().horizontalAdvance(text) <= self.width()
+
+
+def _shorter(text: str) -> Iterator[str]:
+    """The text, then ever less of it."""
+    parts = text.split(SEPARATOR)
+    yield from (SEPARATOR.join(parts[:count]) for count in range(len(parts), 0, -1))
+    words = parts[0].split()
+    yield from (f"{' '.join(words[:count])} …" for count in range(len(words) - 1, 0, -1))
