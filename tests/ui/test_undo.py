@@ -10,7 +10,9 @@ from pytestqt.qtbot import QtBot
 
 from canopy_desktop.decoding.output_filter import FilterAction
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration import journal
 from canopy_desktop.exploration.blocking import BlockWish
+from canopy_desktop.exploration.journal import Journal
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.trail import Change, Deed, Marks, ShownText, Standing, TriedBlock
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
@@ -23,6 +25,7 @@ from canopy_ui.panels.sampling_panel import SamplingPanel
 from canopy_ui.state import RunPhase
 from canopy_ui.trail_desk import TOGETHER_S, TrailDesk
 from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
+from tests.support.keeping import facts
 from tests.support.scripted import ScriptedSession
 from tests.support.whole_window import WholeWindow, whole_window
 
@@ -137,6 +140,36 @@ def test_a_reset_is_undone_and_the_text_goes_on(driver: Driver) -> None:
     controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert driver.text() == "abcdefghi"
+    assert driver.errors == []
+
+
+def test_a_text_that_came_back_after_a_reset_is_kept_again(qtbot: QtBot, tmp_path: Path) -> None:
+    driver = Driver(qtbot, ScriptedSession(), journal=Journal(tmp_path))
+    driver.open()
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    kept = driver.controller.snapshot()
+    driver.controller.reset()
+    driver.wait_painted()
+    driver.controller.undo()
+    driver.wait_for(RunPhase.FINISHED)
+    driver.controller.shutdown()
+    (found,) = journal.find(tmp_path)
+    assert kept is not None
+    assert facts(journal.read(found.path)) == facts(kept)
+
+
+def test_a_text_that_is_undone_while_it_is_read_gives_way(driver: Driver) -> None:
+    controller = driver.controller
+    driver.session.sequence.gate.clear()
+    driver.type("xy")
+    controller.run()
+    driver.qtbot.waitUntil(lambda: undo_words(controller.state.undoes) == "Undo new text", timeout=PATIENCE_MS)
+    controller.undo()
+    driver.session.sequence.gate.set()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefg"
+    assert controller.state.edited
     assert driver.errors == []
 
 
