@@ -46,7 +46,7 @@ def window(qapp: QApplication, built_model: Path) -> Iterator[tuple[MainWindow, 
     controller.open()
     photographer.wait()
     scene = Scene(made, controller, photographer.wait)
-    scene.play()
+    scene.play(NAMES)
     yield made, photographer, scene
     made.close()
     controller.shutdown()

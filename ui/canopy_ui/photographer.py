@@ -105,7 +105,7 @@ def take(
         controller.open()
         photographer.wait()
         scene = Scene(window, controller, photographer.wait)
-        scene.play()
+        scene.play({picture.workspace for picture in pictures})
         return tuple(_grab(window, scene, photographer, picture, folder) for picture in pictures)
     finally:
         window.close()

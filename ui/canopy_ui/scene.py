@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol
 
 from canopy_desktop.exploration.blocking import BlockWish
@@ -39,11 +39,13 @@ class Scene:
         self._wait = wait
         self._parted = 0  # position of the branch's first token
 
-    def play(self) -> None:
-        """Everything that the pictures show, one after the other."""
+    def play(self, workspaces: Container[str]) -> None:
+        """Everything that these workspaces show, one after the other; what is but in others costs nothing."""
         self.explore()
-        self._race()
-        self._compare()
+        if "cache" in workspaces:
+            self._race()
+        if "compare" in workspaces:
+            self._compare()
 
     def explore(self) -> None:
         """A branch, beams beside it, and a forbidden look."""
@@ -61,7 +63,7 @@ class Scene:
         if workspace == "search":
             position = self._parted
         elif workspace == "choose":
-            position = max(self._way(), key=_seen_at_a_glance).position
+            position = max(self._way(), key=self._seen_at_a_glance).position
         elif workspace == "attend":
             position = len(self._prompt()) - 1
         self._controller.select(position)
@@ -114,8 +116,8 @@ class Scene:
         assert kept is not None, "a run was made before"
         return kept
 
-
-def _seen_at_a_glance(step: StepRecord) -> tuple[bool, float]:
-    """A draw is seen best where it fell on another token than the likeliest, and all that could come have a bar."""
-    seen = step.chosen_by is ChosenBy.SAMPLED and step.rank > 1 and step.kept <= BARS
-    return seen, -max(one.probability for one in step.candidates)
+    def _seen_at_a_glance(self, step: StepRecord) -> tuple[bool, bool, float]:
+        """Best where the draw fell on a word that was not the likeliest, and all that could come have a bar."""
+        seen = step.chosen_by is ChosenBy.SAMPLED and step.rank > 1 and step.kept <= BARS
+        word = self._controller.token_table.token(step.chosen.token_id).text.strip().isalpha()
+        return seen, word, -max(one.probability for one in step.candidates)
