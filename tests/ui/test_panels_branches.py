@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QAction, QColor, QGuiApplication, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QInputDialog, QPushButton, QWidget
 from pytestqt.modeltest import ModelTester
@@ -26,6 +26,7 @@ from canopy_ui.theme import apply_theme, load_fonts, theme_named
 from canopy_ui.widgets.branch_geometry import MARGIN
 from canopy_ui.widgets.branch_words import node_text, signed
 from tests.core.test_branches import beams, chain, draws
+from tests.support.painted import painted_texts
 from tests.support.records import step_record
 
 Key = Qt.Key
@@ -82,6 +83,19 @@ def test_a_token_that_was_selected_before_the_tree_came_is_its_current_node(pane
     panel.set_selected(3)
     panel.set_picture(forked())
     assert panel._canvas.current() == number(picture, 3), "only the first tree is waited for"
+
+
+def test_the_sum_of_the_current_token_hides_no_other_text(panel: BranchPanel) -> None:
+    chains = ((0, -1, 1, 1), (1, 0, 2, 2), (2, 1, 3, 3), (3, 0, 4, 2), (4, 3, 5, 3), (5, 0, 6, 2), (6, 5, 7, 3))
+    steps = tuple(step(node, parent, token, depth) for node, parent, token, depth in chains)
+    panel.set_picture(branch_picture(BranchWish(steps=steps, cursor=2), text_of))
+    for node in (1, 3, 5):
+        panel.set_selected(node)
+        texts = [(text.text, QRect(*text.place)) for text in painted_texts(panel._canvas)]
+        sums = [place for text, place in texts if text.startswith("Σ")]
+        others = [(text, place) for text, place in texts if not text.startswith("Σ")]
+        assert {text for text, _ in others} >= {text_of(token) for token in range(1, 8)}, "none is painted over"
+        assert not [text for text, place in others if any(place.intersects(one) for one in sums)]
 
 
 def test_before_a_run_the_panel_says_what_to_do(panel: BranchPanel) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from PySide6.QtCore import Qt
@@ -10,10 +12,11 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.exploration.records import WindowSlid
 from canopy_desktop.exploration.view import Colouring, WindowView
 from canopy_ui.panels.token_panel import TokenPanel
-from canopy_ui.theme import theme_named
+from canopy_ui.theme import Theme, apply_theme, theme_named
 from canopy_ui.widgets.chip_layout import ChipLayout
 from tests.ui.support import ANSWER, STUDENT, chips_of, row_of, surprisal_of, window_view
 
@@ -130,6 +133,38 @@ def test_what_stands_below_the_text_gives_way_to_it(
     assert {name for name, widget in shown.items() if widget.isVisible()} == parts
     QApplication.processEvents()
     assert panel._text.height() >= text
+
+
+@pytest.fixture(params=[1.0, 2.0, 2.5])
+def theme(request: pytest.FixtureRequest, qapp: QApplication) -> Iterator[Theme]:
+    """A zoom that the whole program has."""
+    font = qapp.font()
+    theme = theme_named("light", request.param)
+    apply_theme(qapp, theme)
+    yield theme
+    qapp.setStyleSheet("")
+    qapp.setFont(font)
+
+
+def test_the_card_of_facts_overlaps_nothing(panel: TokenPanel, theme: Theme) -> None:
+    panel.set_theme(theme)
+    panel.setMinimumSize(1, 1)
+    view, seen = window_view(), set()
+    assert view.facts is not None
+    for width, height in ((1900, 1100), (900, 800), (700, 1100), (500, 600), (340, 900)):
+        panel.resize(width, height)
+        for stopped in (None, StopReason.CANCELLED):
+            panel.set_view(replace(view, facts=replace(view.facts, stopped=stopped)))
+            QApplication.processEvents()
+            card = panel._card
+            if card.isVisible():
+                parts = [part.geometry() for part in (card._title, *card._figures(), card._more) if part.isVisible()]
+                assert not any(one.intersects(other) for one, other in combinations(parts, 2))
+                assert all(card.rect().contains(part) for part in parts)
+                assert card.height() >= card.heightForWidth(card.width())
+                assert card.geometry().bottom() < panel._explained.geometry().top()
+                seen.add(width)
+    assert len(seen) >= 3
 
 
 def test_one_more_token_lays_out_one_chip(panel: TokenPanel, monkeypatch: pytest.MonkeyPatch) -> None:
