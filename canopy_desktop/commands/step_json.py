@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from canopy_desktop.decoding.output_filter import FilterFailure, FilterHit
-from canopy_desktop.decoding.pipeline import NATS_TO_BITS
+from canopy_desktop.decoding.pipeline import NATS_TO_BITS, rest
 from canopy_desktop.decoding.stopping import ContinuationCheck
 from canopy_desktop.exploration.records import Candidate, Rejection, StepRecord
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -55,10 +55,12 @@ def step_json(step: StepRecord, tokenizer: Tokenizer, top: int) -> dict[str, Any
 def not_listed(step: StepRecord, top: int) -> dict[str, Any]:
     """The mass of what is not among the `top` listed tokens, before and after the settings."""
     listed = step.candidates[:top]
+    others = step.vocabulary - len(listed)
+    left = step.kept - sum(one.probability > 0.0 for one in listed)
     return {
-        "tokens": step.vocabulary - len(listed),
-        "raw_probability": max(0.0, 1.0 - sum(2.0 ** (one.raw_logprob * NATS_TO_BITS) for one in listed)),
-        "probability": max(0.0, 1.0 - sum(one.probability for one in listed)),
+        "tokens": others,
+        "raw_probability": rest((2.0 ** (one.raw_logprob * NATS_TO_BITS) for one in listed), others),
+        "probability": rest((one.probability for one in listed), left),
     }
 
 

@@ -5,8 +5,9 @@ Of equal scores the lower id always comes first: in ranks, in cuts, and on the s
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias
@@ -197,6 +198,11 @@ def uniform(seed: int, position: int, draw: int, attempt: int = 0) -> float:
     """A number in [0, 1) that depends on these alone: Philox (Salmon et al. 2011), key and counter made of them."""
     bits = np.random.Philox(key=seed, counter=[0, attempt, draw, position]).random_raw(1)
     return float(int(bits[0]) >> 11) * 2.0**-53
+
+
+def rest(listed: Iterable[float], left: int) -> float:
+    """The probability of the `left` tokens beside the listed ones: what those lack of 1, or 0 where none is left."""
+    return max(0.0, 1.0 - math.fsum(listed)) if left else 0.0
 
 
 def top_ids(values: FloatArray | DoubleArray, count: int) -> IntArray:

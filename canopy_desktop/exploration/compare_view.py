@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from canopy_desktop.decoding.divergence import Divergence, final_divergence, raw_divergence
-from canopy_desktop.decoding.pipeline import Distribution, top_ids
+from canopy_desktop.decoding.pipeline import KEPT, Distribution, rest, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.decoding.settings_json import CUTS
 from canopy_desktop.decoding.stopping import StopReason
@@ -347,8 +347,10 @@ def _rest(found: Distribution | None, shown: Sequence[int | None]) -> Rest | Non
     if found is None:
         return None
     ids = [token_id for token_id in shown if token_id is not None]
-    raw, final = 1.0 - found.raw_probability(ids), 1.0 - float(found.probabilities[ids].sum())
-    return Rest(found.logits.size - len(ids), Share(max(0.0, raw), max(0.0, final)))
+    others = found.logits.size - len(ids)
+    left = found.kept - int(np.count_nonzero(found.removed_by[ids] == KEPT))
+    raw = rest([found.raw_probability(ids)], others)
+    return Rest(others, Share(raw, rest(found.probabilities[ids].tolist(), left)))
 
 
 def _token(sides: tuple[SideReading, SideReading], pair: tuple[int | None, int | None]) -> Token:

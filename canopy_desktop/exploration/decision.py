@@ -20,6 +20,7 @@ from canopy_desktop.decoding.pipeline import (
     StageName,
     choose,
     pipeline,
+    rest,
     top_ids,
 )
 from canopy_desktop.decoding.settings import DecodingSettings
@@ -122,14 +123,15 @@ def _likeliest(found: Distribution, count: int) -> list[int]:
 def _stages(found: Distribution, ids: list[int], after: DoubleArray) -> Iterable[DecidedStage]:
     removed_by = found.removed_by[ids]
     for place, stage in enumerate(found.stages):
+        rest_tokens = stage.kept - int(np.count_nonzero(removed_by > place))
         yield DecidedStage(
             stage.name,
             stage.active,
             stage.kept,
             stage.removed,
             stage.changed,
-            stage.kept - int(np.count_nonzero(removed_by > place)),
-            max(0.0, 1.0 - float(after[place].sum())),
+            rest_tokens,
+            rest(after[place].tolist(), rest_tokens),
         )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from canopy_desktop.decoding.frequencies import Frequencies, Frequency
-from canopy_desktop.decoding.pipeline import Choice, History, StageName
+from canopy_desktop.decoding.pipeline import Choice, History, StageName, rest
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.decision import DecidedToken, Decision
 from canopy_desktop.exploration.records import UNMADE, Candidate, ChosenBy, Slot, StepRecord
@@ -235,15 +235,13 @@ def view_of_record(step: StepRecord, token_of: TokenOf, *, shown: int) -> Distri
         )
         for rank, candidate in enumerate(listed, 1)
     )
-    raw = ChartColumn(
-        StageName.RAW, step.vocabulary, 0, 0, step.vocabulary - len(bars), _rest(bar.probability for bar in bars)
-    )
+    others = step.vocabulary - len(bars)
+    raw = ChartColumn(StageName.RAW, step.vocabulary, 0, 0, others, rest((bar.probability for bar in bars), others))
     columns: tuple[ChartColumn, ...] = (raw,)
     if staged:
-        kept = sum(bar.kept_probability > 0 for bar in bars)
-        others = max(0, step.kept - kept)
-        rest = _rest(bar.kept_probability for bar in bars) if others else 0.0
-        columns = (raw, ChartColumn(None, step.kept, step.vocabulary - step.kept, 0, others, rest))
+        others = max(0, step.kept - sum(bar.kept_probability > 0 for bar in bars))
+        left = rest((bar.kept_probability for bar in bars), others)
+        columns = (raw, ChartColumn(None, step.kept, step.vocabulary - step.kept, 0, others, left))
     taken = Stretch(token_of(step.chosen.token_id), step.low, step.high)
     return DistributionView(
         position=step.position,
@@ -308,7 +306,3 @@ def _chance(decision: Decision, token: DecidedToken) -> float:
 def _probabilities(candidate: Candidate, *, staged: bool) -> tuple[float, ...]:
     raw = float(np.exp(candidate.raw_logprob))
     return (raw, candidate.probability) if staged else (raw,)
-
-
-def _rest(probabilities: Iterable[float]) -> float:
-    return max(0.0, 1.0 - sum(probabilities))

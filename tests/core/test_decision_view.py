@@ -67,6 +67,15 @@ def test_every_column_accounts_for_the_whole_vocabulary() -> None:
         assert sum(share > 0 for share in listed) + column.others == column.kept
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.3, 0.6, 0.7, 0.8, 0.9, 1.2, 1.7])
+def test_where_every_token_that_is_left_has_a_row_the_others_have_exactly_nothing(temperature: float) -> None:
+    # One minus the sum of the shares is not 0: their rounding is left, and would be written as "< 0.1 %".
+    for kept in range(1, len(LOGITS) + 1):
+        view = view_of_decision(decided(DecodingSettings(temperature=temperature, top_k=kept)), 0, token_of, step=None)
+        assert view.columns[-1].others == 0
+        assert view.columns[-1].others_probability == 0.0
+
+
 def test_settings_that_decide_the_same_are_what_happened() -> None:
     step = step_of(SAMPLING)
     same = view_of_decision(decided(replace(SAMPLING, max_tokens=99)), step.chosen.token_id, token_of, step=step)
