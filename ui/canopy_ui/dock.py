@@ -34,9 +34,9 @@ class Dock(QDockWidget):
 
     export_wanted = Signal(object, object)  # the dock, Export
 
-    def __init__(self, spec: DockSpec, panel: Panel, theme: Theme) -> None:
+    def __init__(self, spec: DockSpec, panel: Panel, theme: Theme, parent: QWidget) -> None:
         name = translated(spec.title)
-        super().__init__(name)
+        super().__init__(name, parent)
         self.setObjectName(spec.key)
         self.setAccessibleName(name)
         self.theme = theme

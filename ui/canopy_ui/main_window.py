@@ -78,7 +78,9 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("Canopy")
         self.setDockNestingEnabled(True)
         self._panels = tuple(spec.panel(self._theme) for spec in DOCKS)
-        self.docks = {spec.key: Dock(spec, panel, self._theme) for spec, panel in zip(DOCKS, self._panels, strict=True)}
+        self.docks = {
+            spec.key: Dock(spec, panel, self._theme, self) for spec, panel in zip(DOCKS, self._panels, strict=True)
+        }
         self.workspaces = Switcher(self, self.docks)
         self._exporter = Exporter(controller, self)
         self.commands = make_actions(self)

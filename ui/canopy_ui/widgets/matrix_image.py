@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from PySide6.QtGui import QImage
 
@@ -11,12 +13,14 @@ from canopy_ui.theme import mixed
 LEVELS = 256
 
 
+@cache
 def colour_table(low: str, high: str) -> ByteArray:
-    """Red, green, blue and opacity for 0 to 1 in even steps."""
+    """Red, green, blue and opacity for 0 to 1 in even steps; read-only."""
     table = np.empty((LEVELS, 4), np.uint8)
     for level in range(LEVELS):
         colour = mixed(low, high, level / (LEVELS - 1))
         table[level] = colour.red(), colour.green(), colour.blue(), 255
+    table.setflags(write=False)
     return table
 
 
