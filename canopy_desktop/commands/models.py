@@ -87,7 +87,7 @@ def import_model(path: Path, name: str | None, precision: str | None) -> dict[st
         if name is not None or precision is not None:
             raise UsageError("--name and --precision are for GGUF files: a bundle keeps its own.")
         return import_bundle(path)
-    from canopy_desktop.model.gguf_import import bundle_id, import_gguf
+    from canopy_desktop.model.model_import import bundle_id, import_source
 
     if name is not None and not is_name(name):
         raise UsageError(f"--name must be of letters, digits, '.', '_' and '-', not {name[:100]!r}.")
@@ -95,7 +95,7 @@ def import_model(path: Path, name: str | None, precision: str | None) -> dict[st
     name = name or bundle_id(path, form)
     progress = ProgressBar(name)
     try:
-        imported = import_gguf(path, form, name, paths.build_folder(), progress.show)
+        imported = import_source(path, form, name, paths.build_folder(), progress.show)
     finally:
         progress.close()
     return {"id": imported.id, "folder": str(imported.folder), "imported": imported.is_new}

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import psutil
@@ -31,12 +32,12 @@ from canopy_desktop.model.bundle import (
     Bundle,
     file_sum,
 )
-from canopy_desktop.model.card import CARD_FILE, Card, GraphForm, WeightForm, read_card
+from canopy_desktop.model.card import CARD_FILE, Architecture, Card, GraphForm, WeightForm, read_card
 from canopy_desktop.model.decoder import OnnxDecoder
-from canopy_desktop.model.gguf_file import GgufModel, open_gguf
+from canopy_desktop.model.gguf_file import open_gguf
 from canopy_desktop.model.graph import BLOCK, GraphBuilder
 from canopy_desktop.model.recipe import Recipe
-from canopy_desktop.model.tokenizer_build import build_tokenizer_json
+from canopy_desktop.model.tokenizer_build import GgufTokenizerFields, build_tokenizer_json
 from canopy_desktop.model.weight_file import ExternalWeights
 
 Progress = Callable[[str, float], None]
@@ -71,6 +72,33 @@ def build(recipe: Recipe, form: WeightForm, folder: Path, progress: Progress) ->
         return convert(recipe, form, source, folder, progress, work)
 
 
+class Source(Protocol):
+    """A model as somebody published it, open: what a bundle is made of."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, for people."""
+
+    @property
+    def title(self) -> str | None:
+        """What it calls itself, in one printable line."""
+
+    @property
+    def licence(self) -> str | None:
+        """What it says about its licence, in one printable line."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """Its numbers."""
+
+    @property
+    def tokenizer(self) -> GgufTokenizerFields:
+        """Its tokenizer, in GGUF's words."""
+
+    def matrix(self, name: str) -> FloatArray:
+        """A matrix or vector by its GGUF name, (outputs, inputs), a head's rows in halves. Raises `SourceError`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """What a bundle's card says about where the model came from."""
@@ -99,7 +127,7 @@ def convert(recipe: Recipe, form: WeightForm, source: Path, folder: Path, progre
 def make(
     origin: Origin,
     form: WeightForm,
-    model: GgufModel,
+    model: Source,
     folder: Path,
     progress: Progress,
     work: Path,
@@ -157,28 +185,7 @@ def check(recipe: Recipe, folder: Path) -> None:
         )
 
 
-class _GgufWeights:
-    """A GGUF's matrices in the graph's order: query and key rows from pairs to halves.
-
-    GGUF files for llama keep the rows of each head so that rotated pairs are neighbours (llama.cpp,
-    convert_hf_to_gguf.py, `LlamaModel.permute`); the graph rotates halves.
-    """
-
-    def __init__(self, model: GgufModel) -> None:
-        self._model = model
-
-    def matrix(self, name: str) -> FloatArray:
-        """A matrix or vector by its GGUF name, (outputs, inputs)."""
-        values = self._model.tensor(name)
-        a = self._model.architecture
-        if self._model.family.paired and name.endswith(("attn_q.weight", "attn_k.weight")):
-            heads = a.heads if name.endswith("attn_q.weight") else a.kv_heads
-            pairs = values.reshape(heads, a.head_size // 2, 2, values.shape[1])
-            values = np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(values.shape)
-        return values
-
-
-def _check_widths(model: GgufModel, form: WeightForm) -> None:
+def _check_widths(model: Source, form: WeightForm) -> None:
     a = model.architecture
     widths = (a.hidden, a.heads * a.head_size, a.feed_forward)
     if form is WeightForm.INT8 and any(width % BLOCK for width in widths):
@@ -188,9 +195,9 @@ def _check_widths(model: GgufModel, form: WeightForm) -> None:
         )
 
 
-def _write_graphs(model: GgufModel, form: WeightForm, folder: Path) -> Iterator[float]:
+def _write_graphs(model: Source, form: WeightForm, folder: Path) -> Iterator[float]:
     with (folder / WEIGHTS_FILE).open("wb") as file:
-        builder = GraphBuilder(model.architecture, form, _GgufWeights(model), ExternalWeights(file))
+        builder = GraphBuilder(model.architecture, form, model, ExternalWeights(file))
         for part in builder.decoder(GraphForm.CPU):
             yield 0.9 * part
         (folder / DECODER_FILE).write_bytes(builder.model().SerializeToString(deterministic=True))
@@ -200,7 +207,7 @@ def _write_graphs(model: GgufModel, form: WeightForm, folder: Path) -> Iterator[
         (folder / HEAD_FILE).write_bytes(builder.head().SerializeToString(deterministic=True))
 
 
-def _card(origin: Origin, form: WeightForm, model: GgufModel, folder: Path) -> Card:
+def _card(origin: Origin, form: WeightForm, model: Source, folder: Path) -> Card:
     return Card(
         id=origin.id,
         title=origin.title,

@@ -56,6 +56,29 @@ class GgufModel:
             raise SourceError(self.path, f"its tensor {name} holds values that are no finite numbers")
         return values
 
+    def matrix(self, name: str) -> FloatArray:
+        """A matrix or vector, (outputs, inputs), query and key rows in the graph's order. Raises `SourceError`.
+
+        GGUF files for llama keep the rows of each head so that rotated pairs are neighbours (llama.cpp,
+        convert_hf_to_gguf.py, `LlamaModel.permute`); the graph rotates halves.
+        """
+        values, a = self.tensor(name), self.architecture
+        if self.family.paired and name.endswith(("attn_q.weight", "attn_k.weight")):
+            heads = a.heads if name.endswith("attn_q.weight") else a.kv_heads
+            pairs = values.reshape(heads, a.head_size // 2, 2, values.shape[1])
+            values = np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(values.shape)
+        return values
+
+    @property
+    def title(self) -> str | None:
+        """What the file calls its model."""
+        return self.text("general.name")
+
+    @property
+    def licence(self) -> str | None:
+        """What the file says about its licence."""
+        return self.text("general.license")
+
     def text(self, key: str) -> str | None:
         """A text of the file's metadata, in one printable line; None where there is none."""
         field = self.reader.get_field(key)

@@ -12,7 +12,7 @@ from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.families import FAMILIES
 from canopy_desktop.model.gguf_file import GgufModel, open_gguf
-from canopy_desktop.model.gguf_import import import_gguf
+from canopy_desktop.model.model_import import import_source
 from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS
 from canopy_desktop.model.provider import ProviderChoice, ProviderReport
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -38,7 +38,7 @@ def exact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def imported(name: str, form: WeightForm, folder: Path) -> ModelSession:
-    made = import_gguf(fixtures.tiny_model(name).gguf, form, name, folder, lambda doing, part: None)
+    made = import_source(fixtures.tiny_model(name).gguf, form, name, folder, lambda doing, part: None)
     return ModelSession.open(Bundle.open(made.folder), ProviderChoice.CPU)
 
 

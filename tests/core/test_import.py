@@ -19,7 +19,7 @@ from canopy_desktop.errors import BuildError
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.gguf_file import open_gguf
-from canopy_desktop.model.gguf_import import bundle_id, import_gguf
+from canopy_desktop.model.model_import import bundle_id, import_source
 from tests.core import tiny
 from tests.core.command import Cli
 from tests.reference import fixtures
@@ -136,7 +136,7 @@ COMMANDS = (
 def odd_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """3 layers, 5 heads, 512 tokens, a hidden width that is not theirs, and a begin token."""
     folder = tmp_path_factory.mktemp("odd")
-    return import_gguf(BEGINNING, WeightForm.FP32, "odd", folder, silent).folder
+    return import_source(BEGINNING, WeightForm.FP32, "odd", folder, silent).folder
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
@@ -204,7 +204,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
 def test_a_title_is_one_printable_line(folder: Path, tmp_path: Path) -> None:
     said = tiny.metadata(general__name="a\tb\n\x1b[31mc", general__license="x" * 999)
     path = tiny.write_gguf(tmp_path / "odd.gguf", tiny.weights(), said)
-    card = Bundle.open(import_gguf(path, WeightForm.INT8, "odd", folder, silent).folder).card
+    card = Bundle.open(import_source(path, WeightForm.INT8, "odd", folder, silent).folder).card
     assert (card.title, len(card.licence)) == ("a b [31mc", 200)
 
 
@@ -251,7 +251,7 @@ def test_too_little_room_is_said_with_numbers_before_anything_is_written(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1, 1, 0))
     with pytest.raises(BuildError, match=r"it takes 0\.0 GB in .*, and 0\.0 GB are free there"):
-        import_gguf(SOURCE, WeightForm.INT8, "mine", folder, silent)
+        import_source(SOURCE, WeightForm.INT8, "mine", folder, silent)
     assert names_in(folder) == []
 
 
@@ -260,7 +260,7 @@ import os, resource, signal, sys
 from pathlib import Path
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.model.card import WeightForm
-from canopy_desktop.model.gguf_import import import_gguf
+from canopy_desktop.model.model_import import import_source
 
 source, folder, moment, room = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 how = signal.Signals[sys.argv[5]]
@@ -273,7 +273,7 @@ def progress(doing, part):
         os.kill(os.getpid(), how)
 
 try:
-    import_gguf(source, WeightForm.FP32, "mine", folder, progress)
+    import_source(source, WeightForm.FP32, "mine", folder, progress)
 except CanopyError as error:
     sys.exit(str(error))
 """
@@ -290,7 +290,7 @@ def in_a_process(
 def test_an_import_that_is_killed_leaves_no_model_and_the_next_one_cleans_up(folder: Path, moment: str) -> None:
     assert in_a_process(folder, moment).returncode == -signal.SIGKILL
     assert [name for name in names_in(folder) if not name.startswith(".")] == []
-    import_gguf(SOURCE, WeightForm.FP32, "mine", folder, silent)
+    import_source(SOURCE, WeightForm.FP32, "mine", folder, silent)
     assert names_in(folder) == ["mine"]
 
 
@@ -318,7 +318,7 @@ def test_weights_of_every_type_come_through_as_the_gguf_package_reads_them(tmp_p
     (tensor,) = (tensor for tensor in GGUFReader(path).tensors if tensor.name == MATRIX)
     assert tensor.tensor_type.name == kind
     expected = np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
-    made = import_gguf(path, WeightForm.FP32, "typed", tmp_path / "models", silent)
+    made = import_source(path, WeightForm.FP32, "typed", tmp_path / "models", silent)
     weights = (made.folder / "weights.bin").read_bytes()
     assert expected.std() > 0
     assert np.ascontiguousarray(expected.T).tobytes() in weights

@@ -1,4 +1,4 @@
-"""A GGUF that a person has, turned into a bundle: offline, and whole or not at all."""
+"""A model that a person has, turned into a bundle: offline, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from canopy_desktop.errors import BuildError, CanopyError, SourceError
-from canopy_desktop.model.build import FULL_REMEDY, Origin, Progress, make, working_folder
+from canopy_desktop.model.build import FULL_REMEDY, Origin, Progress, Source, make, working_folder
 from canopy_desktop.model.bundle import Bundle, file_sum, installed_bundles
 from canopy_desktop.model.card import WeightForm, read_card
 from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
 from canopy_desktop.model.families import expected_shapes
-from canopy_desktop.model.gguf_file import GgufModel, check_header, open_gguf
+from canopy_desktop.model.gguf_file import check_header, open_gguf
 from canopy_desktop.model.recipe import BUILDER
 
 MAX_NAME = 80  # characters of an id that is made from a file's name
@@ -39,7 +39,7 @@ def bundle_id(path: Path, form: WeightForm) -> str:
     return plain if form is WeightForm.INT8 else f"{plain}-{form.value}"
 
 
-def import_gguf(path: Path, form: WeightForm, name: str, folder: Path, progress: Progress) -> Imported:
+def import_source(path: Path, form: WeightForm, name: str, folder: Path, progress: Progress) -> Imported:
     """Build the bundle of a GGUF in `folder` / `name`, unless one of the same file and form is there already.
 
     Raises `CanopyError`.
@@ -63,8 +63,8 @@ def import_gguf(path: Path, form: WeightForm, name: str, folder: Path, progress:
         _check_space(model, form, folder)
         origin = Origin(
             id=name,
-            title=model.text("general.name") or path.stem,
-            licence=model.text("general.license") or "not stated",
+            title=model.title or path.stem,
+            licence=model.licence or "not stated",
             source=path.name,
             source_sha256=source_sha256,
             recipe_sha256=digest,
@@ -90,7 +90,7 @@ def _digest_of(folder: Path) -> str | None:
         return None
 
 
-def _check_space(model: GgufModel, form: WeightForm, folder: Path) -> None:
+def _check_space(model: Source, form: WeightForm, folder: Path) -> None:
     a = model.architecture
     weights = sum(int(np.prod(shape)) for shape in expected_shapes(a).values())
     needed = weights * BYTES_PER_WEIGHT[form] + a.context * a.head_size * ROPE_BYTES
