@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QColor
 
-from canopy_desktop.exploration.squares import Square
+from canopy_desktop.exploration.squares import Square, brightest
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.matrix_axes import axis_text, tick_step, ticks
 from canopy_ui.widgets.matrix_geometry import MatrixGeometry, fitted, room_for
-from canopy_ui.widgets.matrix_image import brightest, by_row, colour_table, image_of
+from canopy_ui.widgets.matrix_image import by_row, colour_table, image_of
 from tests.ui.support import attention
 
 THEME = theme_named("light")

@@ -146,12 +146,11 @@ class CacheMap(QWidget):
                 line = QRectF(box.left(), area.bottom() + theme.px(2), box.width() - gap, theme.px(3))
                 painter.fillRect(line, QColor(theme.accent))
         height = area.height() / view.layers
-        painter.setPen(QPen(QColor(theme.panel), 1))
+        strong, pale = QColor(theme.panel), QColor(theme.panel)
+        pale.setAlphaF(0.5)
         for layer in range(1, view.layers):
-            painter.setOpacity(1.0 if height >= _SEPARATE or layer % 5 == 0 else 0.5)
-            y = area.bottom() - layer * height
-            painter.drawLine(QPointF(area.left(), y), QPointF(last.right(), y))
-        painter.setOpacity(1.0)
+            box = QRectF(area.left(), round(area.bottom() - layer * height), last.right() - area.left(), 1)
+            painter.fillRect(box, strong if height >= _SEPARATE or layer % 5 == 0 else pale)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if view.read < len(view.chips):
             first_box, end = self.column_rect(view.read), self.column_rect(len(view.chips) - 1)

@@ -41,14 +41,3 @@ def by_row(values: FloatArray) -> FloatArray:
     """Each row as shares of its largest value; a row of zeros stays 0."""
     largest = np.fmax.reduce(values, axis=1, initial=0.0, keepdims=True)
     return np.divide(values, largest, out=values.copy(), where=largest > 0)
-
-
-def brightest(values: FloatArray, factor: int) -> FloatArray:
-    """The maximum of each `factor` by `factor` cells, so that bright ones survive where cells outnumber pixels."""
-    if factor <= 1:
-        return values
-    rows, columns = values.shape
-    padded = np.full((-(-rows // factor) * factor, -(-columns // factor) * factor), -1.0, np.float32)
-    padded[:rows, :columns] = np.where(np.isnan(values), -1.0, values)
-    blocks = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).max(axis=(1, 3))
-    return np.where(blocks < 0, np.float32(np.nan), blocks)

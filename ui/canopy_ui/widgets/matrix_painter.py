@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from math import ceil
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen
+from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen, QPixmap
 
 from canopy_desktop.exploration.attention_view import AttentionReading
+from canopy_desktop.exploration.squares import brightest
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.matrix_geometry import MatrixGeometry
-from canopy_ui.widgets.matrix_image import brightest, by_row, colour_table, image_of
+from canopy_ui.widgets.matrix_image import by_row, colour_table, image_of
 
 _GRID_PITCH = 8  # lines between the cells from this size on
+_TILE = 64  # of the hatched ground, a multiple of the pattern's 8
 _KEPT = 2  # images: the whole window's, and a part's
 
 
@@ -28,6 +30,7 @@ class MatrixPainter:
         """Change colours."""
         self._theme = theme
         self._table = colour_table(theme.attention_low, theme.attention_high)
+        self._ground = QBrush(_hatched(theme))
         self._images.clear()
 
     def paint(
@@ -70,8 +73,7 @@ class MatrixPainter:
 
     def _paint_ground(self, painter: QPainter, place: QRectF) -> None:
         """Hatch what has no value."""
-        painter.fillRect(place, QColor(self._theme.hatch))
-        painter.fillRect(place, QBrush(QColor(self._theme.hatch_line), Qt.BrushStyle.BDiagPattern))
+        painter.fillRect(place, self._ground)
 
     def _paint_hidden(self, painter: QPainter, column: QRectF) -> None:
         painter.fillRect(column, QColor(self._theme.hatch))
@@ -84,3 +86,13 @@ class MatrixPainter:
             offset = line * geometry.pitch
             painter.drawLine(QPointF(area.left(), area.top() + offset), QPointF(area.right(), area.top() + offset))
             painter.drawLine(QPointF(area.left() + offset, area.top()), QPointF(area.left() + offset, area.bottom()))
+
+
+def _hatched(theme: Theme) -> QPixmap:
+    """A piece of the ground: a texture fills faster than a pattern."""
+    tile = QPixmap(_TILE, _TILE)
+    tile.fill(QColor(theme.hatch))
+    painter = QPainter(tile)
+    painter.fillRect(tile.rect(), QBrush(QColor(theme.hatch_line), Qt.BrushStyle.BDiagPattern))
+    painter.end()
+    return tile
