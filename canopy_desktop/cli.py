@@ -96,9 +96,17 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--concurrency", metavar="N,N,…", help="tokens per second of so many requests at once, too")
     bench.add_argument("--ui", action="store_true", help="how late the window's event loop is while it generates, too")
     _add(commands, "doctor", "versions, provider, memory and a check of the model")
-    models = commands.add_parser("models", help="list, verify, build or import models")
+    models = commands.add_parser("models", help="list, verify, build, import, rename or remove models")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
     _add(actions, "list", "what is there")
+    chosen = _add(actions, "default", "which model opens where none is named, or from now on ID")
+    chosen.add_argument("id", nargs="?", metavar="ID")
+    rename = _add(actions, "rename", "give a model of your own another id; explorations still know it")
+    rename.add_argument("id", metavar="ID")
+    rename.add_argument("new", metavar="NEW")
+    remove = _add(actions, "remove", "remove a model of your own from the disk")
+    remove.add_argument("id", metavar="ID")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
     verify = _add(actions, "verify", "check every file of a model")
     verify.add_argument("id", nargs="?", metavar="ID", help="default: all that are there")
     build = _add(actions, "build", "fetch and build a model from its recipe")
@@ -345,7 +353,7 @@ def _show(name: str) -> Callable[[JsonObject], str]:
     def show(result: JsonObject) -> str:
         from canopy_desktop import plain_text
 
-        return plain_text.SHOW[name](result)
+        return plain_text.shown(name, result)
 
     return show
 

@@ -6,7 +6,9 @@ CanopyError
 │   ├── SourceError         a GGUF, wheel or recipe is wrong, truncated or hostile
 │   ├── BundleError         a bundle's card, files and graph do not agree
 │   ├── ModelNotFoundError  no bundle of that name is installed
-│   └── BuildError          building a bundle failed; the old one, if any, is untouched
+│   ├── BuildError          building a bundle failed; the old one, if any, is untouched
+│   ├── ModelKeptError      a model is not renamed, removed or brought back
+│   └── MemoryNeededError   a model with its context needs more memory than is free
 ├── PromptError
 │   ├── EmptyPromptError    the prompt has no token
 │   ├── PromptTooLongError  the prompt has more tokens than the context
@@ -87,6 +89,35 @@ class BuildError(ModelError):
         super().__init__(f"The model could not be built: {reason}. {remedy}")
         self.reason = reason
         self.remedy = remedy
+
+
+class ModelKeptError(ModelError):
+    """A model is not renamed, removed or brought back; it is as it was."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The model {name!r} stays as it is: {reason}.")
+        self.name = name
+        self.reason = reason
+
+
+class MemoryNeededError(ModelError):
+    """A model with its context needs more memory than is free; it was not loaded."""
+
+    def __init__(self, name: str, needed: int, free: int, context: int, *, fitting: int, is_fp32: bool) -> None:
+        """Bytes, and tokens: `fitting` is the largest context that would do, 0 where none would."""
+        ways = [f"choose a context of {fitting:,} tokens or fewer"] if fitting else []
+        ways += ["take the model's 8-bit form"] if is_fp32 else []
+        ways += ["close other programs", *([] if fitting or is_fp32 else ["take a smaller model"])]
+        super().__init__(
+            f"{name} with a context of {context:,} tokens needs {needed / 1e9:.2f} GB of memory, and "
+            f"{free / 1e9:.2f} GB are free: {', or '.join(ways)}."
+        )
+        self.name = name
+        self.needed = needed
+        self.free = free
+        self.context = context
+        self.fitting = fitting
+        self.is_fp32 = is_fp32
 
 
 class PromptError(CanopyError):

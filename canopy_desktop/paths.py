@@ -46,6 +46,14 @@ def model_folders() -> tuple[Path, ...]:
     return tuple(folders)
 
 
+def own_model_folders() -> tuple[Path, ...]:
+    """Those of the person, or named by the person; what lies in the others belongs to the system."""
+    given = os.environ.get("CANOPY_MODELS", "")
+    own = [Path(part) for part in given.split(os.pathsep) if part]
+    checkout = checkout_models()
+    return (*own, user_models(), *([] if checkout is None else [checkout]))
+
+
 def build_folder() -> Path:
     """Where `models build` puts a bundle."""
     given = os.environ.get("CANOPY_MODELS", "").split(os.pathsep)[0]

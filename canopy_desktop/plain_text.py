@@ -11,6 +11,13 @@ Result = dict[str, Any]
 SHOWN_TOKENS = 20  # of a distribution over all of them
 
 
+def shown(name: str, result: Result) -> str:
+    """The result of the command called `name`, after what is to be known about its prompt."""
+    sides = {"": result, "A: ": result.get("a"), "B: ": result.get("b")}
+    notes = [f"{side}{found['note']}" for side, found in sides.items() if isinstance(found, dict) and "note" in found]
+    return "\n".join([*notes, SHOW[name](result)])
+
+
 def _tokens(result: Result) -> str:
     lines = [f"{len(result['tokens'])} tokens ({result['model']})"]
     lines += [f"{token['id']:>7}  {token['bytes']:<20}  {token['text']!r}" for token in result["tokens"]]
@@ -303,6 +310,14 @@ def _bench(result: Result) -> str:
 
 
 def _models(result: Result) -> str:
+    if "was" in result:
+        return f"{result['was']} is called {result['id']} now ({result['folder']})"
+    if "removed" in result:
+        return f"{result['id']} was removed" if result["removed"] else "Nothing was removed."
+    if "models" in result and "searched" in result and result["models"]:
+        return "\n".join(line for model in result["models"] for line in _listed(model))
+    if "models" not in result and "default" in result:
+        return f"{result['default']} opens where no model is named"
     if "models" not in result:
         again = "" if result.get("imported", True) else " already"
         return f"{result['id']} is in {result['folder']}{again}"
@@ -311,6 +326,20 @@ def _models(result: Result) -> str:
     return "\n".join(
         f"{model['id']}: {model['problem'] or 'in order'} ({model['folder']})" for model in result["models"]
     )
+
+
+def _listed(model: Result) -> list[str]:
+    place = f"    {model['folder']} ({'own' if model['own'] else 'read-only'})"
+    name = f"{model['id']} (default)" if model["default"] else model["id"]
+    if model["problem"] is not None:
+        return [f"{name}: {model['problem']}", place]
+    memory = model["memory"]
+    return [
+        f"{name}: {model['title']}, {model['weights']}, {model['bytes'] / 1e9:.2f} GB",
+        f"    about {memory['total_bytes'] / 1e9:.2f} GB of memory with a context of {memory['context']:,} tokens",
+        f"    licence {model['licence']}; source {model['source']}",
+        place,
+    ]
 
 
 def _json(result: Result) -> str:

@@ -43,6 +43,7 @@ _Value = TypeVar("_Value")
 class Preferences:
     """Everything that outlives a session. The defaults are those of the first start."""
 
+    model: str = ""  # the id of the one that opens where none is named; the built-in default where it is empty
     theme: str = SYSTEM_THEME
     still: bool = False  # nothing moves, even where the system allows it
     zoom: int = 100  # percent
@@ -246,6 +247,7 @@ def _entries(value: object, readers: Mapping[str, Callable[[Any], Any]]) -> dict
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
+    "model": _text,
     "theme": _one_of(*THEME_CHOICES),
     "still": _flag,
     "zoom": _integer(*ZOOM_RANGE),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from canopy_desktop.commands.loading import fitting, open_bundle, open_session
-from canopy_desktop.commands.prompt import prompt_request, template_of
+from canopy_desktop.commands.prompt import note_of, prompt_request, template_of
 from canopy_desktop.commands.settings import settings_of, with_tokens
 from canopy_desktop.decoding.beams import BeamCandidate, BeamSettings, BeamStep, EarlyStopping
 from canopy_desktop.decoding.pipeline import History
@@ -36,13 +36,14 @@ def beams(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = with_tokens(settings, arguments, tokenizer)
     prompt = request.encoded(tokenizer, template_of(bundle, request))
     text = History(fitting(bundle, prompt.ids), end_ids=bundle.card.end_ids)
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(text.prompt) + arguments.num_beams * settings.max_tokens)
     search = BeamSearch(session)
     result: dict[str, Any] = {
         "model": bundle.card.id,
         "provider": session.provider.name,
         "weights": bundle.card.weights.value,
         "prompt_ids": list(text.prompt),
+        **note_of(bundle, request),
     }
     steps: list[BeamStep] = []
     for event in search.run(text, settings, search_settings):

@@ -38,7 +38,7 @@ def block(arguments: argparse.Namespace) -> dict[str, Any]:
     tokenizer = Tokenizer.open(bundle.tokenizer)
     ids = prompt_ids(bundle, tokenizer, valid_text(arguments.prompt))
     check_positions(blocks, len(ids))
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(ids))
     trial = session.new_trial()
     found = blocked_step(trial, ids, blocks)
     result: dict[str, Any] = {
@@ -95,7 +95,7 @@ def leave_out_tokens(arguments: argparse.Namespace) -> dict[str, Any]:
             f"The prompt has {len(ids)} tokens; beyond {LEFT_OUT_TOKENS} name the one to leave out with --position."
         )
     check(ids, positions, replacement)
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(ids))
     found = leave_out(session.new_trial(), ids, positions=positions, replacement=replacement)
     return {
         "ids": list(ids),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session, read_json, valid_text
-from canopy_desktop.commands.prompt import facts_of, prompt_parts, prompt_request, template_of, with_system
+from canopy_desktop.commands.prompt import facts_of, note_of, prompt_parts, prompt_request, template_of, with_system
 from canopy_desktop.commands.settings import LARGEST_FILE, settings_of, with_tokens
 from canopy_desktop.commands.step_json import step_json
 from canopy_desktop.decoding import settings_json
@@ -41,7 +41,13 @@ class _Side:
     bundle: Bundle
     tokenizer: Tokenizer
     prompt: TemplatedPrompt
+    note: dict[str, str]
     settings: DecodingSettings
+
+    @property
+    def tokens(self) -> int:
+        """How long its text can become."""
+        return len(self.prompt.ids) + self.settings.max_tokens
 
 
 def compare_runs(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -59,8 +65,8 @@ def compare_runs(arguments: argparse.Namespace) -> dict[str, Any]:
     a = _side(open_bundle(arguments), request, settings, arguments, {})
     bundle = a.bundle if arguments.model_b is None else open_bundle(arguments, arguments.model_b)
     b = _side(bundle, other, settings, arguments, changes)
-    sessions = [open_session(a.bundle, arguments)]
-    sessions.append(sessions[0] if b.bundle is a.bundle else open_session(b.bundle, arguments))
+    sessions = [open_session(a.bundle, arguments, a.tokens)]
+    sessions.append(sessions[0] if b.bundle is a.bundle else open_session(b.bundle, arguments, b.tokens))
     one, two = (_run(session, side) for session, side in zip(sessions, (a, b), strict=True))
     same = b.bundle is a.bundle or same_vocabulary(a.tokenizer, b.tokenizer)
     heads = (sessions[0].head, sessions[1].head)
@@ -117,7 +123,7 @@ def _side(
     named.check_vocabulary(tokenizer.vocabulary_size)
     prompt = request.encoded(tokenizer, template_of(bundle, request))
     fit(prompt, bundle.card.architecture.context)
-    return _Side(bundle, tokenizer, prompt, named)
+    return _Side(bundle, tokenizer, prompt, note_of(bundle, request), named)
 
 
 def _run(session: ModelSession, side: _Side) -> ComparedRun:
@@ -155,6 +161,7 @@ def _run_json(run: ComparedRun, side: _Side, session: ModelSession, top: int) ->
         "weights": side.bundle.card.weights.value,
         "prompt_ids": list(run.prompt.ids),
         "prompt_parts": prompt_parts(run.prompt, side.tokenizer),
+        **side.note,
         "settings": settings_json.to_json(run.settings),
         "steps": [step_json(step, side.tokenizer, top) for step in run.steps],
         "text": run.text,

@@ -11,6 +11,8 @@ import psutil
 
 from canopy_desktop import __version__
 from canopy_desktop.errors import CanopyError
+from canopy_desktop.exploration.budget import automatic_budget
+from canopy_desktop.exploration.memory_needed import memory_json, memory_needed, usual_context
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle, find_bundle
 from canopy_desktop.model.nvidia import CudaFacts, GraphicsCard, cuda_facts
@@ -35,12 +37,15 @@ def doctor(arguments: argparse.Namespace) -> dict[str, Any]:
         "provider": None,
         "provider_reason": None,
         "cuda": _cuda(cuda_facts()),
-        "model": {"id": None, "folder": None, "problem": None},
+        "model": {"id": None, "folder": None, "problem": None, "memory": None},
     }
     try:
         folder = find_bundle(arguments.model)
         found["model"] |= {"id": folder.name, "folder": str(folder)}
-        session = ModelSession.open(Bundle.open(folder), ProviderChoice(arguments.provider))
+        bundle = Bundle.open(folder)
+        needed = memory_needed(bundle.card, usual_context(bundle.card), budget=automatic_budget())
+        found["model"]["memory"] = memory_json(needed)
+        session = ModelSession.open(bundle, ProviderChoice(arguments.provider))
         found["model"]["id"] = session.card.id
         found["provider"], found["provider_reason"] = session.provider.name, session.provider.reason
     except CanopyError as error:

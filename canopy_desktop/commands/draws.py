@@ -9,7 +9,7 @@ from typing import Any
 
 from canopy_desktop.commands.inside import feed_prompt
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session
-from canopy_desktop.commands.prompt import prompt_request, template_of
+from canopy_desktop.commands.prompt import note_of, prompt_request, template_of
 from canopy_desktop.commands.settings import settings_of, with_tokens
 from canopy_desktop.decoding import settings_json
 from canopy_desktop.decoding.frequencies import MAX_DRAWS, Frequency
@@ -36,7 +36,7 @@ def draws(arguments: argparse.Namespace) -> dict[str, Any]:
     fit(prompt, a.context)
     if len(prompt.ids) == a.context:
         raise ContextFullError(a.context)
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(prompt.ids) + settings.max_tokens)
     logits = feed_prompt(session, prompt.ids)
     first = first_draws(logits, History(prompt.ids, end_ids=bundle.card.end_ids), settings, arguments.count)
     result = {
@@ -44,6 +44,7 @@ def draws(arguments: argparse.Namespace) -> dict[str, Any]:
         "provider": session.provider.name,
         "weights": bundle.card.weights.value,
         "prompt_ids": list(prompt.ids),
+        **note_of(bundle, request),
         "settings": settings_json.to_json(settings),
         **_counts(first, tokenizer, arguments.top),
     }

@@ -37,7 +37,7 @@ def attention(arguments: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(
             f"The prompt has {len(ids)} tokens; beyond {ALL_HEADS_TOKENS} name one matrix with --layer and --head."
         )
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(ids))
     feed_prompt(session, ids)
     slots, reader = session.sequence.slots, session.new_reader()
     if one:
@@ -54,7 +54,7 @@ def lens(arguments: argparse.Namespace) -> dict[str, Any]:
     ids = prompt_ids(bundle, tokenizer, valid_text(arguments.prompt))
     if arguments.grid and len(ids) > GRID_TOKENS:
         raise UsageError(f"The prompt has {len(ids)} tokens; the grid is for up to {GRID_TOKENS}.")
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(ids))
     feed_prompt(session, ids)
     if arguments.grid:
         return _grid(session, ids, tokenizer)

@@ -20,9 +20,12 @@ def open_bundle(arguments: argparse.Namespace, name: str | None = None) -> Bundl
     return Bundle.open(find_bundle(arguments.model if name is None else name))
 
 
-def open_session(bundle: Bundle, arguments: argparse.Namespace, *, exact: bool = True) -> ModelSession:
-    """Load it on the provider that `--provider` names; a command's text is short enough to keep all of it, exactly."""
-    return ModelSession.open(bundle, ProviderChoice(arguments.provider), exact=exact, budget=UNLIMITED)
+def open_session(bundle: Bundle, arguments: argparse.Namespace, tokens: int, *, exact: bool = True) -> ModelSession:
+    """Load it on the provider that `--provider` names; a command's text is short enough to keep all of it, exactly.
+
+    `tokens`: how long it can become. Raises `MemoryNeededError`, `ProviderError` or `BundleError`.
+    """
+    return ModelSession.open(bundle, ProviderChoice(arguments.provider), exact=exact, budget=UNLIMITED, tokens=tokens)
 
 
 def prompt_ids(bundle: Bundle, tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

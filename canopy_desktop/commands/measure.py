@@ -39,7 +39,7 @@ def bench(arguments: argparse.Namespace, measure_window: Callable[[], dict[str, 
     if max(contexts) > limit:
         raise UsageError(f"--contexts can be up to {limit} with this model, not {max(contexts)}.")
     began = time.perf_counter()
-    session = open_session(bundle, arguments, exact=False)
+    session = open_session(bundle, arguments, max(contexts) + STEPS + 1, exact=False)
     load_ms = _ms_since(began)
     random = np.random.default_rng(SEED)
     ids = tuple(int(i) for i in random.integers(100, bundle.card.architecture.vocabulary, max(contexts)))

@@ -1,4 +1,4 @@
-"""`models`: list, verify, build, import."""
+"""`models`: what is there, whether it is whole, and how it gets there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from canopy_desktop import paths
+from canopy_desktop.commands.catalogue import default, list_models, remove_model, rename_model
 from canopy_desktop.errors import BuildError, CanopyError, UsageError
 from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, find_bundle, installed_bundles
 from canopy_desktop.model.card import CARD_FILE, WeightForm, is_name
@@ -21,29 +22,18 @@ def models(arguments: argparse.Namespace) -> dict[str, Any]:
     match arguments.action:
         case "list":
             return list_models()
+        case "default":
+            return default(arguments.id)
+        case "rename":
+            return rename_model(arguments.id, arguments.new)
+        case "remove":
+            return remove_model(arguments.id, sure=arguments.yes)
         case "verify":
             return verify(arguments.id or arguments.model)
         case "build":
             return build_model(arguments.id or arguments.model or DEFAULT_MODEL, arguments.precision)
         case _:
             return import_model(Path(arguments.path), arguments.name, arguments.precision)
-
-
-def list_models() -> dict[str, Any]:
-    """All bundles in the known places."""
-    found = [
-        {
-            "id": listed.id,
-            "title": listed.card.title if listed.card else None,
-            "weights": listed.card.weights.value if listed.card else None,
-            "licence": listed.card.licence if listed.card else None,
-            "bytes": sum(entry.bytes for entry in listed.card.files) if listed.card else None,
-            "folder": str(listed.folder),
-            "problem": listed.problem,
-        }
-        for listed in installed_bundles()
-    ]
-    return {"models": found, "searched": [str(folder) for folder in paths.model_folders()]}
 
 
 def verify(name: str | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from canopy_desktop.commands.loading import in_range, read_json, valid_text
-from canopy_desktop.errors import TemplateError, UsageError
+from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.prompt import PromptRequest, Turn, turns_of
 from canopy_desktop.list_file import MAX_ENTRIES
 from canopy_desktop.model.bundle import Bundle
@@ -16,6 +16,9 @@ from canopy_desktop.model.chat import ChatTemplate, SystemChoice, TemplatedPromp
 from canopy_desktop.model.tokenizer import Tokenizer
 
 LARGEST_HISTORY = 4_000_000  # bytes, many times what a context holds
+PLAIN_CHAT = (
+    "This model has no chat template, so the chat went in as plain text: what was said, with empty lines between."
+)
 
 
 def prompt_request(arguments: argparse.Namespace) -> PromptRequest:
@@ -64,12 +67,15 @@ def facts_of(arguments: argparse.Namespace, text: str) -> tuple[str, ...]:
 
 
 def template_of(bundle: Bundle, request: PromptRequest) -> ChatTemplate | None:
-    """The model's chat template, where the request needs one. Raises `TemplateError`."""
-    if not request.chat:
+    """The model's chat template, where the request needs one and there is one. Raises `TemplateError`."""
+    if not request.chat or bundle.card.chat_template is None:
         return None
-    if bundle.card.chat_template is None:
-        raise TemplateError("this model has none")
     return ChatTemplate(bundle.card.chat_template, special_tokens=dict(bundle.card.template_variables))
+
+
+def note_of(bundle: Bundle, request: PromptRequest) -> dict[str, str]:
+    """What a person has to know about how the prompt went in; nothing where it went as asked for."""
+    return {"note": PLAIN_CHAT} if request.chat and bundle.card.chat_template is None else {}
 
 
 def prompt_parts(prompt: TemplatedPrompt, tokenizer: Tokenizer) -> list[dict[str, Any]]:

@@ -23,11 +23,12 @@ def race(arguments: argparse.Namespace) -> dict[str, Any]:
     bundle = open_bundle(arguments)
     tokenizer = Tokenizer.open(bundle.tokenizer)
     ids = prompt_ids(bundle, tokenizer, text)
-    session = open_session(bundle, arguments)
+    wanted = arguments.max_tokens or default_tokens(len(ids))
+    session = open_session(bundle, arguments, len(ids) + wanted)
     runners = Race(session)
     steps: list[RaceStep] = []
     reason = ""
-    for event in runners.run(ids, arguments.max_tokens or default_tokens(len(ids))):
+    for event in runners.run(ids, wanted):
         match event:
             case RaceStep():
                 steps.append(event)

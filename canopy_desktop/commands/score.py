@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from canopy_desktop.commands.loading import fitting, open_bundle, open_session, valid_text
-from canopy_desktop.commands.prompt import prompt_request, template_of
+from canopy_desktop.commands.prompt import note_of, prompt_request, template_of
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.score import Border, ScoreSums, TokenScore, border, score, summed
 from canopy_desktop.model.chat import TemplatedPrompt
@@ -40,7 +40,7 @@ def score_text(arguments: argparse.Namespace) -> dict[str, Any]:
     fitting(bundle, text.ids)
     if text.first == len(text.ids):
         raise UsageError("The continuation is empty (0 tokens): type one, or give one text alone to score all of it.")
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(text.ids))
     found = [token for piece in score(session.sequence.decoder, text.ids, text.first) for token in piece]
     first = [_first_token(tokenizer, text.ids[0])] if text.first == 0 else []
     return {
@@ -48,6 +48,7 @@ def score_text(arguments: argparse.Namespace) -> dict[str, Any]:
         "provider": session.provider.name,
         "weights": bundle.card.weights.value,
         "prompt_ids": list(text.ids[: text.first]),
+        **note_of(bundle, request),
         "tokens": first + [_token(token, tokenizer) for token in found],
         "sums": _sums(summed(found)),
         "border": None if text.border is None else _border(text.border, tokenizer),

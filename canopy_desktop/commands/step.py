@@ -25,7 +25,7 @@ def inside(arguments: argparse.Namespace) -> dict[str, Any]:
     position = in_range("--position", arguments.position, 0, len(ids) - 1)
     for key in without:
         in_range("--without", key, 0, position)
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, len(ids))
     feed_prompt(session, ids)
     reader = session.new_inside()
     chosen = ids[position + 1] if position + 1 < len(ids) else _likeliest(session, position)

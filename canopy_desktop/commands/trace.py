@@ -12,7 +12,7 @@ import numpy as np
 
 from canopy_desktop.commands.facts import checked
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session
-from canopy_desktop.commands.prompt import prompt_parts, prompt_request, template_of
+from canopy_desktop.commands.prompt import note_of, prompt_parts, prompt_request, template_of
 from canopy_desktop.commands.settings import settings_of, with_tokens
 from canopy_desktop.commands.step_json import failure_json, hit_json, rejection_json, step_json
 from canopy_desktop.decoding.output_filter import FilterAction, FilterList, OutputFilter
@@ -51,7 +51,7 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
     prompt = request.encoded(tokenizer, template)
     fit(prompt, size)
     kept = request.system_tokens(tokenizer, template) if window.keeps_system else 0
-    session = open_session(bundle, arguments)
+    session = open_session(bundle, arguments, min(size, len(prompt.ids) + settings.max_tokens))
     generation = session.new_generation()
     generation.begin(1, prompt, settings, window, kept=kept, output_filter=output_filter)
     run = _run(generation)
@@ -62,6 +62,7 @@ def trace(arguments: argparse.Namespace) -> dict[str, Any]:
         "weights": bundle.card.weights.value,
         "prompt_ids": list(prompt.ids),
         "prompt_parts": prompt_parts(prompt, tokenizer),
+        **note_of(bundle, request),
         "context": size,
         "steps": [step_json(step, tokenizer, arguments.top) for step in run.steps],
         "slides": [_slide(slide) for slide in run.slides],

@@ -24,13 +24,17 @@ class ModelIdentity:
     id: str
     title: str
     weights: WeightForm
-    card_sha256: str  # of the card, which has the sum of every file
+    card_sha256: str  # of the card as it was built, which has the sum of every file
 
     @classmethod
     def of(cls, card: Card) -> ModelIdentity:
         """The identity of the model with this card."""
-        sha256 = hashlib.sha256(card.to_json().encode()).hexdigest()
+        sha256 = hashlib.sha256(card.as_built.to_json().encode()).hexdigest()
         return cls(id=card.id, title=card.title, weights=card.weights, card_sha256=sha256)
+
+    def is_of(self, card: Card) -> bool:
+        """Whether this is the model with this card, whatever it is called now."""
+        return self.card_sha256 == ModelIdentity.of(card).card_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

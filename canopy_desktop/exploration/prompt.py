@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from canopy_desktop.errors import EmptyPromptError, PromptTooLongError
-from canopy_desktop.model.chat import ChatTemplate, Message, SystemChoice, TemplatedPrompt, encode_completion
+from canopy_desktop.model.chat import (
+    ChatTemplate,
+    Message,
+    SystemChoice,
+    TemplatedPrompt,
+    encode_completion,
+    encode_plain_chat,
+)
 from canopy_desktop.model.tokenizer import Tokenizer
 
 FACTS_HEADING = "Use these facts:"
@@ -38,9 +45,14 @@ class PromptRequest:
     facts: tuple[str, ...] = ()
 
     def encoded(self, tokenizer: Tokenizer, template: ChatTemplate | None) -> TemplatedPrompt:
-        """The exact text and tokens that go into the model. Raises `TemplateError`."""
-        if not self.chat or template is None:
+        """The exact text and tokens that go into the model; a chat without a template is plain text.
+
+        Raises `TemplateError`.
+        """
+        if not self.chat:
             return encode_completion(tokenizer, self.text, facts=facts_text(self.facts))
+        if template is None:
+            return encode_plain_chat(tokenizer, self.messages())
         return template.encode(tokenizer, self.messages(), system=self.system)
 
     def system_tokens(self, tokenizer: Tokenizer, template: ChatTemplate | None) -> int:

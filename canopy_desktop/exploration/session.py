@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from canopy_desktop.errors import EngineError, ProviderError, TemplateError
+from canopy_desktop.exploration.budget import automatic_budget
 from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.generation import Generation
+from canopy_desktop.exploration.memory_needed import require_memory, usual_context
 from canopy_desktop.exploration.reader import ColumnReader
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.trial import Trial
@@ -17,6 +21,7 @@ from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import Card, GraphForm, WeightForm
 from canopy_desktop.model.chat import ChatTemplate
 from canopy_desktop.model.decoder import OnnxDecoder, PassRunner, bytes_on_card, check_runner
+from canopy_desktop.model.device import HOST
 from canopy_desktop.model.provider import (
     CudaProblem,
     ProviderChoice,
@@ -70,17 +75,18 @@ class ModelSession:
         *,
         context: int | None = None,
         exact: bool = False,
+        tokens: int | None = None,
         budget: int | None = None,
     ) -> ModelSession:
         """Load a verified bundle; takes a second or so. `context` makes the window smaller than the model's.
 
         `exact` keeps all columns in 32 bits; else 8-bit weights have queries and early residuals in 16, as they always
         are on a card. `budget`: bytes of columns and cache, None for what `automatic_budget` finds at each
-        exploration's beginning.
+        exploration's beginning. `tokens`: how long a text will be, None for a long one; it has to find room.
 
-        Raises `ProviderError` or `BundleError`.
+        Raises `MemoryNeededError`, `ProviderError` or `BundleError`.
         """
-        report, runner = _running(bundle, provider, context)
+        report, runner = _running(bundle, provider, context, partial(_check_memory, bundle, exact, budget, tokens))
         return cls(bundle, report, runner, context, exact=exact, budget=budget)
 
     def new_generation(self) -> Generation:
@@ -125,8 +131,17 @@ class ModelSession:
         )
 
 
-def _running(bundle: Bundle, choice: ProviderChoice, context: int | None) -> tuple[ProviderReport, PassRunner]:
-    """The model on a card where that is wanted and works, else on the CPU, and why."""
+def _check_memory(bundle: Bundle, exact: bool, budget: int | None, tokens: int | None) -> None:
+    """Raise `MemoryNeededError` unless the machine holds the model with a text of so many tokens."""
+    card = bundle.card
+    wanted = automatic_budget() if budget is None else budget
+    require_memory(card, usual_context(card, tokens), free=HOST.free(), budget=wanted, is_exact=exact)
+
+
+def _running(
+    bundle: Bundle, choice: ProviderChoice, context: int | None, check_memory: Callable[[], None]
+) -> tuple[ProviderReport, PassRunner]:
+    """The model on a card where that is wanted and works, else on the CPU, if it has room there, and why."""
     report = choose_provider(
         choice, has_cuda_form=bundle.cuda_decoder is not None, needed_bytes=bytes_on_card(bundle, context)
     )
@@ -137,6 +152,7 @@ def _running(bundle: Bundle, choice: ProviderChoice, context: int | None) -> tup
             return report, runner
         except EngineError as error:
             detail = error.reason if isinstance(error, ProviderError) else "its memory is full"
+    check_memory()
             report = cpu_instead(choice, Refusal(CudaProblem.FAILED, detail))
     return report, PassRunner.open(bundle)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import psutil
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.errors import BuildError, CanopyError, SourceError
@@ -39,12 +37,11 @@ from canopy_desktop.model.graph import BLOCK, GraphBuilder
 from canopy_desktop.model.recipe import Recipe
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields, build_tokenizer_json
 from canopy_desktop.model.weight_file import ExternalWeights
+from canopy_desktop.model.working import sweep, working_name
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the part of the whole that is done, 0 to 1."""
 
-WORK_PREFIX = ".building-"
-CLOCK_STEP_S = 5.0  # a process's start seems to move when the machine's clock is set
 PUT_ATTEMPTS = 20
 FULL_REMEDY = (
     "Free some space (a model of 100 million weights takes 0.15 GB, as fp32 0.5 GB) and run the command again."
@@ -257,27 +254,11 @@ def working_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder in `folder`; what killed builds left behind is removed first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{WORK_PREFIX}*"):
-            if not _has_owner(left):
-                shutil.rmtree(left, ignore_errors=True)
-        me = psutil.Process()
-        prefix = f"{WORK_PREFIX}{me.pid}-{round(me.create_time())}-"
-        with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as name:
+        sweep(folder)
+        with tempfile.TemporaryDirectory(prefix=working_name(), dir=folder, ignore_cleanup_errors=True) as name:
             yield Path(name)
     except OSError as error:
         raise _storage_error(folder, error) from error
-
-
-def _has_owner(work: Path) -> bool:
-    """Whether the process that made a working folder still runs; its number alone may be another's by now."""
-    found = re.fullmatch(r"(\d{1,9})-(\d{1,12})-.*", work.name.removeprefix(WORK_PREFIX))
-    if found is None:
-        return False
-    try:
-        began: float = psutil.Process(int(found[1])).create_time()
-    except psutil.Error:
-        return False
-    return abs(began - int(found[2])) < CLOCK_STEP_S
 
 
 def _storage_error(folder: Path, error: OSError) -> BuildError:

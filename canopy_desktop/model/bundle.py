@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from canopy_desktop import paths
 from canopy_desktop.errors import BundleError, CanopyError, ModelNotFoundError
-from canopy_desktop.model.card import CARD_FILE, Card, FileSum, own_size, read_card
+from canopy_desktop.model.card import CARD_FILE, Card, FileSum, is_name, own_size, read_card
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DECODER_FILE = "model.onnx"
@@ -20,6 +21,7 @@ WEIGHTS_FILE = "weights.bin"
 FILES = (DECODER_FILE, CUDA_DECODER_FILE, HEAD_FILE, WEIGHTS_FILE, TOKENIZER_FILE)
 OPTIONAL = frozenset({CUDA_DECODER_FILE})  # bundles of older versions lack it
 _READ_BYTES = 4 << 20
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[float], None]
 
@@ -87,17 +89,46 @@ class Listed:
 def find_bundle(name: str | None) -> Path:
     """The folder of a bundle, by id or as a path; None is the default model. Raises `ModelNotFoundError`.
 
+    A default that a person chose and that is not there any more is said in the log, and the built-in one is taken.
+
     An id means the same model wherever the program is started: a folder of that name in the working directory is
     taken only where no model is called so.
     """
-    wanted = name or DEFAULT_MODEL
+    wanted = name or default_model().id
     folders = paths.model_folders()
-    is_name = wanted == Path(wanted).name != ".."
-    places = [folder / wanted for folder in folders] if is_name else []
+    plain = wanted == Path(wanted).name != ".."
+    places = [folder / wanted for folder in folders] if plain else []
     for place in places + ([Path(wanted)] if name else []):
         if _has_card(place):
             return place
     raise ModelNotFoundError(wanted, folders)
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """The model that opens where none is named."""
+
+    id: str
+    vanished: str = ""  # the one that a person chose, where it is not there any more
+
+    @property
+    def note(self) -> str:
+        """One sentence on why it is not the one that was chosen; nothing where it is."""
+        if not self.vanished:
+            return ""
+        return f"The default model {self.vanished!r} is not there any more, so {self.id!r} is the default again."
+
+
+def default_model() -> Default:
+    """What a person chose, if it is there, else the built-in default."""
+    from canopy_desktop import settings  # knows what a model's prompts are; a model needs no settings
+
+    chosen = settings.load(paths.settings_file()).model
+    if not chosen or any(_has_card(folder / chosen) for folder in paths.model_folders() if is_name(chosen)):
+        return Default(chosen or DEFAULT_MODEL)
+    found = Default(DEFAULT_MODEL, chosen)
+    logger.warning("%s", found.note)
+    return found
 
 
 def installed_bundles() -> tuple[Listed, ...]:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import stat
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 
@@ -110,6 +110,22 @@ class Card:
     chat_template: str | None
     files: tuple[FileSum, ...]
     template_variables: tuple[tuple[str, str], ...] = ()  # what the chat template calls them, and their text
+    built_as: str = ""  # the id under which it was built, where it was renamed since
+
+    @property
+    def bytes(self) -> int:
+        """Of all its files."""
+        return sum(entry.bytes for entry in self.files)
+
+    @property
+    def as_built(self) -> Card:
+        """The same card before it was renamed: whoever knows the model by its card's sum knows it by this one."""
+        return replace(self, id=self.built_as or self.id, built_as="")
+
+    def renamed(self, name: str) -> Card:
+        """The card of the same model under another id."""
+        built_as = self.as_built.id
+        return replace(self, id=name, built_as="" if name == built_as else built_as)
 
     def to_json(self) -> str:
         """The same text for the same card, on any machine."""
@@ -124,6 +140,8 @@ class Card:
         values["template_variables"] = dict(self.template_variables)
         if not self.template_variables:
             del values["template_variables"]
+        if not self.built_as:
+            del values["built_as"]
         return json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -172,6 +190,10 @@ class _Fields:
         if key not in self._values:
             raise ValueError(f"{key} is missing")
         return self._values[key]
+
+    def has(self, key: str) -> bool:
+        """Whether something stands there."""
+        return key in self._values
 
     def text(self, key: str) -> str:
         """A string."""
@@ -256,6 +278,7 @@ def _card(card: _Fields) -> Card:
         chat_template=None if card.value("chat_template") is None else card.text("chat_template"),
         files=tuple(FileSum(name=f.name("name"), bytes=f.whole("bytes"), sha256=f.text("sha256")) for f in files),
         template_variables=card.texts("template_variables"),
+        built_as=card.name("built_as") if card.has("built_as") else "",
     )
 
 

@@ -22,6 +22,7 @@ from canopy_desktop.model.tokenizer import LostByte, Tokenizer, without_surrogat
 
 ROLES = ("system", "user", "assistant")
 FACTS, COMPLETION = "facts", "completion"
+EMPTY_LINE = "\n\n"
 _PRIVATE_USE = range(0x10FFFD, 0x0FFFFF, -1)
 
 _Source: TypeAlias = tuple[str, bool]  # role, and whether it is of an earlier turn
@@ -206,6 +207,16 @@ def encode_completion(tokenizer: Tokenizer, text: str, *, facts: str = "") -> Te
     return _encode_marked(tokenizer, marks.completion(text, facts), marks)
 
 
+def encode_plain_chat(tokenizer: Tokenizer, messages: Sequence[Message]) -> TemplatedPrompt:
+    """A chat for a model without a template: what was said, with an empty line between, and no word more.
+
+    Special-token text in the messages stays text, as it does in a template.
+    """
+    said = [message for message in _clean(messages) if message.text]
+    marks = _Marks(tokenizer.special_tokens, "".join(message.text for message in said))
+    return _encode_marked(tokenizer, EMPTY_LINE.join(marks.around(message).content for message in said), marks)
+
+
 class _Marks:
     """Private-use characters that stand around what the messages hold, and break special-token text inside it."""
 
@@ -294,11 +305,11 @@ def _encode_marked(tokenizer: Tokenizer, marked: str, marks: _Marks) -> Template
 def _starts(tokenizer: Tokenizer, ids: Sequence[int], lost: Sequence[LostByte], offset: int) -> Iterator[int]:
     """Byte offset of each token: tokens and lost bytes together make up the text."""
     gaps = {byte.offset + offset for byte in lost}
-    for token_id in ids:
+    for length in tokenizer.lengths(ids):
         while offset in gaps:
             offset += 1
         yield offset
-        offset += len(tokenizer.token(token_id).data)
+        offset += length
 
 
 def _parts(spans: Sequence[tuple[_Source, str]], ids: Sequence[int], starts: Sequence[int]) -> tuple[PromptPart, ...]:

@@ -469,4 +469,4 @@ def test_generating_after_evictions_gives_the_bits_of_never_having_left(session:
 
 def test_a_command_keeps_all_of_its_text(built_model: Path) -> None:
     arguments = argparse.Namespace(provider="cpu")
-    assert open_session(Bundle.open(built_model), arguments).sequence.budget == UNLIMITED
+    assert open_session(Bundle.open(built_model), arguments, 10).sequence.budget == UNLIMITED

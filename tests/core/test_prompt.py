@@ -163,6 +163,35 @@ def test_a_special_token_that_begins_in_a_fact_stays_text(tokenizer: Tokenizer) 
     assert not any(token.special for token in tokenizer.tokens(prompt.ids))
 
 
+# --- a chat without a template
+
+
+def test_a_chat_without_a_template_is_what_was_said_and_no_word_more(tokenizer: Tokenizer) -> None:
+    alone = PromptRequest(text="Who are you?", chat=True)
+    prompt = alone.encoded(tokenizer, None)
+    assert (prompt.ids, sources(prompt)) == (tokenizer.encode("Who are you?").ids, [("user", False, "Who are you?")])
+    request = replace(
+        alone, system=SystemChoice.CUSTOM, system_text="Be brief.", history=(Turn("Hi", "Hello."),), facts=("Nine.",)
+    )
+    prompt = request.encoded(tokenizer, None)
+    facts = facts_text(request.facts)
+    assert prompt.text == f"Be brief.\n\nHi\n\nHello.\n\n{facts}Who are you?"
+    assert prompt.ids == tokenizer.encode(prompt.text).ids
+    assert whole(prompt) == (prompt.text, prompt.ids)
+    assert sources(prompt) == [
+        ("system", False, "Be brief."), ("user", True, "Hi"), ("assistant", True, "Hello."), ("facts", False, facts),
+        ("user", False, "Who are you?"),
+    ]  # fmt: skip
+    assert tokenizer.decode(prompt.ids[: request.system_tokens(tokenizer, None)]) == "Be brief.\n\n"
+    assert PromptRequest(text="", chat=True).encoded(tokenizer, None).ids == ()
+
+
+def test_special_token_text_in_a_chat_without_a_template_stays_text(tokenizer: Tokenizer) -> None:
+    prompt = PromptRequest(text=SPECIAL, chat=True, history=(Turn(SPECIAL, "b"),)).encoded(tokenizer, None)
+    assert not any(token.special for token in tokenizer.tokens(prompt.ids))
+    assert prompt.text == f"{SPECIAL}\n\nb\n\n{SPECIAL}"
+
+
 # --- what does not fit
 
 

@@ -77,6 +77,40 @@ def test_without_the_history_the_trace_is_that_of_a_first_turn(command: Cli, his
     assert later["prompt_parts"] == first["prompt_parts"]
 
 
+CHATS = (
+    ("trace", "e", "--max-tokens", "1"), ("draws", "e", "--count", "2"), ("score", "e", "f"),
+    ("beams", "e", "--num-beams", "2", "--max-tokens", "2"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that was never taught to chat."""
+    return tiny.build(tmp_path_factory.mktemp("base"), tokenizer__chat_template=None, llama__context_length=CONTEXT)
+
+
+@pytest.mark.parametrize("arguments", CHATS, ids=lambda arguments: arguments[0])
+def test_a_chat_with_a_model_without_a_template_goes_in_plain_with_a_note(
+    capsys: pytest.CaptureFixture[str], base_model: Path, arguments: tuple[str, ...]
+) -> None:
+    command = Cli(capsys, base_model)
+    plain, chat = command.json(*arguments), command.json(*arguments, "--chat")
+    assert chat["prompt_ids"] == plain["prompt_ids"]
+    assert "plain text" in chat["note"]
+    assert "note" not in plain
+    status, out, _ = command.run(*arguments, "--chat", "--model", str(base_model))
+    assert (status, out.splitlines()[0]) == (0, chat["note"])
+
+
+def test_each_side_of_a_comparison_has_its_own_note(
+    capsys: pytest.CaptureFixture[str], base_model: Path, model: Path
+) -> None:
+    arguments = ("compare", "e", "--chat", "--model-b", str(base_model), "--max-tokens", "1")
+    found = Cli(capsys, model).json(*arguments)
+    assert ["note" in found[side] for side in "ab"] == [False, True]
+    assert Cli(capsys, model).run(*arguments, "--model", str(model))[1].startswith("B: This model has no chat template")
+
+
 def test_a_completion_is_one_part(command: Cli) -> None:
     (part,) = command.json("trace", "the cat", "--max-tokens", "1")["prompt_parts"]
     assert (part["role"], part["text"], part["history"]) == ("completion", "the cat", False)

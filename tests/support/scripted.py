@@ -324,17 +324,17 @@ class ScriptedInside:
             return None
         return np.tile(np.asarray(slots, np.float32)[:, None], ARCHITECTURE.hidden)
 
-    def turned_back(self, vectors: FloatArray, positions: IntArray) -> FloatArray:
+    def turned_back(self, vectors: FloatArray, layer: int, positions: IntArray) -> FloatArray:
         return vectors[:, ::-1].copy()
 
 
 class ScriptedSession:
     """Stands for a loaded model; has what the window uses of one."""
 
-    def __init__(self, *, script: str = SCRIPT, context: int = ARCHITECTURE.context) -> None:
+    def __init__(self, *, script: str = SCRIPT, context: int = ARCHITECTURE.context, title: str = "Scripted") -> None:
         self.card = Card(
             id="scripted",
-            title="Scripted",
+            title=title,
             licence="Apache-2.0",
             source="tests",
             source_sha256="",

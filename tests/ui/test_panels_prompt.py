@@ -201,10 +201,15 @@ def test_bytes_without_a_token_stand_before_the_token_that_follows() -> None:
     assert lost_at_end(prompt, tokens) == b"\x13"
 
 
-def test_without_a_template_there_is_no_chat(panel: PromptPanel) -> None:
+def test_without_a_template_a_chat_is_plain_text_and_that_is_said(panel: PromptPanel) -> None:
     panel.set_prompt(PromptRequest(text="Hi", chat=True))
-    panel.set_chat_available(False)
-    assert not panel.request().chat
+    assert not panel._plain.isVisible()
+    panel.set_has_template(False)
+    assert panel.request().chat
+    assert "no chat template" in panel._plain.text()
+    assert panel._plain.isVisible()
+    panel.set_prompt(PromptRequest(text="Hi"))
+    assert not panel._plain.isVisible()
 
 
 def test_an_empty_prompt_offers_examples_and_a_chosen_one_is_typed(panel: PromptPanel, qtbot: QtBot) -> None:

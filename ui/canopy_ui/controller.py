@@ -15,7 +15,7 @@ from canopy_desktop.errors import CanopyError, OtherModelError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns, Looking
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
-from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens, ModelIdentity
+from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -99,6 +99,7 @@ class Controller(QObject):
     state_changed = Signal(object)  # RunState
     decoding_changed = Signal(object)  # DecodingSettings
     model_opened = Signal(object)  # ModelSession
+    model_left = Signal()  # another one is opened
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
     block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
@@ -151,6 +152,7 @@ class Controller(QObject):
         self._end: RunFinished | None = None  # of the run that ended last
         self._sent: StartCommand | None = None  # the newest
         self._beginning: Beginning | None = None  # of the exploration that is shown
+        self._in_journal = False  # the journal has it
         self._kept_marks = self._chronicle.marks  # those that the journal has
         self._explorations = 0  # that were shown so far
         self._run_id = 0
@@ -236,6 +238,28 @@ class Controller(QObject):
         self.facts.close()
         self._oldest_run = self._run_id + 1  # whatever still comes is dropped
         self._threads.shutdown()
+
+    @Slot(object)
+    def change_model(self, opener: Opener) -> None:
+        """Open another model, once the one that is open is freed; what is shown can still be read."""
+        if self.state.can_stop and not self.alone:
+            self._threads.stop_run()
+        kept, tokens = self.snapshot(), self.token_table
+        self._oldest_run = self._new_run()
+        self._walker.stop()
+        self.session = self._starting = None
+        self.draft.leave()
+        self.comparison.forget()
+        self.inside.forget()
+        self.branches.forget()
+        self.trail.forget()
+        if kept is not None:
+            self._kept, self.alone = replace(kept.unmade(), tokens=tokens), True
+            self._chronicle.reopen(self._kept)
+            self._threads.tokens_known.emit(tokens)
+        self.model_left.emit()
+        self._enter(RunPhase.LOADING)
+        self._threads.change_model(opener)
 
     @Slot()
     def run(self) -> None:
@@ -458,13 +482,15 @@ class Controller(QObject):
         kept, session, exploration = self._kept, self.session, self._chronicle.exploration
         if kept is None or session is None or exploration is None:
             return
-        if ModelIdentity.of(session.card) != kept.beginning.model:
-            self._threads.discard_requested.emit(None)  # what was shown before has given way
+        if not kept.beginning.model.is_of(session.card):
+            if not self._in_journal:
+                self._threads.discard_requested.emit(None)  # what was shown before has given way
             self._enter(RunPhase.PAUSED)
             return
         self.alone = False
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.tokens_known.emit(session.tokenizer)
+        self._in_journal = True
         self._threads.reopen(ReopenCommand(run_id=self._new_run(), kept=kept, journal=self._kept_in))
         self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=exploration.replay_length())
         self._enter(RunPhase.PREFILLING)
@@ -479,7 +505,7 @@ class Controller(QObject):
     def _let_go_of_kept(self) -> None:
         self._walker.stop()
         self._kept = self._kept_in = None
-        self.alone = False
+        self.alone = self._in_journal = False
         self._explorations += 1
 
     def _lacks_model(self) -> bool:
@@ -748,6 +774,8 @@ class Controller(QObject):
 
     @Slot(object)
     def _on_worker_model_loaded(self, session: ModelSession) -> None:
+        if self._threads.changing:
+            return
         self.session = session
         size = session.card.architecture
         layer, head = min(self.selection.layer, size.layers - 1), min(self.selection.head, size.heads - 1)
@@ -762,6 +790,8 @@ class Controller(QObject):
 
     @Slot(object)
     def _on_worker_load_failed(self, error: Exception) -> None:
+        if self._threads.changing:
+            return
         self._enter(RunPhase.FAILED)
         self.failed.emit(error)
 
@@ -932,6 +962,7 @@ class Controller(QObject):
         self._let_go_of_kept()
         self._threads.tokens_known.emit(self.session.tokenizer)
         self._beginning = self._sent.beginning(self.session.card, event.context) if self._sent else None
+        self._in_journal = True
         self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
         self.branches.forget()

@@ -51,6 +51,11 @@ class Draft(QObject):
         self._session = session
         self._encode_soon()
 
+    def leave(self) -> None:
+        """Let go of the session; nothing is encoded until another one is opened."""
+        self._background.forget()
+        self._session = self._prompt = self._error = None
+
     def close(self) -> None:
         """Encode nothing any more."""
         self._session = None

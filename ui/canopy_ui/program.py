@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QMessageLogContext, QObject, QtMsgType, Signal, qInstallMessageHandler
+from PySide6.QtCore import QMessageLogContext, QObject, Qt, QtMsgType, Signal, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 from canopy_desktop import paths, settings
@@ -58,7 +58,7 @@ def run_window(model: str | None, provider: str, file: Path | None = None) -> in
     window = MainWindow(controller, preferences, _remember, provider, files)
     interruptions = Interruptions()
     interruptions.came.connect(window.close)
-    controller.model_opened.connect(settle_garbage)
+    controller.model_opened.connect(settle_garbage, Qt.ConnectionType.SingleShotConnection)
     mishaps = Mishaps()
     mishaps.happened.connect(window.report)
     sys.excepthook = mishaps.catch

@@ -111,6 +111,7 @@ class Reader(QObject):
     """Answers each request with one result. Every slot runs on the reader thread; no exception leaves one."""
 
     result_ready = Signal(object)  # ReadingResult
+    left = Signal()  # nothing here holds the model any more
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,6 +123,12 @@ class Reader(QObject):
         """Read from this session's columns from now on."""
         step_behind_the_window()
         self._session, self._columns = session, None
+
+    @Slot()
+    def leave(self) -> None:
+        """Let go of the model; `left` follows."""
+        self._session = self._columns = None
+        self.left.emit()
 
     @Slot()
     def close(self) -> None:

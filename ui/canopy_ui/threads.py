@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtCore import QObject, QThread, Signal, Slot
 
 from canopy_ui.branch_drawer import BranchDrawer
 from canopy_ui.commands import ReopenCommand, StartCommand
@@ -28,6 +29,8 @@ class Threads(QObject):
     """
 
     load_requested = Signal()
+    leave_requested = Signal()
+    change_requested = Signal(object)  # Opener
     start_requested = Signal(object)  # StartCommand
     reopen_requested = Signal(object)  # ReopenCommand
     discard_requested = Signal(object)  # Path of the journal that the exploration came from, or None
@@ -67,6 +70,7 @@ class Threads(QObject):
         self.reader = Reader()
         self.drawer = BranchDrawer()
         self.compare_reader = CompareReader()
+        self._openers: deque[Opener] = deque()  # of models that wait until the reader holds none
         self._inference, self._reading = QThread(self), QThread(self)
         self._inference.setObjectName("inference")
         self._reading.setObjectName("reader")
@@ -74,6 +78,9 @@ class Threads(QObject):
         for reading in (self.reader, self.drawer, self.compare_reader):
             reading.moveToThread(self._reading)
         self.load_requested.connect(self.worker.load)
+        self.leave_requested.connect(self.reader.leave)
+        self.reader.left.connect(self._on_reader_left)
+        self.change_requested.connect(self.worker.change)
         self.start_requested.connect(self.worker.start)
         self.reopen_requested.connect(self.worker.reopen)
         self.discard_requested.connect(self.worker.discard)
@@ -114,6 +121,21 @@ class Threads(QObject):
         self._inference.start()
         self._reading.start()
         self.load_requested.emit()
+
+    def change_model(self, opener: Opener) -> None:
+        """Have the model that is open freed, by the reader first, and then another one opened."""
+        self._openers.append(opener)
+        self.worker.supersede()
+        self.leave_requested.emit()
+
+    @property
+    def changing(self) -> bool:
+        """Whether a model that is told now is one that has to go."""
+        return bool(self._openers)
+
+    @Slot()
+    def _on_reader_left(self) -> None:
+        self.change_requested.emit(self._openers.popleft())
 
     def stop_run(self) -> None:
         """End the run, even in the middle of a pass."""

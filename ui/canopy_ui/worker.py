@@ -65,7 +65,7 @@ Opener: TypeAlias = "Callable[[Callable[[float], None]], ModelSession]"
 
 
 class LoadingAbandonedError(Exception):
-    """The program is closing while the model loads."""
+    """The program is closing while the model loads, or another model is to be loaded."""
 
 
 class Worker(QObject):
@@ -106,6 +106,7 @@ class Worker(QObject):
         self._lock = threading.Lock()
         self._abandoning = 0  # commands on their way that end the run: none of its passes may begin
         self._closing = False
+        self._superseding = 0  # models on their way that take the place of the one that loads or is open
         self._turns = QTimer(self, interval=0, singleShot=True)  # a child moves along to the thread
         self._turns.timeout.connect(self._advance)
         self.searches = SearchRunner(self)
@@ -123,6 +124,11 @@ class Worker(QObject):
             if self._generation is not None:
                 self._generation.hold()
 
+    def supersede(self) -> None:
+        """Load no further, for another model is on its way; `change` follows. May be called from any thread."""
+        with self._lock:
+            self._superseding += 1
+
     def give_up(self) -> None:
         """End loading and the pass in hand, for the program ends; `close` follows. May be called from any thread."""
         self._closing = True
@@ -132,13 +138,27 @@ class Worker(QObject):
     @Slot()
     def close(self) -> None:
         """Leave the thread's event loop for good."""
-        self._rest()
+        self._let_go()
         if self._journal is not None:
             self._journal.close()
+        self.thread().quit()
+
+    @Slot(object)
+    def change(self, opener: Opener) -> None:
+        """Free the model that is open, which nobody else holds any more, and open another; `supersede` was called."""
+        self._let_go()
+        with self._lock:
+            self._superseding -= 1
+        if not self._superseding:
+            self._opener = opener
+            self.load()
+
+    def _let_go(self) -> None:
+        """Of the model, and of all that holds it."""
+        self._rest()
         self.searches.end()
         self.comparer.close()
         self._generation = self._session = self._trial = self._looker = None
-        self.thread().quit()
 
     @Slot()
     def load(self) -> None:
@@ -150,7 +170,7 @@ class Worker(QObject):
             self._session = session
             self.comparer.open(session)
         except LoadingAbandonedError:
-            logger.info("Closed while the model was loading")
+            logger.info("Loading was given up")
         except CanopyError as error:
             logger.warning("The model could not be loaded: %s", error)
             self.load_failed.emit(error)
@@ -158,10 +178,12 @@ class Worker(QObject):
             logger.exception("Unexpected error while the model was loading")
             self.load_failed.emit(error)
         else:
-            self.model_loaded.emit(session)
+            with self._lock:  # what is told before `supersede` returns comes before all that it leads to
+                if not self._superseding:
+                    self.model_loaded.emit(session)
 
     def _report_loading(self, share: float) -> None:
-        if self._closing:
+        if self._closing or self._superseding:
             raise LoadingAbandonedError
         self.load_progressed.emit(share)
 

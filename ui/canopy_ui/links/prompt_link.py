@@ -58,7 +58,7 @@ class PromptLink(QObject):
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
-        self._panel.set_chat_available(session.template is not None)
+        self._panel.set_has_template(session.template is not None)
         self._panel.set_default_system(session.template.default_system if session.template else None)
         self._panel.set_window(self._controller.window, session.card.architecture.context)
 

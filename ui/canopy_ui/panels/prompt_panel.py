@@ -58,6 +58,9 @@ class PromptPanel(Panel):
         self._startable = False
         self._continuable = False
         self._mode = Segmented((self.tr("Complete"), self.tr("Chat")), self.tr("Kind of prompt"))
+        self._plain = QLabel()
+        self._plain.setWordWrap(True)
+        self._plain.setProperty("look", "secondary")
         self._text = PromptEdit(theme, 4)
         self._text.setAccessibleName(self.tr("Prompt"))
         self._text.setPlaceholderText(self.tr("Type the beginning of a text"))
@@ -159,12 +162,11 @@ class PromptPanel(Panel):
         """The system message that the template adds by itself."""
         self._system.set_default(text)
 
-    def set_chat_available(self, available: bool) -> None:
-        """Whether the model has a chat template."""
-        self._mode.set_possible(CHAT, available, "" if available else self.tr("This model has no chat template"))
-        if not available and self._mode.choice() == CHAT:
-            self._mode.choose(COMPLETE)
-            self._on_mode_chosen()
+    def set_has_template(self, has_template: bool) -> None:
+        """Whether the model has a chat template that can be used; without one a chat is plain text, which is said."""
+        text = self.tr("This model has no chat template that can be used, so a chat goes in as plain text.")
+        self._plain.setText("" if has_template else text)
+        self._show_mode()
 
     def set_running(self, running: bool) -> None:
         """Whether the model is at work."""
@@ -216,6 +218,7 @@ class PromptPanel(Panel):
         content = Shrinkable()
         self._inner = QVBoxLayout(content)
         self._inner.addWidget(self._mode)
+        self._inner.addWidget(self._plain)
         self._inner.addWidget(self._text, 1)
         self._inner.addWidget(self._continue)
         self._folded = QVBoxLayout()
@@ -282,6 +285,7 @@ class PromptPanel(Panel):
 
     def _show_mode(self) -> None:
         chat = self._mode.choice() == CHAT
+        self._plain.setVisible(chat and bool(self._plain.text()))
         for form in (self._system, self._history):
             self._folds[form].setVisible(chat)
         self._continue.setVisible(chat and self._continuable)

@@ -38,8 +38,3 @@ class Segmented(QWidget):
     def choose(self, number: int) -> None:
         """Choose without saying so."""
         self._group.button(number).setChecked(True)
-
-    def set_possible(self, number: int, possible: bool, hint: str = "") -> None:
-        """Allow or refuse one choice."""
-        self._group.button(number).setEnabled(possible)
-        self._group.button(number).setToolTip(hint)

@@ -1,0 +1,137 @@
+"""Another model is opened while the program runs: the one before is freed first, and what is shown can be read."""
+
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from canopy_desktop.errors import BundleError
+from canopy_desktop.exploration.journal import Journal, find
+from canopy_ui.state import RunPhase
+from tests.support import scripted
+from tests.support.driving import PATIENCE_MS, Driver
+from tests.support.scripted import ScriptedSession
+
+
+@pytest.fixture
+def drive(qtbot: QtBot, tmp_path: Path) -> Iterator[Callable[[], Driver]]:
+    made: list[Driver] = []
+
+    def make() -> Driver:
+        made.append(Driver(qtbot, ScriptedSession(), journal=Journal(tmp_path / "journals")))
+        made[-1].open()
+        return made[-1]
+
+    yield make
+    for driver in made:
+        driver.controller.shutdown()
+
+
+def other() -> ScriptedSession:
+    return ScriptedSession(script="zyxwvutsrqponmlkjihgfedcba", title="Other")
+
+
+def change(driver: Driver, session: ScriptedSession) -> None:
+    with driver.qtbot.waitSignal(driver.controller.model_opened, timeout=PATIENCE_MS):
+        driver.controller.change_model(scripted.opener_of(session))
+
+
+def run(driver: Driver) -> None:
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+
+
+def test_the_model_before_is_freed_before_the_next_one_opens(drive: Callable[[], Driver]) -> None:
+    driver = drive()
+    run(driver)
+    before = weakref.ref(driver.session)
+    driver.session = other()
+    seen: list[object] = []
+
+    def opener(progress: Callable[[float], None]) -> ScriptedSession:
+        seen.append(before())
+        return driver.session
+
+    with driver.qtbot.waitSignal(driver.controller.model_opened, timeout=PATIENCE_MS):
+        driver.controller.change_model(opener)
+    assert seen == [None]
+
+
+def test_what_is_shown_can_be_read_and_walked_along_and_the_next_run_is_the_new_models(
+    drive: Callable[[], Driver],
+) -> None:
+    driver = drive()
+    run(driver)
+    assert driver.text() == "abcdefg"
+    change(driver, other())
+    driver.wait_for(RunPhase.PAUSED)
+    assert (driver.text(), driver.controller.state.alone) == ("abcdefg", True)
+    assert driver.controller.lacking_model == "scripted"
+    driver.controller.back()
+    driver.controller.step()
+    driver.wait_painted()
+    assert driver.text() == "abcdefg"
+    driver.type("abx")
+    run(driver)
+    assert driver.text() == "abxwvut"
+    assert driver.errors == []
+
+
+def test_the_first_model_takes_its_text_up_again(drive: Callable[[], Driver]) -> None:
+    driver = drive()
+    run(driver)
+    change(driver, other())
+    change(driver, ScriptedSession())
+    driver.wait_for(RunPhase.FINISHED)
+    assert not driver.controller.state.alone
+    driver.controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefghijk"
+
+
+def test_a_text_that_was_running_stays_as_far_as_it_came(drive: Callable[[], Driver]) -> None:
+    driver = drive()
+    driver.controller.set_interval(1000)
+    driver.controller.run()
+    driver.qtbot.waitUntil(lambda: driver.controller.state.generated == 1, timeout=PATIENCE_MS)
+    change(driver, other())
+    driver.wait_for(RunPhase.PAUSED)
+    assert driver.text() == "abcd"
+
+
+def test_the_journal_keeps_what_is_shown_until_another_text_begins(drive: Callable[[], Driver], tmp_path: Path) -> None:
+    driver = drive()
+    run(driver)
+    change(driver, other())
+    driver.wait_for(RunPhase.PAUSED)
+    driver.controller.shutdown()
+    (journal,) = find(tmp_path / "journals")
+    assert journal.closed
+
+
+def test_a_model_that_cannot_be_opened_leaves_the_text_to_be_read(drive: Callable[[], Driver]) -> None:
+    driver = drive()
+    run(driver)
+
+    def opener(progress: Callable[[float], None]) -> ScriptedSession:
+        raise BundleError("model", "it was altered")
+
+    driver.controller.change_model(opener)
+    driver.wait_for(RunPhase.FAILED)
+    assert (driver.text(), driver.controller.session) == ("abcdefg", None)
+    assert [type(error) for error in driver.errors] == [BundleError]
+    change(driver, ScriptedSession())
+    driver.wait_for(RunPhase.FINISHED)
+    assert driver.text() == "abcdefg"
+
+
+def test_of_two_models_one_after_the_other_the_last_one_is_opened(drive: Callable[[], Driver]) -> None:
+    driver = drive()
+    opened: list[object] = []
+    driver.controller.model_opened.connect(lambda session: opened.append(session.card.title))
+    for title in ("One", "Two", "Three"):
+        driver.controller.change_model(scripted.opener_of(ScriptedSession(title=title)))
+    driver.wait_for(RunPhase.READY)
+    assert opened == ["Three"]
