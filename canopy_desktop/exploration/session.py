@@ -75,8 +75,8 @@ class ModelSession:
         *,
         context: int | None = None,
         exact: bool = False,
-        tokens: int | None = None,
         budget: int | None = None,
+        tokens: int | None = None,
     ) -> ModelSession:
         """Load a verified bundle; takes a second or so. `context` makes the window smaller than the model's.
 
@@ -152,8 +152,8 @@ def _running(
             return report, runner
         except EngineError as error:
             detail = error.reason if isinstance(error, ProviderError) else "its memory is full"
-    check_memory()
             report = cpu_instead(choice, Refusal(CudaProblem.FAILED, detail))
+    check_memory()
     return report, PassRunner.open(bundle)
 
 
