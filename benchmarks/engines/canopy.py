@@ -19,7 +19,6 @@ from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.decoder import OnnxDecoder, chunks_of
 from canopy_desktop.model.provider import share_threads
-from canopy_desktop.model.rope import rope_tables
 
 CHECKS = 40
 SEED = 20261123
@@ -35,7 +34,7 @@ class KeepingEngine:
         decoder = OnnxDecoder(bundle)
         self._head = decoder.head
         self._sequence = TokenSequence(decoder, ColumnStore(a, precision=np.float16))
-        self._reader = ColumnReader(self._sequence, self._head, rope_tables(a))
+        self._reader = ColumnReader(self._sequence, self._head)
         self.weight_bytes = eight_bit_bytes(a)
         self.kv_bytes = a.kv_bytes_per_token
         self.versions = versions()

@@ -20,7 +20,6 @@ from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.intervention import Block, Blocks, blocked_head, blocked_step, check_positions
 from canopy_desktop.exploration.leave_out import LeftOut, check, leave_out
 from canopy_desktop.exploration.trial import Trial
-from canopy_desktop.model.rope import rope_tables
 from canopy_desktop.model.tokenizer import Tokenizer
 
 LISTED = 1_000  # tokens at most whose change is listed
@@ -69,9 +68,8 @@ def block(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _attention(trial: Trial, ids: tuple[int, ...], bias: Blocks, layer: int, head: int) -> list[dict[str, Any]]:
     """Where the blocked queries look in one head, without the block and with it."""
-    rope = rope_tables(trial.decoder.architecture)
     queries = sorted({query for block in bias.blocks for query in block.queries})
-    before, after = (blocked_head(trial, ids, side, layer, head, rope=rope, queries=queries) for side in (None, bias))
+    before, after = (blocked_head(trial, ids, side, layer, head, queries=queries) for side in (None, bias))
     return [
         {"query": query, "before": plain[: query + 1].tolist(), "after": blocked[: query + 1].tolist()}
         for query, plain, blocked in zip(queries, before, after, strict=True)

@@ -75,7 +75,7 @@ def valid_text(text: str) -> str:
 
 def one_token(flag: str, tokenizer: Tokenizer, text: str) -> int:
     """The id of a text that is one token. Raises `UsageError`."""
-    ids = tokenizer.encode(text).ids
+    ids = tokenizer.encode(text, inside=True).ids
     if len(ids) != 1:
         raise UsageError(f"{flag} must be one token, and this text is {len(ids)}; a word often begins with a space.")
     return ids[0]

@@ -61,7 +61,7 @@ def _text(
 ) -> _Text:
     if continuation is None:
         return _Text(prompt.ids, 0, prompt.lost, None)
-    after = tokenizer.encode(continuation)
+    after = tokenizer.encode(continuation, inside=True)
     offset = len(prompt.text.encode())
     lost = (*prompt.lost, *(LostByte(offset + byte.offset, byte.byte) for byte in after.lost))
     if not plain:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from canopy_desktop.arrays import FloatArray, IntArray
+from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
+from canopy_desktop.exploration.squares import brightest
+from canopy_desktop.model.card import LayerAttention
 
 SCORES = 224_000  # computed at once: they stay in a core's own cache
 MOST_ROWS = 128  # more would compute too much that is later
 
 
-def attention_rows(queries: FloatArray, keys: FloatArray, first: int) -> FloatArray:
-    """Probabilities of some query rows over all keys, (rows, keys); 0 for keys that come later.
+def attention_rows(queries: FloatArray, keys: FloatArray, first: int, how: LayerAttention) -> FloatArray:
+    """Probabilities of some query rows over all keys, (rows, keys); 0 for keys that a row does not see.
 
     `queries` (rows, head_size) rotated, the first of them at position `first`; `keys` (keys, head_size) rotated.
     """
     scores = queries @ keys.T
-    scores *= np.float32(1.0 / np.sqrt(queries.shape[1]))
-    later = np.arange(keys.shape[0]) > first + np.arange(queries.shape[0])[:, None]
-    np.putmask(scores, later, -np.inf)
+    scores *= np.float32(how.scale)
+    np.putmask(scores, unseen(how, first, *scores.shape), -np.inf)
     return softmax(scores)
+
+
+def unseen(how: LayerAttention, first: int, rows: int, keys: int) -> AnyArray:
+    """Which keys the rows from position `first` on do not see, for they come later or lie before the window."""
+    positions, queries = np.arange(keys), first + np.arange(rows)[:, None]
+    later: AnyArray = positions > queries
+    return later if how.window is None else later | (positions <= queries - how.window)
 
 
 def softmax(scores: FloatArray) -> FloatArray:
@@ -35,6 +43,7 @@ def softmax(scores: FloatArray) -> FloatArray:
 def attention_cells(
     queries: FloatArray,
     keys: FloatArray,
+    how: LayerAttention,
     *,
     first: int = 0,
     columns: tuple[int, int] | None = None,
@@ -50,7 +59,7 @@ def attention_cells(
     """
     left, right = (0, keys.shape[0]) if columns is None else columns
     last_row = first + queries.shape[0]
-    scaled = keys * np.float32(1.0 / np.sqrt(queries.shape[1]))
+    scaled = keys * np.float32(how.scale)
     inside = _by_place_in_cell(scaled[left:right], cell)  # (cell, head_size, column cells)
     outside = np.concatenate([np.arange(left), np.arange(right, keys.shape[0])])
     positions = left + np.arange(cell)[:, None] + cell * np.arange(inside.shape[2])  # (cell, column cells)
@@ -61,10 +70,10 @@ def attention_cells(
         rows = queries[start - first : stop - first]
         seen = np.clip(-(-(stop - left) // cell), 0, inside.shape[2])  # column cells that are not all later
         scores = np.matmul(rows[None], inside[:, :, :seen])  # (cell, rows, seen)
-        _mask(scores, positions[:, :seen], start, right, hide_first)
+        _mask(scores, positions[:, :seen], start, right, hide_first, how.window)
         others = outside[outside < stop]
         besides = rows @ scaled[others].T  # (rows, others)
-        _mask(besides[None], others[None], start, keys.shape[0], hide_first)
+        _mask(besides[None], others[None], start, keys.shape[0], hide_first, how.window)
         cells = _normalised(scores, besides)
         top = (start - first) // cell
         lines = np.arange(0, stop - start, cell)
@@ -86,14 +95,12 @@ def cells_of_rows(
     """
     left, right = columns
     shown = without_first(rows) if hide_first else rows
-    padded = np.full((-(-len(rows) // cell) * cell, -(-(right - left) // cell) * cell), -1.0, np.float32)
-    known = shown[:, left:right]
-    later = np.arange(left, left + known.shape[1]) > first + np.arange(len(rows))[:, None]
-    padded[: len(rows), : known.shape[1]] = np.where(later, np.float32(-1), known)
+    known, seen = np.full((len(rows), right - left), np.nan, np.float32), shown[:, left:right]
+    known[:, : seen.shape[1]] = seen
+    known[np.arange(left, right) > first + np.arange(len(rows))[:, None]] = np.nan
     if hide_first and cell == 1 and left == 0:
-        padded[:, 0] = -1.0
-    squares = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell).max(axis=(1, 3))
-    return np.where(squares < 0, np.float32(np.nan), squares)
+        known[:, 0] = np.nan
+    return brightest(known, cell)
 
 
 def without_first(weights: FloatArray) -> FloatArray:
@@ -113,8 +120,10 @@ def _by_place_in_cell(keys: FloatArray, cell: int) -> FloatArray:
     return np.ascontiguousarray(padded.reshape(cells, cell, keys.shape[1]).transpose(1, 2, 0))
 
 
-def _mask(scores: FloatArray, positions: IntArray, start: int, right: int, hide_first: bool) -> None:
-    """Minus infinity for later keys, for what pads the last cell, and for the hidden first token.
+def _mask(
+    scores: FloatArray, positions: IntArray, start: int, right: int, hide_first: bool, window: int | None
+) -> None:
+    """Minus infinity for later keys, those before the window, what pads the last cell, and the hidden first token.
 
     `scores` (places, rows, cells), `positions` (places, cells), the first row at position `start`.
     """
@@ -125,6 +134,8 @@ def _mask(scores: FloatArray, positions: IntArray, start: int, right: int, hide_
     rest = positions[:, None, plain:]
     rows = start + np.arange(scores.shape[1])[:, None]
     scores[:, :, plain:][(rest > rows) | (rest >= right)] = -np.inf
+    if window is not None:
+        scores[positions[:, None] <= rows - window] = -np.inf
     if hide_first and positions[0, 0] == 0:
         scores[0, :, 0] = -np.inf
 

@@ -328,7 +328,7 @@ def _likeliest(found: Distribution, count: int) -> list[int]:
 
 def _twin(token: Token, tokenizer: Tokenizer) -> int | None:
     """The token with the same bytes in another vocabulary."""
-    ids = tokenizer.encode(token.text).ids
+    ids = tokenizer.encode(token.text, inside=True).ids
     return ids[0] if len(ids) == 1 and tokenizer.token(ids[0]).data == token.data else None
 
 

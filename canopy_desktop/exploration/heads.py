@@ -8,6 +8,7 @@ import numpy as np
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.attention import softmax
+from canopy_desktop.model.card import LayerAttention
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,15 @@ class Link:
     weight: float
 
 
-def layer_weights(queries: FloatArray, keys: FloatArray) -> FloatArray:
+def layer_weights(queries: FloatArray, keys: FloatArray, how: LayerAttention) -> FloatArray:
     """Where one token looks in every head of a layer: (heads, positions).
 
     `queries` (heads, head_size), `keys` (kv_heads, positions, head_size), both rotated; the token is the last position.
     """
-    kv_heads, _, size = keys.shape
-    grouped = queries.reshape(kv_heads, -1, size) * np.float32(1.0 / np.sqrt(size))
+    kv_heads, positions, size = keys.shape
+    grouped = queries.reshape(kv_heads, -1, size) * np.float32(how.scale)
     scores: FloatArray = np.matmul(grouped, keys.transpose(0, 2, 1))
+    scores[..., : how.first_seen(positions - 1)] = -np.inf
     return softmax(scores).reshape(queries.shape[0], -1)
 
 

@@ -19,7 +19,7 @@ from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.block_replay import BlockPass, BlockReplay
 from canopy_desktop.model.decoder import AttentionBias
 from canopy_desktop.model.head import Head
-from canopy_desktop.model.rope import rotate
+from canopy_desktop.model.rope import rope_tables, rotate
 from canopy_desktop.model.weight_map import WeightMap
 
 REPLAYS = 3  # blocks whose sessions are kept: 4 MB each with 8-bit weights, 14 MB with fp32
@@ -68,8 +68,8 @@ class InsideStep:
     key: FloatArray = field(repr=False)  # (head_size,), before rotation: the cached one turned back
     keys: FloatArray = field(repr=False)  # (keys, head_size), all rotated
     products: FloatArray = field(repr=False)  # (keys,): q·k
-    scaled: FloatArray = field(repr=False)  # (keys,): q·k / √head_size
-    masked: FloatArray = field(repr=False)  # (keys,): with the bias; minus infinity where a key is later or blocked
+    scaled: FloatArray = field(repr=False)  # (keys,): q·k · the layer's scale, 1 / √head_size as a rule
+    masked: FloatArray = field(repr=False)  # (keys,): with the bias; minus infinity where a key is unseen or blocked
     weights: FloatArray = field(repr=False)  # (keys,): after the softmax
     values: FloatArray = field(repr=False)  # (keys, head_size)
     weighted: FloatArray = field(repr=False)  # (keys, head_size): weights · values
@@ -120,13 +120,10 @@ class InsideStep:
 class InsideReader:
     """Looks into single steps. For the thread that owns the decoder."""
 
-    def __init__(
-        self, sequence: TokenSequence, head: Head, weights: WeightMap, rope: tuple[FloatArray, FloatArray]
-    ) -> None:
+    def __init__(self, sequence: TokenSequence, head: Head, weights: WeightMap) -> None:
         self._sequence = sequence
         self._head = head
         self._weights = weights
-        self._cosines, self._sines = rope
         self._replays: dict[int, BlockReplay] = {}
 
     def step(
@@ -152,16 +149,16 @@ class InsideReader:
         run = self._replayed(slots, layer, first, passed[layer], bias)
         keys, values = (_held(read(slots, layer, kv_head)).copy() for read in (sequence.keys, sequence.values))
         query = run.query[row].reshape(a.heads, a.head_size)[head]
-        turned = self._turned(query, position)
+        turned = self._turned(query, layer, position)
         products = keys @ turned
-        scaled = products / np.float32(np.sqrt(a.head_size))
+        scaled = products * np.float32(a.attention(layer).scale)
         masked = self._masked(scaled, position, layer, head, bias)
         weights = softmax(masked.copy())
         return InsideStep(
             position=position, layer=layer, head=head, kv_head=kv_head, in_chunk=in_chunk,
             logit=float(self._head.logits(stream[-1:])[0, token_id]), readout=self._readout(stream[-1], token_id),
             query=query, query_rotated=turned,
-            key=self._turned(keys[position], position, back=True), keys=keys,
+            key=self._turned(keys[position], layer, position, back=True), keys=keys,
             products=products, scaled=scaled, masked=masked, weights=weights,
             values=values, weighted=weights[:, None] * values,
             attended=run.attended[row].reshape(a.heads, a.head_size),
@@ -192,9 +189,10 @@ class InsideReader:
             return None
         return found
 
-    def turned_back(self, vectors: FloatArray, positions: IntArray) -> FloatArray:
-        """Rotated queries or keys as they were before the rotation, both (positions, head_size)."""
-        return rotate(vectors, self._cosines[positions], -self._sines[positions])
+    def turned_back(self, vectors: FloatArray, layer: int, positions: IntArray) -> FloatArray:
+        """A layer's rotated queries or keys as they were before the rotation, both (positions, head_size)."""
+        cosines, sines = rope_tables(self._sequence.decoder.architecture, layer)
+        return rotate(vectors, cosines[positions], -sines[positions])
 
     def _replayed(
         self, slots: IntArray, layer: int, first: int, stream: FloatArray, bias: AttentionBias | None
@@ -218,15 +216,16 @@ class InsideReader:
             del self._replays[next(iter(self._replays))]
         return replay
 
-    def _turned(self, vector: FloatArray, position: int, *, back: bool = False) -> FloatArray:
-        sines = self._sines[position]
-        return rotate(vector, self._cosines[position], -sines if back else sines)
+    def _turned(self, vector: FloatArray, layer: int, position: int, *, back: bool = False) -> FloatArray:
+        cosines, sines = (table[position] for table in rope_tables(self._sequence.decoder.architecture, layer))
+        return rotate(vector, cosines, -sines if back else sines)
 
     def _masked(
         self, scaled: FloatArray, position: int, layer: int, head: int, bias: AttentionBias | None
     ) -> FloatArray:
         masked = scaled.copy()
         masked[position + 1 :] = -np.inf
+        masked[: self._sequence.decoder.architecture.attention(layer).first_seen(position)] = -np.inf
         added = head_bias(bias, layer, head, position)
         if added is not None:
             masked[: position + 1] += added[0]

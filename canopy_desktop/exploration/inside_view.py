@@ -132,7 +132,7 @@ class StepReader(Protocol):
     def streams(self, slots: IntArray, layer: int) -> FloatArray | None:
         """The residuals before a layer."""
 
-    def turned_back(self, vectors: FloatArray, positions: IntArray) -> FloatArray:
+    def turned_back(self, vectors: FloatArray, layer: int, positions: IntArray) -> FloatArray:
         """Queries or keys before the rotation."""
 
 
@@ -174,7 +174,7 @@ class InsideLooker:
 
     def _rows(self, wish: InsideWish, step: InsideStep) -> tuple[KeyRow, ...]:
         places = strongest_first(step.weights, wish.place, ROWS)
-        plain = self._reader.turned_back(step.keys[places], places)
+        plain = self._reader.turned_back(step.keys[places], step.layer, places)
         streams = self._reader.streams(wish.slots[places], wish.layer)
         return tuple(
             KeyRow(

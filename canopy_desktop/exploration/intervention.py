@@ -6,6 +6,7 @@ rescaled to one: the operator always renormalises. Without renormalising, for on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ from canopy_desktop.arrays import AnyArray, DoubleArray, FloatArray
 from canopy_desktop.decoding.pipeline import NATS_TO_BITS, Distribution, pipeline, top_ids
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
-from canopy_desktop.exploration.attention import softmax
-from canopy_desktop.model.card import Architecture
-from canopy_desktop.model.rope import rotate
+from canopy_desktop.exploration.attention import softmax, unseen
+from canopy_desktop.model.card import Architecture, LayerAttention
+from canopy_desktop.model.rope import rope_tables, rotate
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.trial import Trial
@@ -151,21 +152,22 @@ def blocked_head(
     layer: int,
     head: int,
     *,
-    rope: tuple[FloatArray, FloatArray],
     queries: Sequence[int] | None = None,
 ) -> FloatArray:
     """One head's attention in a run with blocks (None: without), (queries, keys); `queries` None are all.
 
-    `rope` has cosines and sines. Row by row: a bias of all rows and heads at once can be larger than the model.
+    Row by row: a bias of all rows and heads at once can be larger than the model.
     """
+    a = trial.decoder.architecture
     vectors, keys = trial.head_vectors(ids, layer, head, bias)
-    turned = rotate(vectors, rope[0][: len(ids)], rope[1][: len(ids)])
+    cosines, sines = rope_tables(a, layer)
+    turned = rotate(vectors, cosines[: len(ids)], sines[: len(ids)])
     wanted = range(len(ids)) if queries is None else queries
     found = np.zeros((len(wanted), len(ids)), np.float32)
     for row, query in enumerate(wanted):
         added = head_bias(bias, layer, head, query)
         seen = slice(query + 1)
-        found[row, seen] = blocked_attention(turned[query : query + 1], keys[seen], added, query)[0]
+        found[row, seen] = blocked_attention(turned[query : query + 1], keys[seen], added, query, a.attention(layer))[0]
     return found
 
 
@@ -178,18 +180,19 @@ def head_bias(bias: AttentionBias | None, layer: int, head: int, query: int) -> 
     return found
 
 
-def blocked_attention(queries: FloatArray, keys: FloatArray, bias: FloatArray | None, first: int = 0) -> FloatArray:
+def blocked_attention(
+    queries: FloatArray, keys: FloatArray, bias: FloatArray | None, first: int, how: LayerAttention
+) -> FloatArray:
     """Probabilities of query rows over all keys with a bias added to the scaled scores: (rows, keys).
 
     `queries` (rows, head_size) rotated, the first at position `first`; `keys` (keys, head_size) rotated; `bias` (rows,
-    keys), None for none. Exactly 0 where the bias is minus infinity and where a key comes later.
+    keys), None for none. Exactly 0 where the bias is minus infinity and where a key is not seen.
     """
     scores = queries @ keys.T
-    scores *= np.float32(1.0 / np.sqrt(queries.shape[1]))
+    scores *= np.float32(how.scale)
     if bias is not None:
         scores += bias
-    later = np.arange(keys.shape[0]) > first + np.arange(queries.shape[0])[:, None]
-    np.putmask(scores, later, -np.inf)
+    np.putmask(scores, unseen(how, first, *scores.shape), -np.inf)
     return softmax(scores)
 
 
@@ -224,7 +227,7 @@ def _check(blocks: Sequence[Block], a: Architecture) -> None:
     # blocks of all layers or heads meet those of one: asking at every pair that is named, and at one other, is enough
     for layer in {block.layer for block in blocks}:
         for head in {block.head for block in blocks}:
-            _check_something_is_seen(blocks, layer, head)
+            _check_something_is_seen(blocks, a, layer, head)
 
 
 def _check_numbers(block: Block, a: Architecture) -> None:
@@ -237,16 +240,18 @@ def _check_numbers(block: Block, a: Architecture) -> None:
             raise UsageError(f"{name} must be 0 to {count - 1}, not {number}.")
 
 
-def _check_something_is_seen(blocks: Sequence[Block], layer: int | None, head: int | None) -> None:
+def _check_something_is_seen(blocks: Sequence[Block], a: Architecture, layer: int | None, head: int | None) -> None:
     """In one layer and head (None: one that only blocks of all concern), each query must keep a key it may see."""
     here = [block for block in blocks if block.layer in (None, layer) and block.head in (None, head)]
     most = sum(len(set(block.keys)) for block in here)  # a query with more keys than this keeps one
+    layers = range(a.layers) if layer is None else (layer,)
+    nearest = min((a.attention(number) for number in layers), key=lambda how: how.window or math.inf)
     hidden: dict[int, AnyArray] = {}
     for block in here:
         keys = np.array(block.keys, np.int64)
         for query in block.queries:
-            if query < most:
+            if query - nearest.first_seen(query) < most:
                 hidden.setdefault(query, np.zeros(query + 1, np.bool_))[keys[keys <= query]] = True
     for query, cells in hidden.items():
-        if cells.all():
+        if cells[nearest.first_seen(query) :].all():
             raise UsageError(f"Token {query} would see nothing at all: leave it at least one token up to its own.")

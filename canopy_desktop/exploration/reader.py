@@ -21,8 +21,9 @@ from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish,
 from canopy_desktop.exploration.records import Slot
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.squares import Square
+from canopy_desktop.model.card import LayerAttention
 from canopy_desktop.model.head import Head
-from canopy_desktop.model.rope import rotate
+from canopy_desktop.model.rope import rope_tables, rotate
 
 ROWS = 16  # residuals whose logits are computed at once: 3 MB
 MOST_ROWS = 128  # of a layer's mean that are computed at once
@@ -35,10 +36,9 @@ class ColumnReader:
     What looks at attention raises `ColumnsGoneError` where queries have made room for newer ones.
     """
 
-    def __init__(self, sequence: TokenSequence, head: Head, rope: tuple[FloatArray, FloatArray]) -> None:
+    def __init__(self, sequence: TokenSequence, head: Head) -> None:
         self._sequence = sequence
         self._head = head
-        self._cosines, self._sines = rope
         self._last: tuple[IntArray, AttentionReading] | None = None
         self._rolled: tuple[IntArray, FloatArray] | None = None  # columns, and their rollout
 
@@ -84,7 +84,7 @@ class ColumnReader:
         if vectors is None:
             return None
         generation, queries, keys = vectors
-        values = attention_cells(queries, keys, first=first, cell=cell, hide_first=hide_first)
+        values = attention_cells(queries, keys, self._how(layer), first=first, cell=cell, hide_first=hide_first)
         if self._sequence.generation != generation:
             return None
         if last is not None:
@@ -109,7 +109,7 @@ class ColumnReader:
         if vectors is None:
             return None
         generation, queries, keys = vectors
-        row = attention_rows(queries, keys, query)[0]
+        row = attention_rows(queries, keys, query, self._how(layer))[0]
         return row if self._sequence.generation == generation else None
 
     def attention_region(
@@ -130,8 +130,9 @@ class ColumnReader:
         generation, queries, keys = vectors
         span = max(rows[1] - rows[0], columns[1] - columns[0])
         columns = (columns[0], min(columns[1], rows[1]))
+        cell = -(-span // max_cells)
         cells = attention_cells(
-            queries, keys, first=rows[0], columns=columns, cell=-(-span // max_cells), hide_first=hide_first
+            queries, keys, self._how(layer), first=rows[0], columns=columns, cell=cell, hide_first=hide_first
         )
         return cells if self._sequence.generation == generation else None
 
@@ -150,7 +151,9 @@ class ColumnReader:
             held = [part for part in keys if part is not None]
             if len(held) < a.kv_heads:
                 return None
-            weights[layer] = layer_weights(rotate(queries, self._cosines[turn], self._sines[turn]), np.stack(held))
+            cosines, sines = rope_tables(a, layer)
+            turned = rotate(queries, cosines[turn], sines[turn])
+            weights[layer] = layer_weights(turned, np.stack(held), a.attention(layer))
         return weights if sequence.generation == generation else None
 
     def overview(self, slots: IntArray, *, max_cells: int, hide_first: bool) -> FloatArray | None:
@@ -164,7 +167,7 @@ class ColumnReader:
                 if vectors is None:
                     return None
                 generation, queries, keys = vectors
-                found.append(attention_cells(queries, keys, cell=cell, hide_first=hide_first))
+                found.append(attention_cells(queries, keys, self._how(layer), cell=cell, hide_first=hide_first))
                 if self._sequence.generation != generation:
                     return None
         return np.stack(found).reshape(a.layers, a.heads, *found[0].shape)
@@ -176,7 +179,7 @@ class ColumnReader:
         if vectors is None:
             return None
         mean = np.zeros((slots.size, slots.size), np.float32)
-        for start, rows in _mean_strips(vectors, 0, MOST_ROWS):
+        for start, rows in _mean_strips(vectors, self._how(layer), 0, MOST_ROWS):
             mean[start : start + len(rows), : rows.shape[1]] = rows
         return mean if self._sequence.generation == generation else None
 
@@ -233,7 +236,7 @@ class ColumnReader:
             flows = self.rollout(slots)
             return None if flows is None else [(square.top, flows[slice(*square.rows)])]
         vectors = self._layer_vectors(slots[: square.rows[1]], layer, square.top)
-        return None if vectors is None else _mean_strips(vectors, square.top, step)
+        return None if vectors is None else _mean_strips(vectors, self._how(layer), square.top, step)
 
     def _layer_vectors(self, slots: IntArray, layer: int, first: int) -> list[tuple[FloatArray, FloatArray]] | None:
         """For each head of a layer its rotated queries from place `first` on, and its keys."""
@@ -347,12 +350,15 @@ class ColumnReader:
             return None
         if keys is None or not slots.size:
             return None
-        turns = slice(first, slots.size)
-        return generation, rotate(queries, self._cosines[turns], self._sines[turns]), keys
+        cosines, sines = (table[first : slots.size] for table in rope_tables(a, layer))
+        return generation, rotate(queries, cosines, sines), keys
+
+    def _how(self, layer: int) -> LayerAttention:
+        return self._sequence.decoder.architecture.attention(layer)
 
 
 def _mean_strips(
-    vectors: Sequence[tuple[FloatArray, FloatArray]], first: int, step: int
+    vectors: Sequence[tuple[FloatArray, FloatArray]], how: LayerAttention, first: int, step: int
 ) -> Iterator[tuple[int, FloatArray]]:
     """The mean of heads, `step` rows at a time: the place of the first, and (rows, positions up to the last of them).
 
@@ -363,7 +369,7 @@ def _mean_strips(
         stop = min(start + step, last)
         rows = np.zeros((stop - start, stop), np.float32)
         for queries, keys in vectors:
-            rows += attention_rows(queries[start - first : stop - first], keys[:stop], start)
+            rows += attention_rows(queries[start - first : stop - first], keys[:stop], start, how)
         rows /= np.float32(len(vectors))
         yield start, rows
 

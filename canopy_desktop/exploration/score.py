@@ -89,10 +89,10 @@ class Border:
 
 def border(tokenizer: Tokenizer, prompt: str, continuation: str) -> Border:
     """Both ways to encode a text in two pieces; special-token text becomes special tokens."""
-    before, after = tokenizer.encode(prompt).ids, tokenizer.encode(continuation).ids
+    before, after = tokenizer.encode(prompt).ids, tokenizer.encode(continuation, inside=True).ids
     together = tokenizer.encode(prompt + continuation).ids
-    ends = accumulate(len(token.data) for token in tokenizer.tokens(together))
-    prompt_bytes = len(tokenizer.data(before))
+    ends = accumulate(tokenizer.lengths(together))
+    prompt_bytes = sum(tokenizer.lengths(before))
     within = sum(1 for _ in takewhile(lambda end: end <= prompt_bytes, ends))
     return Border(before + after, len(before), together, within)
 

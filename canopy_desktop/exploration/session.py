@@ -30,7 +30,6 @@ from canopy_desktop.model.provider import (
     choose_provider,
     cpu_instead,
 )
-from canopy_desktop.model.rope import rope_tables
 from canopy_desktop.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ class ModelSession:
 
     def new_reader(self) -> ColumnReader:
         """One that reads what was written, for any one thread."""
-        return ColumnReader(self.sequence, self.head, rope_tables(self.card.architecture))
+        return ColumnReader(self.sequence, self.head)
 
     def new_trial(self) -> Trial:
         """One that runs texts beside what was written, for the inference thread."""
@@ -117,7 +116,7 @@ class ModelSession:
         from canopy_desktop.exploration.inside import InsideReader
         from canopy_desktop.model.weight_map import WeightMap
 
-        return InsideReader(self.sequence, self.head, WeightMap(self.bundle), rope_tables(self.card.architecture))
+        return InsideReader(self.sequence, self.head, WeightMap(self.bundle))
 
     def new_looker(self) -> InsideLooker:
         """One that makes what the window shows of single steps, for the inference thread."""

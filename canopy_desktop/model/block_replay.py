@@ -38,7 +38,7 @@ class BlockPass:
     keys: FloatArray  # (kv_heads, past + rows, head_size), rotated
     values: FloatArray  # (kv_heads, past + rows, head_size)
     attended: FloatArray  # (rows, heads · head_size): the heads' weighted values side by side
-    attention: FloatArray  # (rows, hidden): what attention adds to the stream
+    attention: FloatArray  # (rows, hidden): what attention adds to the stream, normed if the model does so
     middle: FloatArray  # (rows, hidden): the stream then
     feed_forward: FloatArray  # (rows, hidden): what the feed-forward adds
     after: FloatArray  # (rows, hidden): the stream at the block's end
@@ -52,6 +52,7 @@ class BlockReplay:
         self.layer = layer
         self._a = architecture
         self._names = _Names.of(weights.model, layer)
+        self._post_gain = None if self._names.post_norm is None else weights.array(self._names.post_norm.input[1])
         self._block = open_session(_block_model(weights, architecture, self._names).SerializeToString())
         self._output = open_session(_output_model(weights, architecture, self._names).SerializeToString())
 
@@ -97,6 +98,7 @@ class BlockReplay:
 
         The output matrix is applied to one head's values and zeros in the place of the others; it has no bias, so
         the rows sum to what attention adds (with 8-bit weights exactly so where heads do not share a block of 32).
+        A norm of that sum has one scale for all of them, and is linear but for it.
         """
         a = self._a
         apart = np.zeros((1, a.heads, a.heads, a.head_size), np.float32)
@@ -104,8 +106,13 @@ class BlockReplay:
         apart[0, each, each] = attended.reshape(a.heads, a.head_size)
         found = np.empty((1, a.heads, a.hidden), np.float32)
         rows = apart.reshape(1, a.heads, a.heads * a.head_size)
-        _run(self._output, {self._names.attended: rows}, {self._names.attention: found})
-        return found.reshape(a.heads, a.hidden)
+        _run(self._output, {self._names.attended: rows}, {self._names.projected: found})
+        given: FloatArray = found[0]
+        if self._post_gain is None:
+            return given
+        total = given.sum(axis=0, dtype=np.float64)
+        scale = np.float32(1.0 / np.sqrt(np.mean(total**2) + a.epsilon))
+        return given * np.asarray(self._post_gain * scale, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +126,9 @@ class _Names:
     normed: str  # the block's input, after its norm
     norm: NodeProto
     attended: str
+    projected: str  # what attention gives, before a norm of it
     attention: str
+    post_norm: NodeProto | None
     feed_forward: str
     past: tuple[str, str]
     present: tuple[str, str]
@@ -138,11 +147,14 @@ class _Names:
         if looks.op_type != ATTENTION or mixes.op_type != SKIP_NORM or ends.op_type != SKIP_NORM:
             raise EngineError("This model's blocks are built in another way than those that can be looked into.")
         norm = _norm_before(looks, producers, before)
+        attention = next(name for name in mixes.input[:2] if name != before)
+        post_norm = producers[attention] if producers[attention].op_type in NORMS else None
         return cls(
             before=before, middle=middle, after=after, qkv=f"qkv.{layer}",
             normed=norm.output[0], norm=norm,
             attended=looks.output[0],
-            attention=next(name for name in mixes.input[:2] if name != before),
+            projected=attention if post_norm is None else post_norm.input[0],
+            attention=attention, post_norm=post_norm,
             feed_forward=next(name for name in ends.input[:2] if name != middle),
             past=(looks.input[3], looks.input[4]), present=(key, value),
             seqlens=looks.input[5], total=looks.input[6], bias=looks.input[10], zero="zero",
@@ -190,8 +202,8 @@ def _block_model(weights: WeightMap, a: Architecture, n: _Names) -> ModelProto:
 
 def _output_model(weights: WeightMap, a: Architecture, n: _Names) -> ModelProto:
     inputs: _Edges = {n.attended: (TensorProto.FLOAT, ["batch", "new", a.heads * a.head_size])}
-    outputs: _Edges = {n.attention: (TensorProto.FLOAT, ["batch", "new", a.hidden])}
-    return _model(weights, _nodes_between(n, [n.attention], {n.attended}, weights.has), inputs, outputs)
+    outputs: _Edges = {n.projected: (TensorProto.FLOAT, ["batch", "new", a.hidden])}
+    return _model(weights, _nodes_between(n, [n.projected], {n.attended}, weights.has), inputs, outputs)
 
 
 def _nodes_between(

@@ -7,7 +7,7 @@ import math
 import re
 import stat
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,27 @@ class GraphForm(Enum):
         return np.float32 if self is GraphForm.CPU else np.float16
 
 
+class Activation(StrEnum):
+    """What bends the gate of a feed-forward."""
+
+    SILU = "silu"
+    GELU = "gelu_tanh"  # in its approximation by tanh
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAttention:
+    """How the heads of one layer look, whatever their weights are."""
+
+    rope_base: float
+    rope_divisors: tuple[float, ...]  # of each rotated pair's frequency; none: all 1
+    scale: float  # of q·k
+    window: int | None  # keys that a query sees at most, its own being the last of them; None: all up to its own
+
+    def first_seen(self, query: int) -> int:
+        """The first key that a query sees."""
+        return 0 if self.window is None else max(0, query + 1 - self.window)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """The numbers of a decoder, and what its blocks have that a plain llama's lack.
@@ -62,6 +83,13 @@ class Architecture:
     tied: bool = True  # the output matrix is the embedding
     qkv_biases: bool = False  # added to query, key and value
     qk_norms: bool = False  # an RMS norm of each head's query and key before the rotation
+    post_norms: bool = False  # RMS norms of what attention and feed-forward give, before it is added to the stream
+    scaled_embedding: bool = False  # by the root of `hidden`
+    activation: Activation = Activation.SILU
+    attention_scale: float = 0.0  # of q·k; 0: 1 / √head_size
+    window: int = 0  # of local layers, `LayerAttention.window`; 0: all layers are global
+    window_period: int = 1  # every so manyth layer is global, the others are local
+    window_rope_base: float = 10_000.0  # of local layers, whose frequencies nothing divides
 
     def __post_init__(self) -> None:
         for name in NUMBERS:
@@ -75,6 +103,18 @@ class Architecture:
             raise ValueError("rope_divisors must be half as many as head_size")
         if not all(0 < divisor <= MAX_SIZE for divisor in self.rope_divisors):
             raise ValueError(f"rope_divisors must be above 0, up to {MAX_SIZE}")
+        for name in ("attention_scale", "window", "window_period", "window_rope_base"):
+            if not 0 <= getattr(self, name) <= MAX_SIZE:
+                raise ValueError(f"{name} must be 0 to {MAX_SIZE}")
+        if not self.window_period or not self.window_rope_base:
+            raise ValueError("window_period and window_rope_base must be above 0")
+
+    def attention(self, layer: int) -> LayerAttention:
+        """How a layer's heads look."""
+        scale = self.attention_scale or 1.0 / math.sqrt(self.head_size)
+        if self.window and (layer + 1) % self.window_period:
+            return LayerAttention(self.window_rope_base, (), scale, self.window)
+        return LayerAttention(self.rope_base, self.rope_divisors, scale, None)
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -185,19 +225,19 @@ class _Fields:
             raise ValueError("an object is missing")
         self._values: dict[str, object] = values
 
-    def value(self, key: str) -> object:
-        """Whatever stands there."""
-        if key not in self._values:
+    def value(self, key: str, default: object = None) -> object:
+        """Whatever stands there, or the default where it is left out and there is one."""
+        if key not in self._values and default is None:
             raise ValueError(f"{key} is missing")
-        return self._values[key]
+        return self._values.get(key, default)
 
     def has(self, key: str) -> bool:
         """Whether something stands there."""
         return key in self._values
 
-    def text(self, key: str) -> str:
+    def text(self, key: str, default: str | None = None) -> str:
         """A string."""
-        value = self.value(key)
+        value = self.value(key, default)
         if not isinstance(value, str):
             raise ValueError(f"{key} is not text")
         return value
@@ -209,24 +249,24 @@ class _Fields:
             raise ValueError(f"{key} is not a plain name: {text[:100]!r}")
         return text
 
-    def number(self, key: str) -> float:
+    def number(self, key: str, default: float | None = None) -> float:
         """A finite number."""
-        return _number(key, self.value(key))
+        return _number(key, self.value(key, default))
 
-    def whole(self, key: str) -> int:
+    def whole(self, key: str, default: int | None = None) -> int:
         """A whole number."""
-        return _whole(key, self.value(key))
+        return _whole(key, self.value(key, default))
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false, or the default where it is left out."""
-        value = self._values.get(key, default)
+        value = self.value(key, default)
         if not isinstance(value, bool):
             raise ValueError(f"{key} is neither true nor false")
         return value
 
     def entries(self, key: str, default: list[object] | None = None) -> list[object]:
         """A list of anything, or the default where it is left out."""
-        value = self.value(key) if default is None else self._values.get(key, default)
+        value = self.value(key, default)
         if not isinstance(value, list):
             raise ValueError(f"{key} is not a list")
         return value
@@ -290,5 +330,12 @@ def _architecture(values: _Fields) -> Architecture:
         tied=values.flag("tied", True),
         qkv_biases=values.flag("qkv_biases", False),
         qk_norms=values.flag("qk_norms", False),
+        post_norms=values.flag("post_norms", False),
+        scaled_embedding=values.flag("scaled_embedding", False),
+        activation=Activation(values.text("activation", Activation.SILU)),
+        attention_scale=values.number("attention_scale", 0.0),
+        window=values.whole("window", 0),
+        window_period=values.whole("window_period", 1),
+        window_rope_base=values.number("window_rope_base", 10_000.0),
         **{name: values.whole(name) for name in NUMBERS if name not in ("rope_base", "epsilon")},
     )

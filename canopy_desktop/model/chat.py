@@ -305,11 +305,11 @@ def _encode_marked(tokenizer: Tokenizer, marked: str, marks: _Marks) -> Template
 def _starts(tokenizer: Tokenizer, ids: Sequence[int], lost: Sequence[LostByte], offset: int) -> Iterator[int]:
     """Byte offset of each token: tokens and lost bytes together make up the text."""
     gaps = {byte.offset + offset for byte in lost}
-    for token_id in ids:
+    for length in tokenizer.lengths(ids):
         while offset in gaps:
             offset += 1
         yield offset
-        offset += len(tokenizer.token(token_id).data)
+        offset += length
 
 
 def _parts(spans: Sequence[tuple[_Source, str]], ids: Sequence[int], starts: Sequence[int]) -> tuple[PromptPart, ...]:

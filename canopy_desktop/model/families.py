@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Activation, Architecture
 from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX, OUTPUT_NORM
 
 ROPE_FACTORS = "rope_freqs.weight"
@@ -25,14 +25,31 @@ class Family:
     rope_factors: bool = False  # may have a tensor of what each frequency is divided by
     qkv_biases: bool = False
     qk_norms: bool = False
+    post_norms: bool = False
+    scaled_embedding: bool = False
+    activation: Activation = Activation.SILU
+    window_period: int = 0  # every so manyth layer is global, where the file does not say it; 0: none slides
+    wide_scale_layers: int = 0  # a model of so many layers scales q·k by the width per head, √(heads / hidden)
 
 
 FAMILIES = {
     family.name: family
     for family in (
-        Family(name="llama", models="Llama 3, SmolLM, Falcon 3, Mistral NeMo", paired=True, rope_factors=True),
+        Family(
+            name="llama", models="Llama 1 to 3, SmolLM, TinyLlama, Mistral, Falcon 3", paired=True, rope_factors=True
+        ),
         Family(name="qwen2", models="Qwen 2, Qwen 2.5", qkv_biases=True),
         Family(name="qwen3", models="Qwen 3", qk_norms=True),
+        Family(
+            name="gemma3",
+            models="Gemma 3",
+            qk_norms=True,
+            post_norms=True,
+            scaled_embedding=True,
+            activation=Activation.GELU,
+            window_period=6,
+            wide_scale_layers=62,
+        ),
     )
 }
 
@@ -62,6 +79,8 @@ def _block_shapes(a: Architecture) -> dict[str, Shape]:
     }
     if a.qkv_biases:
         shapes |= {"attn_q.bias": (query,), "attn_k.bias": (key,), "attn_v.bias": (key,)}
+    if a.post_norms:
+        shapes |= {"post_attention_norm.weight": (a.hidden,), "post_ffw_norm.weight": (a.hidden,)}
     if a.qk_norms:
         shapes |= {"attn_q_norm.weight": (a.head_size,), "attn_k_norm.weight": (a.head_size,)}
     return shapes

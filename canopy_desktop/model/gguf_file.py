@@ -205,10 +205,14 @@ def _architecture(reader: GGUFReader, family: Family, tensors: Mapping[str, Shap
         raise SourceError(path, f"it has no tensor called {EMBEDDING}")
     if keys.number("expert_count", 0):
         raise SourceError(path, "a mixture of experts is not supported")
-    hidden, heads = keys.whole("embedding_length"), keys.whole("attention.head_count")
+    if any(keys.number(f"{part}_logit_softcapping", 0) for part in ("attn", "final")):
+        raise SourceError(path, "logits with a soft cap are not supported")
+    layers, hidden, heads = (keys.whole(key) for key in ("block_count", "embedding_length", "attention.head_count"))
     context, head_size = keys.whole("context_length"), _head_size(keys, hidden // heads)
+    window = keys.whole("attention.sliding_window", 0)
+    slides = window if family.window_period else 0
     return Architecture(
-        layers=keys.whole("block_count"),
+        layers=layers,
         heads=heads,
         kv_heads=keys.whole("attention.head_count_kv", heads),
         head_size=head_size,
@@ -216,13 +220,20 @@ def _architecture(reader: GGUFReader, family: Family, tensors: Mapping[str, Shap
         feed_forward=keys.whole("feed_forward_length"),
         vocabulary=tensors[EMBEDDING][0],
         # within its window, attention that slides is attention to everything
-        context=min(context, keys.whole("attention.sliding_window", 0) or context),
+        context=context if slides else min(context, window or context),
         rope_base=keys.number("rope.freq_base", ROPE_BASE),
         epsilon=float(np.float32(keys.number("attention.layer_norm_rms_epsilon"))),
         rope_divisors=_rope_divisors(reader, family, keys, head_size // 2),
         tied=OUTPUT_MATRIX not in tensors,
         qkv_biases=family.qkv_biases,
         qk_norms=family.qk_norms,
+        post_norms=family.post_norms,
+        scaled_embedding=family.scaled_embedding,
+        activation=family.activation,
+        attention_scale=math.sqrt(heads / hidden) if layers == family.wide_scale_layers else 0.0,
+        window=slides,
+        window_period=keys.whole("attention.sliding_window_pattern", family.window_period) if slides else 1,
+        window_rope_base=keys.number("rope.freq_base_swa", ROPE_BASE) if slides else ROPE_BASE,
     )
 
 

@@ -9,13 +9,13 @@ in 16 bits only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, assert_never
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from canopy_desktop.arrays import AnyArray, FloatArray
-from canopy_desktop.model.card import Architecture, GraphForm, WeightForm
+from canopy_desktop.model.card import Activation, Architecture, GraphForm, WeightForm
 from canopy_desktop.model.rope import rope_tables
 
 BLOCK = 32  # inputs that share one scale
@@ -65,7 +65,13 @@ def output_matrix(architecture: Architecture) -> str:
 
 
 _KINDS = {GraphForm.CPU: TensorProto.FLOAT, GraphForm.CUDA: TensorProto.FLOAT16}  # of `GraphForm.kept`
-ROPE_NAMES = {GraphForm.CPU: ("rope.cos", "rope.sin"), GraphForm.CUDA: ("rope.cos.half", "rope.sin.half")}
+
+
+def rope_names(architecture: Architecture, form: GraphForm, layer: int) -> tuple[str, str]:
+    """What a layer's tables of cosines and sines are called; local layers have tables of their own."""
+    local = ".local" if architecture.attention(layer).window is not None else ""
+    half = ".half" if form is GraphForm.CUDA else ""
+    return f"rope.cos{local}{half}", f"rope.sin{local}{half}"
 
 
 def residual_kinds(architecture: Architecture, form: GraphForm) -> dict[int, int]:
@@ -97,12 +103,9 @@ class GraphBuilder:
         self._form, self._nodes = form, []
         self._embed()
         self._keep_residual(0)
-        self._rope()
-        self._vector("blk.0.attn_norm.weight")
-        self._node(
-            "SimplifiedLayerNormalization", [self._stream(0), "blk.0.attn_norm.weight"], ["normed.0"],
-            axis=-1, epsilon=a.epsilon, stash_type=1,
-        )  # fmt: skip
+        for layer in range(a.layers):
+            self._rope(layer)
+        self._norm(self._stream(0), "blk.0.attn_norm.weight", "normed.0")
         for layer in range(a.layers):
             self._block(layer)
             yield (layer + 1) / a.layers
@@ -145,12 +148,21 @@ class GraphBuilder:
         return self._proto("head", inputs, [_value("logits", TensorProto.FLOAT, [1, "rows", a.vocabulary])])
 
     def _embed(self) -> None:
+        if not self._a.scaled_embedding:
+            self._look_up(self._stream(0))
+            return
+        self._look_up("embedding.rows")
+        self._constant("embedding.root", np.float32(np.sqrt(self._a.hidden)))
+        self._node("Mul", ["embedding.rows", "embedding.root"], [self._stream(0)])
+
+    def _look_up(self, target: str) -> None:
+        """The tokens' rows of the embedding."""
         a, name = self._a, EMBEDDING
         if self._weight_form is WeightForm.FP32:
             # stored once, (hidden, vocabulary), for the head: the row of a token is a column here
             self._matrix(name)
             self._node("Gather", [f"{name}.t", "input_ids"], ["embedding.t"], axis=1)
-            self._node("Transpose", ["embedding.t"], [self._stream(0)], perm=[1, 2, 0])
+            self._node("Transpose", ["embedding.t"], [target], perm=[1, 2, 0])
             return
         self._matrix(name)
         bytes_, scales = self._matrix_names(name)
@@ -163,11 +175,13 @@ class GraphBuilder:
         self._node("Unsqueeze", ["embedding.scales", "last_axis"], ["embedding.scale"])
         self._node("Mul", ["embedding.steps", "embedding.scale"], ["embedding.blocks"])
         self._constant("embedding.shape", np.array([0, 0, a.hidden], np.int64))
-        self._node("Reshape", ["embedding.blocks", "embedding.shape"], [self._stream(0)])
+        self._node("Reshape", ["embedding.blocks", "embedding.shape"], [target])
 
-    def _rope(self) -> None:
-        for name, values in zip(ROPE_NAMES[self._form], rope_tables(self._a), strict=True):
-            self._keep(name, values.astype(self._form.kept))
+    def _rope(self, layer: int) -> None:
+        names = rope_names(self._a, self._form, layer)
+        for name, values in zip(names, rope_tables(self._a, layer), strict=True):
+            if name not in self._initializers:
+                self._keep(name, values.astype(self._form.kept))
 
     def _block(self, layer: int) -> None:
         name, normed = f"blk.{layer}", f"normed.{2 * layer}"
@@ -180,17 +194,36 @@ class GraphBuilder:
         )  # fmt: skip
         self._linear(f"normed.{middle}", f"{name}.ffn_gate.weight", f"gate.{layer}")
         self._linear(f"normed.{middle}", f"{name}.ffn_up.weight", f"up.{layer}")
-        self._node("Sigmoid", [f"gate.{layer}"], [f"sigmoid.{layer}"])
-        self._node("Mul", [f"gate.{layer}", f"sigmoid.{layer}"], [f"silu.{layer}"])
-        self._node("Mul", [f"silu.{layer}", f"up.{layer}"], [f"inner.{layer}"])
-        self._linear(f"inner.{layer}", f"{name}.ffn_down.weight", f"feed_forward.{layer}")
+        self._activate(layer)
+        self._node("Mul", [f"{self._a.activation}.{layer}", f"up.{layer}"], [f"inner.{layer}"])
+        self._add_to_stream(layer, f"inner.{layer}", "ffn_down", "post_ffw_norm", f"feed_forward.{layer}")
         norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < self._a.layers else OUTPUT_NORM
         self._vector(norm)
         self._skip_norm(self._stream(middle), f"feed_forward.{layer}", norm, f"normed.{after}", self._stream(after))
         self._keep_residual(after)
 
+    def _activate(self, layer: int) -> None:
+        source, target = f"gate.{layer}", f"{self._a.activation}.{layer}"
+        match self._a.activation:
+            case Activation.SILU:
+                self._node("Sigmoid", [source], [f"sigmoid.{layer}"])
+                self._node("Mul", [source, f"sigmoid.{layer}"], [target])
+            case Activation.GELU:
+                self._node("Gelu", [source], [target], approximate="tanh")
+            case _:
+                assert_never(self._a.activation)
+
+    def _add_to_stream(self, layer: int, source: str, matrix: str, norm: str, target: str) -> None:
+        """What a half of a block gives for the stream, normed if the model does so before it is added."""
+        name = f"blk.{layer}"
+        if not self._a.post_norms:
+            self._linear(source, f"{name}.{matrix}.weight", target)
+            return
+        self._linear(source, f"{name}.{matrix}.weight", f"{target}.given")
+        self._norm(f"{target}.given", f"{name}.{norm}.weight", target)
+
     def _attention(self, layer: int, normed: str) -> None:
-        a, name = self._a, f"blk.{layer}"
+        a, how = self._a, self._a.attention(layer)
         is_narrow = self._form is GraphForm.CUDA
         self._queries_keys_values(layer, normed)
         mixed = f"mixed.{layer}" if is_narrow else f"attended.{layer}"
@@ -198,14 +231,16 @@ class GraphBuilder:
             "GroupQueryAttention",
             [
                 f"qkv.{layer}", "", "", f"past.{layer}.key", f"past.{layer}.value",
-                "seqlens_k", "total", *ROPE_NAMES[self._form], "", f"attention_bias.{layer}",
+                "seqlens_k", "total", *rope_names(a, self._form, layer), "", f"attention_bias.{layer}",
             ],
             [mixed, f"present.{layer}.key", f"present.{layer}.value"],
             domain=MICROSOFT, num_heads=a.heads, kv_num_heads=a.kv_heads, do_rotary=1, rotary_interleaved=0,
+            **({"scale": how.scale} if a.attention_scale else {}),
+            **({} if how.window is None else {"local_window_size": how.window}),
         )  # fmt: skip
         if is_narrow:
             self._node("Cast", [mixed], [f"attended.{layer}"], to=TensorProto.FLOAT)
-        self._linear(f"attended.{layer}", f"{name}.attn_output.weight", f"attention.{layer}")
+        self._add_to_stream(layer, f"attended.{layer}", "attn_output", "post_attention_norm", f"attention.{layer}")
 
     def _queries_keys_values(self, layer: int, normed: str) -> None:
         """Query, key and value side by side before the rotation, as attention and the columns take them."""
@@ -235,13 +270,8 @@ class GraphBuilder:
         self._constant("rows.shape", np.array([0, 0, -1], np.int64))
         self._node("Split", [source, "qkv.sizes"], [f"{part}.{layer}" for part in "qkv"], axis=-1)
         for part in "qk":
-            gain = f"blk.{layer}.attn_{part}_norm.weight"
-            self._vector(gain)
             self._node("Reshape", [f"{part}.{layer}", "heads.shape"], [f"{part}.heads.{layer}"])
-            self._node(
-                "SimplifiedLayerNormalization", [f"{part}.heads.{layer}", gain], [f"{part}.normed.{layer}"],
-                axis=-1, epsilon=a.epsilon, stash_type=1,
-            )  # fmt: skip
+            self._norm(f"{part}.heads.{layer}", f"blk.{layer}.attn_{part}_norm.weight", f"{part}.normed.{layer}")
             self._node("Reshape", [f"{part}.normed.{layer}", "rows.shape"], [f"{part}.rows.{layer}"])
         self._node("Concat", [f"q.rows.{layer}", f"k.rows.{layer}", f"v.{layer}"], [target], axis=-1)
 
@@ -257,6 +287,13 @@ class GraphBuilder:
         """Give a residual out in 16 bits, if that is how it is kept."""
         if residual_kinds(self._a, self._form).get(row) == TensorProto.FLOAT16:
             self._node("Cast", [self._stream(row)], [f"residual.{row}"], to=TensorProto.FLOAT16)
+
+    def _norm(self, source: str, gain: str, target: str) -> None:
+        self._vector(gain)
+        self._node(
+            "SimplifiedLayerNormalization", [source, gain], [target],
+            axis=-1, epsilon=self._a.epsilon, stash_type=1,
+        )  # fmt: skip
 
     def _skip_norm(self, stream: str, added: str, gamma: str, normed: str, summed: str | None) -> None:
         outputs = [normed] if summed is None else [normed, "", "", summed]

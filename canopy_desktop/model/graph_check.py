@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from canopy_desktop.errors import BundleError
-from canopy_desktop.model.card import Architecture, WeightForm
-from canopy_desktop.model.graph import BLOCK, output_matrix
+from canopy_desktop.model.card import Activation, Architecture, GraphForm, WeightForm
+from canopy_desktop.model.graph import BLOCK, output_matrix, rope_names
 
 MAX_GRAPH_BYTES = 64_000_000
 OPERATORS = {
-    "": frozenset({"Add", "Cast", "Concat", "Gather", "MatMul", "Mul", "Reshape", "Sigmoid",
+    "": frozenset({"Add", "Cast", "Concat", "Gather", "Gelu", "MatMul", "Mul", "Reshape", "Sigmoid",
                    "SimplifiedLayerNormalization", "Split", "Sub", "Transpose", "Unsqueeze"}),
     "com.microsoft": frozenset({"GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization"}),
 }  # fmt: skip
@@ -45,12 +46,13 @@ class Value:
 class Contract:
     """What a graph must take and give, and the shapes of the weights that the card says something about.
 
-    A weight without a shape must not be there.
+    A weight without a shape must not be there. `architecture` is given for a decoder, whose blocks it describes.
     """
 
     inputs: Mapping[str, Value]
     outputs: Mapping[str, Value]
     weights: Mapping[str, Shape | None]
+    architecture: Architecture | None = None
 
 
 def check_graph(folder: Path, name: str, contract: Contract, weights: Path) -> None:
@@ -71,13 +73,15 @@ def check_graph(folder: Path, name: str, contract: Contract, weights: Path) -> N
         for tensor in model.graph.initializer:
             _check_tensor(tensor, weights.name, size)
         _check_contract(model, contract)
+        if contract.architecture is not None:
+            _check_blocks(model, contract.architecture)
     except ValueError as error:
         raise BundleError(folder, f"{name} {error}") from error
 
 
 def decoder_contract(a: Architecture) -> Contract:
     """What the decoder's graph for the CPU must be."""
-    found = _decoder_contract(a, TensorProto.FLOAT, "")
+    found = _decoder_contract(a, GraphForm.CPU, TensorProto.FLOAT)
     residual = Value(TensorProto.FLOAT, (None, None, a.hidden))
     residuals = {f"residual.{row}": residual for row in range(2 * a.layers + 1)}
     return replace(found, outputs={**found.outputs, **residuals})
@@ -85,14 +89,14 @@ def decoder_contract(a: Architecture) -> Contract:
 
 def cuda_contract(a: Architecture) -> Contract:
     """What the decoder's graph for a card must be: all that is kept in 16 bits, but the last residual."""
-    found = _decoder_contract(a, TensorProto.FLOAT16, ".half")
+    found = _decoder_contract(a, GraphForm.CUDA, TensorProto.FLOAT16)
     shape = (None, None, a.hidden)
     residuals = {f"residual.{2 * row}": Value(TensorProto.FLOAT16, shape) for row in range(a.layers)}
     residuals[f"residual.{2 * a.layers}"] = Value(TensorProto.FLOAT, shape)
     return replace(found, outputs={**found.outputs, **residuals})
 
 
-def _decoder_contract(a: Architecture, kept: int, suffix: str) -> Contract:
+def _decoder_contract(a: Architecture, form: GraphForm, kept: int) -> Contract:
     """All but the residuals; `kept` is the type of cache, bias and queries."""
     cache = Value(kept, (None, a.kv_heads, None, a.head_size))
     inputs = {
@@ -108,13 +112,16 @@ def _decoder_contract(a: Architecture, kept: int, suffix: str) -> Contract:
         inputs[f"attention_bias.{layer}"] = Value(kept, (None, None, None, None))
         outputs[f"qkv.{layer}"] = Value(kept, (None, None, (a.heads + 2 * a.kv_heads) * a.head_size))
     table = (a.context, a.head_size // 2)
-    weights: dict[str, Shape | None] = {f"rope.cos{suffix}": table, f"rope.sin{suffix}": table}
+    weights: dict[str, Shape | None] = {"embedding.root": () if a.scaled_embedding else None}
     for layer in range(a.layers):
+        weights |= dict.fromkeys(rope_names(a, form, layer), table)
         width = ((a.heads + 2 * a.kv_heads) * a.head_size,)
         weights[f"blk.{layer}.attn_qkv.bias"] = width if a.qkv_biases else None
         for part in "qk":
             weights[f"blk.{layer}.attn_{part}_norm.weight"] = (a.head_size,) if a.qk_norms else None
-    return Contract(inputs, outputs, weights)
+        for part in ("attention", "ffw"):
+            weights[f"blk.{layer}.post_{part}_norm.weight"] = (a.hidden,) if a.post_norms else None
+    return Contract(inputs, outputs, weights, a)
 
 
 def head_contract(a: Architecture, form: WeightForm) -> Contract:
@@ -172,6 +179,22 @@ def _check_contract(model: ModelProto, contract: Contract) -> None:
     for name, shape in contract.weights.items():
         if weights.get(name) != shape:
             raise ValueError(f"and the card disagree about the shape of {name}")
+
+
+def _check_blocks(model: ModelProto, a: Architecture) -> None:
+    """What looks at attention computes it from the card, so the graph must look in the same way."""
+    bent = sum(node.op_type == "Gelu" for node in model.graph.node)
+    if bent != (a.layers if a.activation is Activation.GELU else 0):
+        raise ValueError("and the card disagree about what bends the gates")
+    heads = [node for node in model.graph.node if node.op_type == "GroupQueryAttention"]
+    for layer, node in enumerate(heads):
+        said = {attribute.name: attribute for attribute in node.attribute}
+        window = said["local_window_size"].i if "local_window_size" in said else None
+        scale = said["scale"].f if "scale" in said else 0.0
+        local = [".local" in name for name in node.input if name.startswith("rope.")]
+        expected = a.attention(layer).window
+        if (window, scale, local) != (expected, float(np.float32(a.attention_scale)), [expected is not None] * 2):
+            raise ValueError(f"and the card disagree about how layer {layer} looks")
 
 
 def _check_values(what: str, found: Mapping[str, Value], expected: Mapping[str, Value]) -> None:

@@ -93,7 +93,7 @@ def _digest_of(folder: Path) -> str | None:
 def _check_space(model: Source, form: WeightForm, folder: Path) -> None:
     a = model.architecture
     weights = sum(int(np.prod(shape)) for shape in expected_shapes(a).values())
-    needed = weights * BYTES_PER_WEIGHT[form] + a.context * a.head_size * ROPE_BYTES
+    needed = weights * BYTES_PER_WEIGHT[form] + a.context * a.head_size * ROPE_BYTES * (2 if a.window else 1)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise BuildError(

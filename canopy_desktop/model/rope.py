@@ -10,17 +10,22 @@ from canopy_desktop.arrays import FloatArray
 from canopy_desktop.model.card import Architecture
 
 
-@lru_cache(maxsize=2)  # at a long context they are large, and every reader needs them
-def rope_tables(architecture: Architecture) -> tuple[FloatArray, FloatArray]:
-    """Cosines and sines, (context, head_size / 2), read-only; computed in double precision and rounded once.
+def rope_tables(architecture: Architecture, layer: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Cosines and sines of a layer, (context, head_size / 2), read-only, the same arrays for layers that turn alike.
 
-    Scaling divides each pair's frequency: all by one factor (Chen et al. 2023, arXiv:2306.15595), or each by its own.
+    Computed in double precision and rounded once. Scaling divides each pair's frequency: all by one factor (Chen et al.
+    2023, arXiv:2306.15595), or each by its own.
     """
-    half = architecture.head_size // 2
-    frequencies = architecture.rope_base ** (-np.arange(half, dtype=np.float64) / half)
-    if architecture.rope_divisors:
-        frequencies /= np.array(architecture.rope_divisors)
-    angles = np.arange(architecture.context, dtype=np.float64)[:, None] * frequencies
+    turns = architecture.attention(layer)
+    return _tables(turns.rope_base, turns.rope_divisors, architecture.head_size // 2, architecture.context)
+
+
+@lru_cache(maxsize=4)  # at a long context they are large, and every reader needs them; two for each of two models
+def _tables(base: float, divisors: tuple[float, ...], half: int, context: int) -> tuple[FloatArray, FloatArray]:
+    frequencies = base ** (-np.arange(half, dtype=np.float64) / half)
+    if divisors:
+        frequencies /= np.array(divisors)
+    angles = np.arange(context, dtype=np.float64)[:, None] * frequencies
     cosines, sines = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
     for table in (cosines, sines):
         table.setflags(write=False)

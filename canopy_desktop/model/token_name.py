@@ -19,7 +19,7 @@ def tokens_named(tokenizer: Tokenizer, name: str) -> tuple[Token, ...]:
     found = _ID.fullmatch(name.strip())
     if found is not None:
         return (tokenizer.token(int(found[1])),)
-    tokens = tokenizer.tokens(tokenizer.encode(name).ids)
+    tokens = tokenizer.tokens(tokenizer.encode(name, inside=True).ids)
     if len(tokens) > 1 and SPACE_SIGN in name:
-        tokens = tokenizer.tokens(tokenizer.encode(name.replace(SPACE_SIGN, " ")).ids)
+        tokens = tokenizer.tokens(tokenizer.encode(name.replace(SPACE_SIGN, " "), inside=True).ids)
     return tokens

@@ -6,16 +6,18 @@ A `Tokenizer` is never changed after it was opened, so the window and the infere
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from canopy_desktop.errors import BundleError, UsageError
 from canopy_desktop.model.byte_alphabet import byte_alphabet
+from canopy_desktop.model.sentencepiece import normalizer, token_bytes
 
 if TYPE_CHECKING:  # the window's types need no tokenizer, and it shall not wait for one
     import tokenizers
+    from tokenizers.normalizers import Normalizer
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -57,22 +59,25 @@ class Encoding:
 
 
 class Tokenizer:
-    """Byte-level BPE."""
+    """Byte-level BPE, or sentencepiece."""
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
         """`inner` is owned from now on, and must not be changed."""
         added = inner.get_added_tokens_decoder()
+        plain = [token for token in added.values() if not token.special]
         self._with_special = inner
-        self._plain = type(inner)(inner.model)  # shares the vocabulary, costs no memory
-        if inner.pre_tokenizer is not None:
-            self._plain.pre_tokenizer = inner.pre_tokenizer
-        self._plain.add_tokens([token for token in added.values() if not token.special])
+        self._plain = _variant(inner, inner.normalizer, plain)
         self._added = {token_id: token.content for token_id, token in added.items()}
         self._special = frozenset(token_id for token_id, token in added.items() if token.special)
         self._size = inner.get_vocab_size()
+        self._has_pieces: bool = inner.model.byte_fallback  # sentencepiece
+        # whether a text is read as if a space stood before it, and what reads one where none does
+        self._pads = inner.normalizer is not None and inner.normalizer.normalize_str("x") != "x"
+        self._inside = _variant(inner, normalizer(space_prefix=False), added.values()) if self._pads else inner
         self._byte_of = str.maketrans({char: chr(byte) for char, byte in byte_alphabet().items()})
         self._known: dict[int, Token] = {}
-        missing = bytes(byte for char, byte in byte_alphabet().items() if inner.token_to_id(char) is None)
+        needed = {} if self._has_pieces else byte_alphabet()
+        missing = bytes(byte for char, byte in needed.items() if inner.token_to_id(char) is None)
         self._missing = re.compile(b"[" + re.escape(missing) + b"]") if missing else None
         before = inner.encode("", add_special_tokens=True).ids
         self._begin = before[0] if before else None
@@ -109,13 +114,15 @@ class Tokenizer:
         begin = self.begin
         return text if begin is None or not text or text.startswith(begin.text) else begin.text + text
 
-    def encode(self, text: str, *, special: bool = True) -> Encoding:
+    def encode(self, text: str, *, special: bool = True, inside: bool = False) -> Encoding:
         """The tokens of `text` alone; without `special`, the text of a special token is text like any other.
 
-        Half a surrogate pair, which UTF-8 cannot express, is read as U+FFFD.
+        Some models read a text as if a space stood before it, and after each special token: then the tokens' bytes are
+        more than the text's (`lengths`). With `inside` the text is one that goes on, or a token by itself, and has no
+        such space. Half a surrogate pair, which UTF-8 cannot express, is read as U+FFFD.
         """
         text = without_surrogates(text)
-        inner = self._with_special if special else self._plain
+        inner = self._inside if inside else self._with_special if special else self._plain
         return Encoding(tuple(inner.encode(text, add_special_tokens=False).ids), self._lost(text.encode()))
 
     def token(self, token_id: int) -> Token:
@@ -129,6 +136,14 @@ class Tokenizer:
         """The tokens with these ids."""
         return tuple(self.token(token_id) for token_id in ids)
 
+    def lengths(self, ids: Sequence[int]) -> list[int]:
+        """How many bytes of a text each of its tokens stands for, of `encode` without `inside`."""
+        begins = (self._pads and (not place or ids[place - 1] in self._added) for place in range(len(ids)))
+        return [
+            len(self.token(token_id).data) - (begun and token_id not in self._added)
+            for token_id, begun in zip(ids, begins, strict=True)
+        ]
+
     def data(self, ids: Sequence[int]) -> bytes:
         """The exact bytes that these tokens stand for."""
         return b"".join(self.token(token_id).data for token_id in ids)
@@ -141,16 +156,32 @@ class Tokenizer:
         if not 0 <= token_id < self._size:
             raise UsageError(f"There is no token {token_id}: ids go from 0 to {self._size - 1}.")
         added = self._added.get(token_id)
+        text = self._with_special.id_to_token(token_id) or ""
         if added is not None:
             data = added.encode()
+        elif self._has_pieces:
+            data = token_bytes(text)
         else:
-            data = (self._with_special.id_to_token(token_id) or "").translate(self._byte_of).encode("latin-1")
+            data = text.translate(self._byte_of).encode("latin-1")
         return Token(token_id, data.decode("utf-8", "replace"), data, token_id in self._special)
 
     def _lost(self, data: bytes) -> tuple[LostByte, ...]:
         if self._missing is None:
             return ()
         return tuple(LostByte(match.start(), data[match.start()]) for match in self._missing.finditer(data))
+
+
+def _variant(
+    inner: tokenizers.Tokenizer, normalizer: Normalizer | None, added: Iterable[tokenizers.AddedToken]
+) -> tokenizers.Tokenizer:
+    """Another on the same model, which costs no memory."""
+    made = type(inner)(inner.model)
+    if normalizer is not None:
+        made.normalizer = normalizer
+    if inner.pre_tokenizer is not None:
+        made.pre_tokenizer = inner.pre_tokenizer
+    made.add_tokens(list(added))
+    return made
 
 
 def without_surrogates(text: str) -> str:

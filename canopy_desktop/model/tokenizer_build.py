@@ -1,11 +1,13 @@
 """A tokenizer.json from a GGUF's own fields, equal to llama.cpp's tokenizer on any text.
 
-Only byte-level BPE is known, with the pre-tokenizers of `pre_tokenizers.py`. Nothing is merged across a byte without a
-token. Where the file wants a token before every text, tokenizer.json says so as the `tokenizers` package does.
+Two kinds are known: byte-level BPE with the pre-tokenizers of `pre_tokenizers.py`, where nothing is merged across a
+byte without a token, and sentencepiece (`sentencepiece.py`). Where the file wants a token before every text,
+tokenizer.json says so as the `tokenizers` package does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,15 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from canopy_desktop.errors import SourceError
 from canopy_desktop.model.byte_alphabet import byte_alphabet
 from canopy_desktop.model.pre_tokenizers import PreTokenizer, find_pre_tokenizer
+from canopy_desktop.model.sentencepiece import BYTE_TOKENS, SPACE, normalizer, ranked_merges
 
 if TYPE_CHECKING:  # opening a bundle needs no GGUF
     from gguf import GGUFReader
 
-NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
-BYTE_LEVEL = "gpt2"  # what GGUF calls it
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+SPECIAL = (CONTROL, UNKNOWN)
+BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"  # what GGUF calls them
+SENTENCEPIECE_IDS = {"bos": 1, "eos": 2}  # where a file of that kind does not say them, as in llama.cpp
 _T = TypeVar("_T")
 # as llama.cpp ends a generation at them (src/llama-vocab.cpp, `special_eog_ids`)
 _END_TEXTS = frozenset(
@@ -42,14 +47,22 @@ class GgufTokenizerFields:
     eos_id: int | None
     eot_id: int | None
     chat_template: str | None
-    adds_begin: bool | None = None  # None: the file leaves it to the pre-tokenizer
+    adds_begin: bool | None = None  # None: the file leaves it to the kind
+    scores: tuple[float, ...] = ()  # of each token; sentencepiece alone
+    space_prefix: bool = False  # a text is read as if a space stood before it; sentencepiece alone
+
+    @property
+    def begins(self) -> bool:
+        """Whether a token stands before every text."""
+        if self.adds_begin is not None:
+            return self.adds_begin
+        pre = find_pre_tokenizer(self.pre)
+        return self.model == SENTENCEPIECE or (pre is not None and pre.begins)
 
     @property
     def begin_id(self) -> int | None:
         """The token that stands before every text, if one does."""
-        pre = find_pre_tokenizer(self.pre)
-        usual = pre is not None and pre.begins
-        return self.bos_id if (usual if self.adds_begin is None else self.adds_begin) else None
+        return self.bos_id if self.begins else None
 
     @property
     def template_variables(self) -> tuple[tuple[str, str], ...]:
@@ -77,20 +90,24 @@ def read_tokenizer_fields(reader: GGUFReader) -> GgufTokenizerFields:
     """Read and check a GGUF's tokenizer. Raises `SourceError` for one that this program would get wrong."""
     source = _Source(reader)
     kind = source.text("tokenizer.ggml.model")
-    if kind != BYTE_LEVEL:  # others lack most of what follows
-        known = f"only byte-level BPE ({BYTE_LEVEL!r}) is supported"
+    if kind not in (BYTE_LEVEL, SENTENCEPIECE):  # others lack most of what follows
+        known = f"only byte-level BPE ({BYTE_LEVEL!r}) and sentencepiece ({SENTENCEPIECE!r}) are supported"
         raise SourceError(source.path, f"its tokenizer is of the kind {kind[:100]!r}, and {known}")
+    pieces = kind == SENTENCEPIECE
+    usual = SENTENCEPIECE_IDS if pieces else {}
     fields = GgufTokenizerFields(
         model=kind,
-        pre=source.text("tokenizer.ggml.pre"),
+        pre="" if pieces else source.text("tokenizer.ggml.pre"),
         tokens=tuple(source.strings("tokenizer.ggml.tokens")),
-        merges=tuple(source.strings("tokenizer.ggml.merges")),
+        merges=() if pieces else tuple(source.strings("tokenizer.ggml.merges")),
         token_types=tuple(source.integers("tokenizer.ggml.token_type")),
-        bos_id=source.optional_integer("tokenizer.ggml.bos_token_id"),
-        eos_id=source.optional_integer("tokenizer.ggml.eos_token_id"),
+        bos_id=source.optional_integer("tokenizer.ggml.bos_token_id", usual.get("bos")),
+        eos_id=source.optional_integer("tokenizer.ggml.eos_token_id", usual.get("eos")),
         eot_id=source.optional_integer("tokenizer.ggml.eot_token_id"),
         chat_template=source.optional_text("tokenizer.chat_template"),
         adds_begin=source.optional_flag("tokenizer.ggml.add_bos_token"),
+        scores=tuple(source.numbers("tokenizer.ggml.scores")) if pieces else (),
+        space_prefix=pieces and source.optional_flag("tokenizer.ggml.add_space_prefix") is not False,
     )
     reason = _fault(fields)
     if reason is None and source.optional_flag("tokenizer.ggml.add_eos_token"):
@@ -102,24 +119,29 @@ def read_tokenizer_fields(reader: GGUFReader) -> GgufTokenizerFields:
 
 def build_tokenizer_json(fields: GgufTokenizerFields) -> str:
     """The text of tokenizer.json: the same for the same fields. The pre-tokenizer must be a known one."""
-    pre = find_pre_tokenizer(fields.pre)
-    if pre is None:
-        raise ValueError(f"the pre-tokenizer {fields.pre!r} is not known")
     vocabulary = {text: token_id for token_id, text in enumerate(fields.tokens)}
-    merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in fields.merges)]
     begin = None if fields.begin_id is None else (fields.tokens[fields.begin_id], fields.begin_id)
-    tokenizer = surroundings(vocabulary.keys(), pre, begin)
-    tokenizer.model = models.BPE(vocab=vocabulary, merges=merges, ignore_merges=pre.whole_words)
-    for text, kind in zip(fields.tokens, fields.token_types, strict=True):
-        if kind == CONTROL:
-            tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True)])
-        elif kind == USER_DEFINED:
-            tokenizer.add_tokens([AddedToken(text, normalized=False, special=False)])
+    if fields.model == SENTENCEPIECE:
+        tokenizer = piece_surroundings(fields.space_prefix, begin)
+        merges = ranked_merges(fields.tokens, fields.scores)
+        tokenizer.model = models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True)
+    else:
+        pre = find_pre_tokenizer(fields.pre)
+        if pre is None:
+            raise ValueError(f"the pre-tokenizer {fields.pre!r} is not known")
+        tokenizer = surroundings(vocabulary.keys(), pre, begin)
+        merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in fields.merges)]
+        tokenizer.model = models.BPE(vocab=vocabulary, merges=merges, ignore_merges=pre.whole_words)
+    kinds = tuple(zip(fields.tokens, fields.token_types, strict=True))
+    tokenizer.add_special_tokens(
+        [AddedToken(text, normalized=False, special=True) for text, k in kinds if k in SPECIAL]
+    )
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text, k in kinds if k == USER_DEFINED])
     return tokenizer.to_str()
 
 
 def surroundings(known: Collection[str], pre: PreTokenizer, begin: tuple[str, int] | None) -> Tokenizer:
-    """A tokenizer but for its vocabulary and merges.
+    """A byte-level tokenizer but for its vocabulary and merges.
 
     `known`: its tokens, or of them those that stand for one byte; `begin`: the token before every text, and its id.
     """
@@ -132,19 +154,29 @@ def surroundings(known: Collection[str], pre: PreTokenizer, begin: tuple[str, in
     ]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
     tokenizer.decoder = decoders.ByteLevel()
+    _begin_with(tokenizer, begin)
+    return tokenizer
+
+
+def piece_surroundings(space_prefix: bool, begin: tuple[str, int] | None) -> Tokenizer:
+    """A sentencepiece tokenizer but for its vocabulary and merges."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True))
+    tokenizer.normalizer = normalizer(space_prefix=space_prefix)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+    _begin_with(tokenizer, begin)
+    return tokenizer
+
+
+def _begin_with(tokenizer: Tokenizer, begin: tuple[str, int] | None) -> None:
     if begin is not None:
         text, _ = begin
         tokenizer.post_processor = processors.TemplateProcessing(
             single=[text, "$A"], pair=[text, "$A", "$B"], special_tokens=[begin]
         )
-    return tokenizer
 
 
 def _fault(fields: GgufTokenizerFields) -> str | None:
     """Why this tokenizer cannot be built, or None."""
-    pre = find_pre_tokenizer(fields.pre)
-    if pre is None:
-        return f"its pre-tokenizer {fields.pre[:100]!r} is not known"
     if len(fields.tokens) != len(fields.token_types):
         return f"it has {len(fields.tokens)} tokens but {len(fields.token_types)} token types"
     if len(set(fields.tokens)) != len(fields.tokens) or "" in fields.tokens:
@@ -152,24 +184,21 @@ def _fault(fields: GgufTokenizerFields) -> str | None:
     for name, token_id in (("begin", fields.bos_id), ("end", fields.eos_id), ("end-of-turn", fields.eot_id)):
         if token_id is not None and not 0 <= token_id < len(fields.tokens):
             return f"its {name} token is {token_id}, and it has {len(fields.tokens)} tokens"
-    return _begin_fault(fields, pre) or _token_fault(fields) or _merge_fault(fields)
-
-
-def _begin_fault(fields: GgufTokenizerFields, pre: PreTokenizer) -> str | None:
-    wanted = pre.begins if fields.adds_begin is None else fields.adds_begin
-    if wanted and (fields.bos_id is None or fields.token_types[fields.bos_id] != CONTROL):
+    if fields.begins and (fields.bos_id is None or fields.token_types[fields.bos_id] != CONTROL):
         return "its tokenizer begins every text with a token, and names none that is a control token"
-    return None
+    return _piece_fault(fields) if fields.model == SENTENCEPIECE else _byte_level_fault(fields)
 
 
-def _token_fault(fields: GgufTokenizerFields) -> str | None:
+def _byte_level_fault(fields: GgufTokenizerFields) -> str | None:
+    if find_pre_tokenizer(fields.pre) is None:
+        return f"its pre-tokenizer {fields.pre[:100]!r} is not known"
     alphabet = byte_alphabet().keys()
     for token_id, (text, kind) in enumerate(zip(fields.tokens, fields.token_types, strict=True)):
         if kind not in (NORMAL, CONTROL, USER_DEFINED, UNUSED):
             return f"token {token_id} has the unknown type {kind}"
         if kind in (NORMAL, UNUSED) and not alphabet >= set(text):
             return f"token {token_id} is not written in the byte alphabet"
-    return None
+    return _merge_fault(fields)
 
 
 def _merge_fault(fields: GgufTokenizerFields) -> str | None:
@@ -180,6 +209,22 @@ def _merge_fault(fields: GgufTokenizerFields) -> str | None:
         left, _, right = merge.partition(" ")
         if left not in known or right not in known or left + right not in known:
             return f"merge {rank} is not of two tokens into a third"
+    return None
+
+
+def _piece_fault(fields: GgufTokenizerFields) -> str | None:
+    if len(fields.scores) != len(fields.tokens) or not all(map(math.isfinite, fields.scores)):
+        return "it does not have a score for every token"
+    kinds = dict(zip(fields.tokens, fields.token_types, strict=True))
+    if not {NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE}.issuperset(kinds.values()):
+        return "it has a token of an unknown type"
+    if sorted(text for text, kind in kinds.items() if kind == BYTE) != sorted(BYTE_TOKENS):
+        return "it does not have exactly one token for every byte"
+    made = {text: score for text, score in zip(kinds, fields.scores, strict=True) if kinds[text] == NORMAL and text[1:]}
+    if len(set(made.values())) != len(made):
+        return "it has tokens of equal scores, so that their merges have no order"
+    if not kinds.keys() >= set("".join(made)):
+        return "it has a token of a character that is no token itself"
     return None
 
 
@@ -204,9 +249,9 @@ class _Source:
         value = self.value(key)
         return None if value is None else self._of_type(key, value, str)
 
-    def optional_integer(self, key: str) -> int | None:
+    def optional_integer(self, key: str, default: int | None = None) -> int | None:
         value = self.value(key)
-        return None if value is None else self._of_type(key, value, int)
+        return default if value is None else self._of_type(key, value, int)
 
     def optional_flag(self, key: str) -> bool | None:
         value = self.value(key)
@@ -219,6 +264,9 @@ class _Source:
 
     def integers(self, key: str) -> list[int]:
         return [self._of_type(key, item, int) for item in self._of_type(key, self.value(key), list)]
+
+    def numbers(self, key: str) -> list[float]:
+        return [float(self._of_type(key, item, float)) for item in self._of_type(key, self.value(key), list)]
 
     def _of_type(self, key: str, value: object, kind: type[_T]) -> _T:
         if value is None:

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from canopy_desktop.errors import BundleError
 from canopy_desktop.model.byte_alphabet import byte_alphabet
-from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
-from canopy_desktop.model.tokenizer_build import surroundings
+from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS
+from canopy_desktop.model.sentencepiece import BYTE_TOKENS
+from canopy_desktop.model.tokenizer_build import piece_surroundings, surroundings
 
 MAX_TOKENIZER_BYTES = 64_000_000
 _ADDED = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
@@ -45,14 +48,20 @@ def _fault(found: dict[str, Any], vocabulary: int) -> str | None:
     for token in added:
         if {**token, **_ADDED} != token or ids.get(token["content"]) != token["id"]:
             return "has an added token of a kind that is not known"
-    alphabet = byte_alphabet().keys()
-    if not set("".join(ids.keys() - {token["content"] for token in added})) <= alphabet:
-        return "has a token that is not written in the byte alphabet"
     begin = _begin(found.get("post_processor"), {t["content"]: t["id"] for t in added if t["special"]})
-    bytes_ = tuple(char for char in alphabet if char in ids)
+    texts = ids.keys() - {token["content"] for token in added}
     model = found.pop("model")
-    for pre in PRE_TOKENIZERS:
-        expected = _expected(bytes_, pre, begin)
+    if model.get("byte_fallback"):
+        if not texts.issuperset(BYTE_TOKENS):
+            return "does not have a token for every byte"
+        kinds = [piece_surroundings(prefix, begin) for prefix in (False, True)]
+    else:
+        alphabet = byte_alphabet().keys()
+        if not set("".join(texts)) <= alphabet:
+            return "has a token that is not written in the byte alphabet"
+        bytes_ = tuple(char for char in alphabet if char in ids)
+        kinds = [surroundings(bytes_, pre, begin) for pre in PRE_TOKENIZERS]
+    for expected in map(_surrounding, kinds):
         if _agree(model, expected.pop("model")) and _agree(found, expected):
             return None
     return "does something that is not known"
@@ -66,9 +75,9 @@ def _begin(processor: dict[str, Any] | None, special: Mapping[str, int]) -> tupl
     return text, special[text]
 
 
-def _expected(alphabet: tuple[str, ...], pre: PreTokenizer, begin: tuple[str, int] | None) -> dict[str, Any]:
-    """What surrounds the vocabulary, as the builder writes it; it depends on which bytes have a token."""
-    values: dict[str, Any] = json.loads(surroundings(alphabet, pre, begin).to_str())
+def _surrounding(tokenizer: Tokenizer) -> dict[str, Any]:
+    """What the builder writes around vocabulary and merges."""
+    values: dict[str, Any] = json.loads(tokenizer.to_str())
     for part in ("vocab", "merges"):
         values["model"].pop(part)
     values.pop("added_tokens")

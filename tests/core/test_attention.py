@@ -1,5 +1,6 @@
 """Attention as it is drawn: cells, the hidden first token, and columns that are on the move."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,12 @@ import pytest
 from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.attention import attention_cells, attention_rows
+from canopy_desktop.exploration.heads import layer_weights
+from canopy_desktop.model.card import LayerAttention
 from tests.core.engine import one_by_one, prefill, session_of
 from tests.reference import fixtures
+
+PLAIN = LayerAttention(rope_base=10_000.0, rope_divisors=(), scale=0.25, window=None)
 
 
 def vectors(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -17,10 +22,12 @@ def vectors(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return tuple(random.normal(size=(2, count, 16)).astype(np.float32) * 2)
 
 
-def plain(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+def plain(queries: np.ndarray, keys: np.ndarray, how: LayerAttention = PLAIN) -> np.ndarray:
     """The definition, in double precision."""
-    scores = queries.astype(np.float64) @ keys.T.astype(np.float64) / 4.0
+    scores = queries.astype(np.float64) @ keys.T.astype(np.float64) * how.scale
     scores[np.triu_indices(len(scores), 1)] = -np.inf
+    if how.window is not None:
+        scores[np.tril_indices(len(scores), -how.window)] = -np.inf
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
 
@@ -28,7 +35,7 @@ def plain(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("length", [1, 2, 37, 256, 257, 600])
 def test_every_cell_is_softmax_of_scaled_scores_and_later_ones_are_not_a_number(length: int) -> None:
     queries, keys = vectors(length)
-    found = attention_cells(queries, keys, cell=1, hide_first=False)
+    found = attention_cells(queries, keys, PLAIN, cell=1, hide_first=False)
     later = np.triu(np.ones((length, length), bool), 1)
     assert np.isnan(found[later]).all()
     assert np.abs(np.nan_to_num(found) - plain(queries, keys)).max() < 1e-5
@@ -38,7 +45,7 @@ def test_every_cell_is_softmax_of_scaled_scores_and_later_ones_are_not_a_number(
 def test_a_cell_of_several_positions_shows_the_brightest_of_them(cell: int) -> None:
     queries, keys = vectors(601)
     exact = plain(queries, keys)
-    found = attention_cells(queries, keys, cell=cell, hide_first=False)
+    found = attention_cells(queries, keys, PLAIN, cell=cell, hide_first=False)
     assert found.shape == (-(-601 // cell),) * 2
     for row, column in ((0, 0), (5, 2), (found.shape[0] - 1, 1), (found.shape[0] - 1, found.shape[0] - 1)):
         block = exact[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
@@ -47,7 +54,7 @@ def test_a_cell_of_several_positions_shows_the_brightest_of_them(cell: int) -> N
 
 def test_hiding_the_first_token_rescales_the_rest_of_each_row_to_one() -> None:
     queries, keys = vectors(40)
-    found = attention_cells(queries, keys, cell=1, hide_first=True)
+    found = attention_cells(queries, keys, PLAIN, cell=1, hide_first=True)
     assert np.isnan(found[:, 0]).all()
     assert np.nansum(found[1:], axis=1) == pytest.approx(1.0, abs=1e-5)
 
@@ -63,9 +70,10 @@ def test_a_region_shows_the_same_probabilities_as_the_whole(rows, columns, cell:
     if hide_first:
         exact[:, 0] = 0.0
         exact[1:] /= exact[1:].sum(axis=1, keepdims=True)
+    shown = (columns[0], min(columns[1], rows[1]))
     found = attention_cells(
-        queries[rows[0] : rows[1]], keys[: rows[1]], first=rows[0], columns=(columns[0], min(columns[1], rows[1])),
-        cell=cell, hide_first=hide_first,
+        queries[rows[0] : rows[1]], keys[: rows[1]], PLAIN, first=rows[0], columns=shown, cell=cell,
+        hide_first=hide_first,
     )  # fmt: skip
     for line in range(found.shape[0]):
         for column in range(found.shape[1]):
@@ -78,9 +86,31 @@ def test_a_region_shows_the_same_probabilities_as_the_whole(rows, columns, cell:
                 assert found[line, column] == pytest.approx(exact[below, right].max(), abs=1e-5)
 
 
+@pytest.mark.parametrize("window", [1, 4, 33, 90, 200])
+@pytest.mark.parametrize("cell", [1, 3])
+@pytest.mark.parametrize(("rows", "columns"), [((0, 90), (0, 90)), ((40, 71), (0, 33)), ((20, 60), (31, 55))])
+def test_a_window_hides_what_lies_before_it_in_every_region(window: int, cell: int, rows, columns) -> None:
+    queries, keys = vectors(90)
+    how = replace(PLAIN, window=window, scale=0.1)
+    exact = plain(queries, keys, how)
+    found = attention_cells(
+        queries[rows[0] : rows[1]], keys[: rows[1]], how, first=rows[0], columns=columns, cell=cell
+    )  # fmt: skip
+    for line in range(found.shape[0]):
+        for column in range(found.shape[1]):
+            below = slice(rows[0] + line * cell, min(rows[0] + (line + 1) * cell, rows[1]))
+            right = slice(columns[0] + column * cell, min(columns[0] + (column + 1) * cell, columns[1]))
+            if right.start <= below.stop - 1:
+                assert found[line, column] == pytest.approx(exact[below, right].max(), abs=1e-5)
+    assert np.abs(attention_rows(queries[40:50], keys[:50], 40, how) - exact[40:50, :50]).max() < 1e-5
+    alone = layer_weights(queries[49:50], keys[None, :50], how)[0]
+    assert np.abs(alone - exact[49, :50]).max() < 1e-5
+    assert (alone[: max(0, 50 - window)] == 0).all()
+
+
 def test_rows_in_the_middle_of_a_text_see_nothing_later() -> None:
     queries, keys = vectors(40)
-    rows = attention_rows(queries[10:13], keys, 10)
+    rows = attention_rows(queries[10:13], keys, 10, PLAIN)
     assert (rows[0, 11:] == 0).all()
     assert np.abs(rows - plain(queries, keys)[10:13]).max() < 1e-5
 

@@ -171,7 +171,7 @@ def test_attention_that_is_read_is_the_softmax_of_what_the_card_holds(
     assert isinstance(keys, DeviceArray)
     query = sequence.columns.queries(sequence.slots[13:], 1)[:, : a.head_size]
     turned = rotate(query, cosines[13:14], sines[13:14])
-    assert np.allclose(rows[1][0], attention_rows(turned, keys.on_host().astype(np.float32), 13)[0])
+    assert np.allclose(rows[1][0], attention_rows(turned, keys.on_host().astype(np.float32), 13, a.attention(1))[0])
 
 
 def test_a_block_forbids_on_the_card_what_it_forbids_on_the_host(half: ModelSession, on_card: ModelSession) -> None:

@@ -115,7 +115,8 @@ def test_attention_read_back_is_the_softmax_of_what_the_card_holds(session: Mode
     keys = session.sequence.decoder.cache.keys[3][0, 5 // (a.heads // a.kv_heads), :80]
     assert isinstance(keys, DeviceArray)
     query = session.sequence.columns.queries(slots[79:], 3)[:, 5 * a.head_size : 6 * a.head_size]
-    expected = attention_rows(rotate(query, cosines[79:80], sines[79:80]), keys.on_host().astype(np.float32), 79)[0]
+    turned = rotate(query, cosines[79:80], sines[79:80])
+    expected = attention_rows(turned, keys.on_host().astype(np.float32), 79, a.attention(3))[0]
     assert row is not None
     assert np.allclose(row, expected, atol=1e-6)
 

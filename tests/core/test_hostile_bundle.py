@@ -387,6 +387,13 @@ def test_a_card_that_is_no_card_is_refused(bundle: Path, data: bytes) -> None:
         ("tied", (None, 0, 1, "yes", [], False)),
         ("qkv_biases", (None, 1, "no", True)),
         ("qk_norms", (None, 1, "no", True)),
+        ("post_norms", (None, 1, "no", True)),
+        ("scaled_embedding", (None, 1, "no", True)),
+        ("activation", (None, 1, "relu", "gelu_tanh")),
+        ("attention_scale", (None, "1", -1.0, 0.5, float("nan"))),
+        ("window", (None, "1", -1, 1.5, True)),
+        ("window_period", (None, 0, -1, 1 << 30)),
+        ("window_rope_base", (None, 0.0, -1.0, float("inf"))),
     ],
 )
 def test_a_card_that_lies_about_what_the_blocks_have_is_refused(

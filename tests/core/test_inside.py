@@ -11,7 +11,6 @@ from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.block_replay import BlockReplay
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.provider import ProviderChoice
-from canopy_desktop.model.rope import rope_tables
 from canopy_desktop.model.weight_map import WeightMap
 from tests.core import tiny
 from tests.core.engine import one_by_one, prefill, session_of
@@ -219,7 +218,7 @@ def test_a_blocked_text_is_looked_into_with_its_bias(session) -> None:
     bias = Blocks([Block((4,), (3,))], a)
     session.sequence.forget()
     session.sequence.feed(ids, bias=bias)
-    drawn = blocked_head(session.new_trial(), ids, bias, 13, 2, rope=rope_tables(a))
+    drawn = blocked_head(session.new_trial(), ids, bias, 13, 2)
     found = session.new_inside().step(session.sequence.slots, 4, 13, 2, PARIS, bias)
     assert found is not None
     assert found.weights[3] == 0

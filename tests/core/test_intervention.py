@@ -10,7 +10,7 @@ from canopy_desktop.errors import InterruptedStepError, UsageError
 from canopy_desktop.exploration.intervention import Block, Blocks, blocked_attention, blocked_head, blocked_step
 from canopy_desktop.exploration.leave_out import leave_out
 from canopy_desktop.exploration.session import ModelSession
-from canopy_desktop.model.rope import rope_tables
+from canopy_desktop.model.card import LayerAttention
 from tests.core.engine import log_softmax, one_by_one, prefill, session_of
 from tests.reference import fixtures
 
@@ -146,11 +146,11 @@ def test_a_running_trial_is_interrupted_with_the_decoder_it_came_from(built_mode
 def test_attention_with_a_block_is_the_masked_softmax_of_the_witness(built_fp32_model: Path) -> None:
     """transformers' own weights, blocked in their logarithms and normalised again: softmax forgets a row's constant."""
     session, witness = session_of(built_fp32_model), fixtures.attentions()
-    trial, rope = session.new_trial(), rope_tables(session.card.architecture)
+    trial = session.new_trial()
     length = len(witness.ids)
     for head in (0, 4, 8):  # in the first layer queries and keys do not depend on the block
         bias = Blocks([Block((5, length - 1), (0, 3), head=head)], session.card.architecture)
-        found = blocked_head(trial, witness.ids, bias, 0, head, rope=rope)
+        found = blocked_head(trial, witness.ids, bias, 0, head)
         expected = witness.weights[0, head].astype(np.float64).copy()
         for query in (5, length - 1):
             expected[query, [0, 3]] = 0
@@ -160,10 +160,10 @@ def test_attention_with_a_block_is_the_masked_softmax_of_the_witness(built_fp32_
 
 
 def test_attention_of_a_blocked_run_is_exactly_0_in_blocked_cells_of_every_layer(session, france) -> None:
-    trial, rope = session.new_trial(), rope_tables(session.card.architecture)
+    trial = session.new_trial()
     bias = Blocks([Block((IS,), (0, FRANCE))], session.card.architecture)
     for layer in (0, 13, 29):
-        found = blocked_head(trial, france, bias, layer, 5, rope=rope)
+        found = blocked_head(trial, france, bias, layer, 5)
         assert (found[IS, [0, FRANCE]] == 0).all()
         assert found.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
         assert (found[np.triu_indices(5, 1)] == 0).all()
@@ -178,7 +178,7 @@ def test_blocked_attention_is_the_definition() -> None:
     scores[np.triu_indices(30, 1)] = -np.inf
     expected = np.exp(scores - scores.max(axis=1, keepdims=True))
     expected /= expected.sum(axis=1, keepdims=True)
-    found = blocked_attention(queries[10:], keys, bias[10:], 10)
+    found = blocked_attention(queries[10:], keys, bias[10:], 10, LayerAttention(10_000.0, (), 0.25, None))
     assert np.abs(found - expected[10:]).max() <= 1e-6
     assert (found[expected[10:] == 0] == 0).all()
 

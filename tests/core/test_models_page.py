@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from canopy_desktop.model.card import Activation
 from canopy_desktop.model.families import FAMILIES, Family
 from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
 
@@ -24,6 +25,10 @@ def family_row(family: Family) -> str:
     beside = {
         "biases of query, key and value": family.qkv_biases,
         "norms of each head's query and key": family.qk_norms,
+        "norms of what is added to the stream": family.post_norms,
+        "a scaled embedding": family.scaled_embedding,
+        "GELU": family.activation is Activation.GELU,
+        "sliding windows": bool(family.window_period),
     }
     has = ", ".join(what for what, there in beside.items() if there) or "–"
     return (

@@ -18,10 +18,13 @@ from tokenizers import Regex, pre_tokenizers
 
 from canopy_desktop.errors import BundleError, SourceError, UsageError
 from canopy_desktop.model.chat import ChatTemplate, Message, SystemChoice, encode_completion
+from canopy_desktop.model.sentencepiece import BYTE_TOKENS
 from canopy_desktop.model.tokenizer import LostByte, Tokenizer
 from canopy_desktop.model.tokenizer_build import (
+    BYTE,
     CONTROL,
     NORMAL,
+    UNKNOWN,
     USER_DEFINED,
     GgufTokenizerFields,
     build_tokenizer_json,
@@ -263,7 +266,7 @@ def test_fields_are_read_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"model": "llama"}, "'llama'"),
+        ({"model": "bert"}, "'bert'"),
         ({"pre": "nonsense"}, "'nonsense'"),
         ({"token_types": (1, 1)}, "2 token types"),
         ({"eos_id": 9_999}, "9999"),
@@ -280,6 +283,77 @@ def test_a_tokenizer_that_would_come_out_wrong_is_refused_by_name(
 ) -> None:
     with pytest.raises(SourceError, match=named):
         read_tokenizer_fields(written(tmp_path, replace(small_fields(), **changes)))
+
+
+def small_pieces(**changes: Any) -> GgufTokenizerFields:
+    """Sentencepiece: all bytes, three characters, and two tokens that are made of them."""
+    tokens = ("<unk>", "<s>", "</s>", *BYTE_TOKENS, "a", "b", "▁", "ab", "▁a")
+    fields = GgufTokenizerFields(
+        model="llama",
+        pre="",
+        tokens=tokens,
+        merges=(),
+        token_types=(UNKNOWN, CONTROL, CONTROL, *[BYTE] * 256, *[NORMAL] * 5),
+        bos_id=1,
+        eos_id=2,
+        eot_id=None,
+        chat_template=None,
+        adds_begin=True,
+        scores=(*[0.0] * 262, -1.0, -2.0),
+        space_prefix=True,
+    )
+    return replace(fields, **changes)
+
+
+def written_pieces(tmp_path: Path, fields: GgufTokenizerFields, *, says: bool = True) -> GGUFReader:
+    path = tmp_path / "pieces.gguf"
+    writer = GGUFWriter(path, "llama")
+    writer.add_tokenizer_model(fields.model)
+    writer.add_token_list(list(fields.tokens))
+    writer.add_token_types(list(fields.token_types))
+    writer.add_token_scores(list(fields.scores))
+    if says:
+        writer.add_add_bos_token(fields.begins)
+        writer.add_bos_token_id(fields.bos_id or 0)
+        writer.add_eos_token_id(fields.eos_id or 0)
+        writer.add_add_space_prefix(fields.space_prefix)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return GGUFReader(path)
+
+
+def test_pieces_are_read_as_they_were_written_and_what_a_file_leaves_out_is_as_in_llama_cpp(tmp_path: Path) -> None:
+    other = small_pieces(space_prefix=False, bos_id=2, eos_id=1, adds_begin=False)
+    assert read_tokenizer_fields(written_pieces(tmp_path, other)) == other
+    found = read_tokenizer_fields(written_pieces(tmp_path, small_pieces(), says=False))
+    assert replace(found, adds_begin=True) == small_pieces()
+    assert found.begin_id == 1
+
+
+def test_of_two_merges_the_one_with_the_higher_score_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    for scores, expected in (((-1.0, -2.0), ["▁", "ab"]), ((-2.0, -1.0), ["▁a", "b"])):
+        path.write_text(build_tokenizer_json(small_pieces(scores=(*[0.0] * 262, *scores))), "utf-8")
+        found = Tokenizer.open(path).encode("ab").ids
+        assert [small_pieces().tokens[i] for i in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"scores": (0.0,)}, "score for every token"),
+        ({"scores": (*[0.0] * 263, float("nan"))}, "score for every token"),
+        ({"scores": (0.0,) * 264}, "equal scores"),
+        ({"token_types": (UNKNOWN, CONTROL, CONTROL, *[BYTE] * 255, *[NORMAL] * 6)}, "token for every byte"),
+        ({"token_types": (UNKNOWN, CONTROL, CONTROL, *[BYTE] * 256, *[NORMAL] * 4, 7)}, "unknown type"),
+        ({"tokens": (*small_pieces().tokens[:-1], "▁日")}, "no token itself"),
+        ({"bos_id": 9_999}, "9999"),
+    ],
+)
+def test_pieces_that_would_come_out_wrong_are_refused(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(SourceError, match=named):
+        read_tokenizer_fields(written_pieces(tmp_path, small_pieces(**changes)))
 
 
 def test_a_tokenizer_that_begins_with_a_token_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,11 @@ DATA = Path(__file__).resolve().parent / "data"
 SHORT_PROMPTS = ("france", "student", "digits", "single", "chat")
 PROMPTS = (*SHORT_PROMPTS, "prose")
 
-TINY_MODELS = ("llama", "llama-factors", "llama-linear", "qwen2", "qwen3", "qwen3-untied")
+TINY_MODELS = (
+    "llama", "llama-factors", "llama-linear", "llama-pieces", "qwen2", "qwen3", "qwen3-untied",
+    "gemma3", "gemma3-linear", "gemma3-wide",
+)  # fmt: skip
+PIECES_TAIL = "</s> <start_of_turn>a<b>b  <0x41>"  # at the end of all texts for pieces
 
 PIPELINE_STAGES = ("raw", "penalties", "bias", "min_tokens", "temperature", "top_k", "top_p", "min_p", "typical_p")
 PIPELINE_TOP = 1000
@@ -224,6 +228,16 @@ class CutTexts:
     ids: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceTexts:
+    """Texts and llama.cpp's tokens of them with the tiny models' sentencepiece vocabulary."""
+
+    space_prefix: bool
+    special: bool  # the text of special tokens becomes those tokens
+    texts: tuple[str, ...]
+    ids: tuple[tuple[int, ...], ...]
+
+
 def tokenized_texts() -> tuple[TokenizedText, ...]:
     """The hand-picked texts."""
     return tuple(
@@ -426,6 +440,22 @@ def cut_texts() -> tuple[CutTexts, ...]:
         )
         for key, ids in arrays.items()
         if key.startswith("ids ")
+    )
+
+
+def piece_texts() -> tuple[PieceTexts, ...]:
+    """The same texts, each with `PIECES_TAIL`, with and without a space before, special tokens or their text."""
+    arrays = _arrays("tiny_tokens.npz")
+    texts = _cut("".join(map(chr, arrays["code_points"].tolist())), arrays["text_lengths"])
+    return tuple(
+        PieceTexts(
+            space_prefix="space" in key,
+            special="special" in key,
+            texts=tuple(text + PIECES_TAIL for text in texts),
+            ids=_cut(tuple(ids.tolist()), arrays[key.replace("ids", "counts")]),
+        )
+        for key, ids in arrays.items()
+        if key.startswith("pieces") and key.endswith("ids")
     )
 
 

@@ -22,13 +22,28 @@ from llama_cpp import Llama
 from source import DATA, made_with, write_npz
 from texts import named_texts, random_texts
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 VOCABULARY, LAYERS, CONTEXT, TEXT_TOKENS = 512, 3, 2048, 24
 BEGIN, END = "<|begin_of_text|>", "<|eot_id|>"
 CHAT = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '<|eot_id|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+)
+PIECES_ALONE, PIECES_WITH_SPACE = "pieces", "pieces with a space before"  # sentencepiece, which has no pre-tokenizer
+GEMMA_CHAT = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<start_of_turn>' + message['role'] + '\n' + message['content'] | trim + '<end_of_turn>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
 )
 LLAMA_TOLERANCE = 0.05  # of the largest logit: llama.cpp keeps keys and values in 16 bits
 COMMON = {
@@ -40,6 +55,21 @@ COMMON = {
 }
 SMALL = {"num_attention_heads": 5, "hidden_size": 40, "head_dim": 16, "intermediate_size": 72}
 BLOCKS = SMALL | {"hidden_size": 32, "head_dim": 32, "intermediate_size": 64}  # whole blocks of 32, for 8-bit weights
+# whole and local layers of Gemma 3, in a text longer than the window
+SLIDING = {"num_hidden_layers": 7, "sliding_window": 8, "rope_theta": 1_000_000.0, "query_pre_attn_scalar": 32}
+WIDE = (
+    SLIDING
+    | {"tie_word_embeddings": True}
+    | {
+        "num_hidden_layers": 62,
+        "hidden_size": 24,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "intermediate_size": 16,
+        "query_pre_attn_scalar": 12,
+    }
+)
 LLAMA3_ROPE = {
     "rope_type": "llama3",
     "factor": 8.0,
@@ -65,14 +95,14 @@ class Tiny:
     def build(self, seed: int) -> torch.nn.Module:
         """The model with random weights that 16 bits hold exactly."""
         torch.manual_seed(seed)
-        model = self.model(self.config(**COMMON, **self.sizes, rope_scaling=self.rope_scaling))
+        model = self.model(self.config(**(COMMON | self.sizes), rope_scaling=self.rope_scaling))
         for name, weights in model.named_parameters():
             drawn = torch.randn_like(weights)
             if name.endswith("norm.weight"):
-                drawn = 1 + 0.2 * drawn
+                drawn = (0 if self.arch is gguf.MODEL_ARCH.GEMMA3 else 1) + 0.2 * drawn  # Gemma's gain is 1 + weight
             elif name.endswith(".bias"):
                 drawn = 0.5 * drawn
-            elif "embed_tokens" not in name:
+            elif "embed_tokens" not in name or self.arch is gguf.MODEL_ARCH.GEMMA3:  # which multiplies it with the root
                 drawn = drawn / math.sqrt(weights.shape[-1])
             weights.data = drawn.half().float()
         model.tie_weights()
@@ -82,6 +112,7 @@ class Tiny:
 _LLAMA = (gguf.MODEL_ARCH.LLAMA, LlamaForCausalLM, LlamaConfig)
 _QWEN2 = (gguf.MODEL_ARCH.QWEN2, Qwen2ForCausalLM, Qwen2Config)
 _QWEN3 = (gguf.MODEL_ARCH.QWEN3, Qwen3ForCausalLM, Qwen3Config)
+_GEMMA3 = (gguf.MODEL_ARCH.GEMMA3, Gemma3ForCausalLM, Gemma3TextConfig)
 ONE, ALL = {"num_key_value_heads": 1}, {"num_key_value_heads": 5}
 TIED, APART = {"tie_word_embeddings": True}, {"tie_word_embeddings": False}
 MODELS = {
@@ -102,6 +133,17 @@ MODELS = {
     ),
     "qwen3": Tiny(*_QWEN3, "qwen2", sizes=BLOCKS | ONE | TIED | {"rope_theta": 1_000_000.0}),
     "qwen3-untied": Tiny(*_QWEN3, "qwen2", sizes=SMALL | ALL | APART),
+    "llama-pieces": Tiny(*_LLAMA, PIECES_WITH_SPACE, begins=True, sizes=SMALL | ALL | APART),
+    "gemma3": Tiny(*_GEMMA3, PIECES_ALONE, begins=True, chat=GEMMA_CHAT, sizes=BLOCKS | ONE | TIED | SLIDING),
+    "gemma3-linear": Tiny(
+        *_GEMMA3,
+        PIECES_ALONE,
+        begins=True,
+        rope_scaling={"rope_type": "linear", "factor": 4.0},
+        sizes=SMALL | ALL | TIED | SLIDING | {"sliding_window": 5, "query_pre_attn_scalar": 16},
+    ),
+    # as deep as the 27B, by which llama.cpp knows that q·k is scaled by the width per head
+    "gemma3-wide": Tiny(*_GEMMA3, PIECES_ALONE, begins=True, sizes=WIDE),
 }
 
 # Names that llama.cpp takes for the same way of cutting a text; the first is that of the fixture.
@@ -138,11 +180,12 @@ PIECES = [
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens by id, their types, and merges."""
+    """Tokens by id, their types, and merges, or for sentencepiece scores."""
 
     tokens: list[str]
     types: list[int]
     merges: list[str]
+    scores: list[float] = field(default_factory=list)
 
 
 def vocabulary() -> Vocabulary:
@@ -160,6 +203,31 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(tokens, [3, 3] + [1] * (VOCABULARY - 2), [" ".join(merge) for merge in model["merges"]])
 
 
+SPECIAL_TAIL = "</s> <start_of_turn>a<b>b  <0x41>"  # of the texts for pieces
+PIECE_SPECIALS = ["<unk>", "<s>", "</s>", "<start_of_turn>", "<end_of_turn>"]
+PIECE_TYPES = [2, 3, 3, 3, 3]
+OWN = ["\n\n", "  ", "   ", "<b>"]  # of a person's: found in any text before all else, as Gemma's
+
+
+def pieces() -> Vocabulary:
+    """Sentencepiece: merges of whatever stands side by side, ▁ for spaces, tokens for the bytes of all other text."""
+    tokenizer = Tokenizer(models.BPE())
+    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
+    size = VOCABULARY - len(bytes_) - len(PIECE_SPECIALS) - len(OWN)
+    trainer = trainers.BpeTrainer(vocab_size=size + len(OWN), limit_alphabet=90, show_progress=False)
+    texts = [text for _, text in named_texts()] + tricky_texts(300, 8)
+    tokenizer.train_from_iterator([text.replace(" ", "▁") for text in texts], trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    learnt = sorted(model["vocab"], key=model["vocab"].get)
+    characters = [token for token in learnt if len(token) == 1]
+    merged = [token for token in learnt if len(token) > 1 and token not in OWN][: size - len(characters)]
+    tokens = [*PIECE_SPECIALS, *bytes_, *OWN, *merged, *characters]
+    assert len(tokens) == VOCABULARY == len(set(tokens))
+    types = [*PIECE_TYPES, *[6] * 256, *[4] * len(OWN), *[1] * size]
+    scores = [0.0] * (VOCABULARY - size) + [-float(rank) for rank in range(len(merged))] + [-1e4] * len(characters)
+    return Vocabulary(tokens, types, [], scores)
+
+
 def tricky_texts(count: int, seed: int) -> list[str]:
     """Strings of pieces at whose borders ways of cutting differ."""
     draw = random.Random(seed)
@@ -168,13 +236,18 @@ def tricky_texts(count: int, seed: int) -> list[str]:
 
 def add_tokenizer(writer: gguf.GGUFWriter, known: Vocabulary, pre: str, *, begins: bool) -> None:
     """Say how the model reads text."""
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre)
+    writer.add_tokenizer_model("llama" if known.scores else "gpt2")
+    writer.add_tokenizer_pre("default" if known.scores else pre)
     writer.add_token_list(known.tokens)
     writer.add_token_types(known.types)
-    writer.add_token_merges(known.merges)
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(1)
+    if known.scores:
+        writer.add_token_scores(known.scores)
+        writer.add_add_space_prefix(pre == PIECES_WITH_SPACE)
+    else:
+        writer.add_token_merges(known.merges)
+    first = known.types.index(3)
+    writer.add_bos_token_id(first)
+    writer.add_eos_token_id(first + 1)
     writer.add_add_bos_token(begins)
 
 
@@ -184,7 +257,7 @@ def write_model(path: Path, tiny: Tiny, model: torch.nn.Module, known: Vocabular
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[tiny.arch])
     writer.add_name(f"Tiny {path.stem.removeprefix('tiny_')}")
     writer.add_license("cc0-1.0")
-    writer.add_block_count(LAYERS)
+    writer.add_block_count(c.num_hidden_layers)
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(c.hidden_size)
     writer.add_feed_forward_length(c.intermediate_size)
@@ -203,13 +276,18 @@ def write_model(path: Path, tiny: Tiny, model: torch.nn.Module, known: Vocabular
         writer.add_rope_scaling_factor(tiny.rope_scaling["factor"])
     elif tiny.rope_scaling is not None:
         writer.add_tensor("rope_freqs.weight", rope_factors(c.head_dim, c.rope_theta, tiny.rope_scaling))
-    names = gguf.get_tensor_name_map(tiny.arch, LAYERS)
+    is_gemma = tiny.arch is gguf.MODEL_ARCH.GEMMA3
+    if is_gemma:
+        writer.add_sliding_window(c.sliding_window)
+    names = gguf.get_tensor_name_map(tiny.arch, c.num_hidden_layers)
     for name, values in model.state_dict().items():
         if name == "lm_head.weight" and c.tie_word_embeddings:
             continue
         array = values.numpy()
         if tiny.arch is gguf.MODEL_ARCH.LLAMA and name.endswith(("q_proj.weight", "k_proj.weight")):
             array = in_pairs(array, c.num_attention_heads if "q_proj" in name else c.num_key_value_heads)
+        if is_gemma and name.endswith("norm.weight"):
+            array = 1 + array
         told = names.get_name(name, try_suffixes=(".weight", ".bias"))
         writer.add_tensor(told, array.astype(np.float16) if array.ndim > 1 else array)
     writer.write_header_to_file()
@@ -260,21 +338,21 @@ def check_with_llama_cpp(path: Path, ids: list[int], logits: np.ndarray) -> None
         raise AssertionError(f"llama.cpp reads {path.name} otherwise: {difference:.3f}")
 
 
-def make_models(known: Vocabulary) -> None:
+def make_models(known: Vocabulary, in_pieces: Vocabulary) -> None:
     """Write every model and its numbers."""
     made_by = programs("transformers", "torch", "gguf", "llama_cpp_python")
     ids = np.random.default_rng(24).integers(2, VOCABULARY, TEXT_TOKENS).tolist()
     for seed, (name, tiny) in enumerate(MODELS.items()):
         model = tiny.build(seed)
         path = DATA / f"tiny_{name}.gguf"
-        write_model(path, tiny, model, known)
+        write_model(path, tiny, model, in_pieces if tiny.pre in (PIECES_ALONE, PIECES_WITH_SPACE) else known)
         found = computed(model, ids)
         check_with_llama_cpp(path, ids, found["logits"])
         write_npz(f"tiny_{name}.npz", made_by, ids=np.array(ids, np.int32), **found)
 
 
-def make_tokens(known: Vocabulary) -> None:
-    """Write llama.cpp's tokens of many texts for every way of cutting, no begin token."""
+def make_tokens(known: Vocabulary, in_pieces: Vocabulary) -> None:
+    """Write llama.cpp's tokens of many texts for every way of cutting, and of pieces, no begin token."""
     texts = [*(text for _, text in named_texts()), *random_texts(800, 9), *tricky_texts(1500, 10)]
     arrays: dict[str, np.ndarray] = {}
     for names in PRE_TOKENIZERS:
@@ -283,6 +361,12 @@ def make_tokens(known: Vocabulary) -> None:
             raise AssertionError(f"{names} are not the same")
         arrays[f"ids {' '.join(names)}"] = np.array(list(chain.from_iterable(found[0])), np.uint16)
         arrays[f"counts {' '.join(names)}"] = np.array([len(row) for row in found[0]], np.uint16)
+    for pre in (PIECES_ALONE, PIECES_WITH_SPACE):
+        for special in (False, True):
+            found = tokens_of(in_pieces, pre, [text + SPECIAL_TAIL for text in texts], special=special)
+            name = f"{pre}{', special' if special else ''}"
+            arrays[f"{name} ids"] = np.array(list(chain.from_iterable(found)), np.uint16)
+            arrays[f"{name} counts"] = np.array([len(row) for row in found], np.uint16)
     write_npz(
         "tiny_tokens.npz",
         programs("llama_cpp_python", "tokenizers"),
@@ -292,8 +376,8 @@ def make_tokens(known: Vocabulary) -> None:
     )
 
 
-def tokens_of(known: Vocabulary, pre: str, texts: Sequence[str]) -> list[list[int]]:
-    """llama.cpp's ids of each text, the text of special tokens being text."""
+def tokens_of(known: Vocabulary, pre: str, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+    """llama.cpp's ids of each text, the text of special tokens being text unless they are `special`."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "vocabulary.gguf"
         writer = gguf.GGUFWriter(path, "llama")
@@ -302,7 +386,7 @@ def tokens_of(known: Vocabulary, pre: str, texts: Sequence[str]) -> list[list[in
         writer.write_kv_data_to_file()
         writer.close()
         llama = Llama(str(path), vocab_only=True, verbose=False)
-        return [llama.tokenize(text.encode(), add_bos=False, special=False) for text in texts]
+        return [llama.tokenize(text.encode(), add_bos=False, special=special) for text in texts]
 
 
 def programs(*packages: str) -> dict[str, str]:
@@ -313,9 +397,9 @@ def programs(*packages: str) -> dict[str, str]:
 def main() -> None:
     """Make tiny_*.gguf, tiny_*.npz and tiny_tokens.npz."""
     torch.set_grad_enabled(False)
-    known = vocabulary()
-    make_models(known)
-    make_tokens(known)
+    known, in_pieces = vocabulary(), pieces()
+    make_models(known, in_pieces)
+    make_tokens(known, in_pieces)
 
 
 if __name__ == "__main__":
