@@ -14,7 +14,7 @@ from canopy_ui.links.lens_link import LensLink
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.qt_models.lens_table import CellRole, LensTop
 from canopy_ui.state import RunPhase
-from canopy_ui.theme import ink_on, mixed, theme_named
+from canopy_ui.theme import ink_on, theme_named
 from tests.support.driving import Driver
 from tests.support.painted import contrast
 from tests.support.scripted import ARCHITECTURE, ScriptedSession
@@ -205,5 +205,5 @@ def test_a_cell_can_be_read_on_every_colour_and_zoom_is_survived(driver: Driver,
         panel.grab()
     theme = theme_named(name)
     for share in range(101):
-        ground = mixed(theme.attention_low, theme.attention_high, share / 100)
+        ground = theme.probability_colour(share / 100)
         assert contrast(ground, ink_on(ground)) >= 4.5

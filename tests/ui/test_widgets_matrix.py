@@ -16,7 +16,7 @@ from canopy_ui.widgets.matrix_image import by_row, colour_table, image_of
 from tests.ui.support import attention
 
 THEME = theme_named("light")
-TABLE = colour_table(THEME.attention_low, THEME.attention_high)
+TABLE = colour_table(THEME)
 
 
 def test_a_cell_that_is_not_known_is_left_open_and_never_drawn_as_zero() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import sqrt
 from pathlib import Path
 
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
@@ -67,9 +68,17 @@ class Theme:
         """The ground of a token with this surprisal."""
         return mixed(self.surprisal_low, self.surprisal_high, bits / SURPRISAL_BITS)
 
+    def probability_colour(self, share: float) -> QColor:
+        """The ground of a token that is assigned this probability, 0 to 1."""
+        return mixed(self.attention_low, self.attention_high, share)
+
+    def attention_colour(self, share: float) -> QColor:
+        """The colour of a look with this share, 0 to 1. It grows with the root: most looks are of some percent."""
+        return mixed(self.attention_low, self.attention_high, sqrt(max(share, 0.0)))
+
     def link_colour(self, share: float) -> QColor:
         """The ground of a token's text that gets this share, 0 to 1, of the largest attention."""
-        return mixed(self.attention_low, self.attention_high, _TEXT_GROUND * min(max(share, 0.0), 1.0))
+        return mixed(self.attention_low, self.attention_high, _TEXT_GROUND * sqrt(min(max(share, 0.0), 1.0)))
 
     def _type_px(self, size: float) -> int:
         return max(_MIN_PX, self.px(size))

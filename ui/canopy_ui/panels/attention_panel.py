@@ -93,7 +93,7 @@ class AttentionPanel(Panel):
         self._value = ElidedLabel()
         self._value.setProperty("look", "secondary")
         self._value.setAccessibleName(self.tr("Value under the mouse"))
-        self._legend = MatrixLegend(theme)
+        self._legend = MatrixLegend(theme, Theme.attention_colour)
         self._foot = QHBoxLayout()
         self._foot.addWidget(self._value, 1)
         self._foot.addWidget(self._legend)

@@ -67,7 +67,7 @@ class LensPanel(Panel):
         self._pages.addWidget(self._parts)
         self._note = ElidedLabel()
         self._note.setProperty("look", "secondary")
-        self._legend = MatrixLegend(theme)
+        self._legend = MatrixLegend(theme, Theme.probability_colour)
         self._again = QPushButton(self.tr("Compute again"))
         self._again.clicked.connect(self.compute_again_requested)
         self._again.hide()

@@ -81,7 +81,7 @@ class HeadsGrid(QWidget):
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
         self._theme = theme
-        self._table = colour_table(theme.attention_low, theme.attention_high)
+        self._table = colour_table(theme)
         self._drawn = None
         self.update()
 

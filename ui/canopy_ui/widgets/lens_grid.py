@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegat
 from canopy_desktop.exploration.lens_view import LensView
 from canopy_desktop.model.tokenizer import Token
 from canopy_ui.qt_models.lens_table import CellRole, LensTable, LensTop
-from canopy_ui.theme import Theme, ink_on, mixed
+from canopy_ui.theme import Theme, ink_on
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.copyable_table import CopyableTable
 
@@ -252,7 +252,7 @@ class _CellDelegate(QStyledItemDelegate):
         self._theme = theme
         self._plain, self._strong = theme.token_font(15), theme.token_font(15, strong=True)
         self._metrics = QFontMetrics(self._strong)
-        grounds = [mixed(theme.attention_low, theme.attention_high, level / _LEVELS) for level in range(_LEVELS + 1)]
+        grounds = [theme.probability_colour(level / _LEVELS) for level in range(_LEVELS + 1)]
         self._colours = [(ground, ink_on(ground)) for ground in grounds]
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:

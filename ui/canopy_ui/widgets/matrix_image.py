@@ -8,17 +8,17 @@ import numpy as np
 from PySide6.QtGui import QImage
 
 from canopy_desktop.arrays import ByteArray, FloatArray
-from canopy_ui.theme import mixed
+from canopy_ui.theme import Theme
 
 LEVELS = 256
 
 
 @cache
-def colour_table(low: str, high: str) -> ByteArray:
-    """Red, green, blue and opacity for 0 to 1 in even steps; read-only."""
+def colour_table(theme: Theme) -> ByteArray:
+    """Red, green, blue and opacity of shares from 0 to 1 in even steps; read-only."""
     table = np.empty((LEVELS, 4), np.uint8)
     for level in range(LEVELS):
-        colour = mixed(low, high, level / (LEVELS - 1))
+        colour = theme.attention_colour(level / (LEVELS - 1))
         table[level] = colour.red(), colour.green(), colour.blue(), 255
     table.setflags(write=False)
     return table

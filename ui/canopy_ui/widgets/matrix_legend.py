@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QLinearGradient, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from canopy_ui.theme import Theme
 
-_RAMP = 26
+_RAMP = 40
+_STEPS = 20  # of the gradient, even in what the colours stand for
 
 
 class MatrixLegend(QWidget):
     """The scale, and where it ends."""
 
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, colour: Callable[[Theme, float], QColor], parent: QWidget | None = None) -> None:
+        """`colour` is that of a share, 0 to 1."""
         super().__init__(parent)
+        self._colour = colour
         self._by_row = False
         self.setAccessibleName(self.tr("Scale of the colours"))
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
@@ -34,9 +39,9 @@ class MatrixLegend(QWidget):
         self._by_row = scaled
         self.setAccessibleDescription(self.text())
         self.setToolTip(
-            self.tr("The full colour is the largest value of each row in this picture.")
+            self.tr("Evenly along the bar, up to the largest value of each row in this picture.")
             if scaled
-            else self.tr("The full colour is 100 %, in every picture.")
+            else self.tr("Evenly along the bar, up to 100 % in every picture.")
         )
         self.updateGeometry()
         self.update()
@@ -55,8 +60,8 @@ class MatrixLegend(QWidget):
         painter = QPainter(self)
         ramp = QRectF(0.5, self.height() / 2 - theme.px(5), theme.px(_RAMP), theme.px(10))
         gradient = QLinearGradient(ramp.topLeft(), ramp.topRight())
-        gradient.setColorAt(0, QColor(theme.attention_low))
-        gradient.setColorAt(1, QColor(theme.attention_high))
+        for step in range(_STEPS + 1):
+            gradient.setColorAt(step / _STEPS, self._colour(theme, step / _STEPS))
         painter.setBrush(gradient)
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawRect(ramp)

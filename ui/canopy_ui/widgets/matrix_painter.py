@@ -29,7 +29,7 @@ class MatrixPainter:
     def set_theme(self, theme: Theme) -> None:
         """Change colours."""
         self._theme = theme
-        self._table = colour_table(theme.attention_low, theme.attention_high)
+        self._table = colour_table(theme)
         self._ground = QBrush(_hatched(theme))
         self._images.clear()
 
