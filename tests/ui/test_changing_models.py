@@ -2,16 +2,27 @@
 
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.errors import BundleError
+from canopy_desktop.exploration.compare_view import SideWish
 from canopy_desktop.exploration.journal import Journal, find
+from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.records import PROMPT_NODE
+from canopy_desktop.exploration.searching import SearchAsk, SearchKind
+from canopy_ui.controller import Controller
+from canopy_ui.main_window import MainWindow
+from canopy_ui.opening import opener_of
 from canopy_ui.state import RunPhase
+from canopy_ui.workspaces import NAMES
+from tests.core import tiny
 from tests.support import scripted
-from tests.support.driving import PATIENCE_MS, Driver
+from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
 from tests.support.scripted import ScriptedSession
 
 
@@ -135,3 +146,45 @@ def test_of_two_models_one_after_the_other_the_last_one_is_opened(drive: Callabl
         driver.controller.change_model(scripted.opener_of(ScriptedSession(title=title)))
     driver.wait_for(RunPhase.READY)
     assert opened == ["Three"]
+
+
+def test_nothing_of_a_real_model_is_left_when_the_next_one_opens(
+    qtbot: QtBot, tmp_path: Path, qapp: QApplication
+) -> None:
+    """After a look at everything that holds the model: attention, the lens, the inside, a comparison, a search."""
+    folder = tiny.build(tmp_path, llama__context_length=200)
+    controller = Controller(opener_of(str(folder), "cpu"), replace(PREFERENCES, layer=0, head=0))
+    window = MainWindow(controller, PREFERENCES, lambda preferences: None)
+    qtbot.addWidget(window)
+    window.show()
+
+    def settle(workspace: str) -> None:
+        window.workspaces.show(workspace)
+        with qtbot.waitSignal(controller.settled, timeout=PATIENCE_MS):
+            controller.touch()
+
+    with qtbot.waitSignal(controller.model_opened, timeout=PATIENCE_MS):
+        controller.open()
+    controller.run()
+    qtbot.waitUntil(lambda: controller.state.phase is RunPhase.FINISHED, timeout=PATIENCE_MS)
+    for workspace in NAMES:
+        settle(workspace)
+    wish = SideWish(request=PromptRequest(text="abc"), settings=controller.decoding)
+    controller.comparison.compare(wish, replace(wish, model=folder))
+    qtbot.waitUntil(lambda: controller.comparison.idle, timeout=PATIENCE_MS)
+    controller.search(SearchAsk(node=PROMPT_NODE, kind=SearchKind.BEAMS, count=2, length=2))
+    settle("search")
+    session = controller.session
+    assert session is not None
+    held = [weakref.ref(part) for part in (session, session.head, session.sequence, session.sequence.decoder)]
+    del session
+    left: list[object] = []
+
+    def opener(progress: Callable[[float], None]) -> object:
+        left.extend(part() for part in held)
+        return opener_of(str(folder), "cpu")(progress)
+
+    with qtbot.waitSignal(controller.model_opened, timeout=PATIENCE_MS):
+        controller.change_model(opener)
+    assert left == [None] * 4
+    window.close()
