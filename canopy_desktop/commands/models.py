@@ -13,6 +13,7 @@ from canopy_desktop.commands.catalogue import default, list_models, remove_model
 from canopy_desktop.errors import BuildError, CanopyError, UsageError
 from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, find_bundle, installed_bundles
 from canopy_desktop.model.card import CARD_FILE, WeightForm, is_name
+from canopy_desktop.model.checkpoint_json import CONFIG
 
 BAR = 30
 
@@ -70,12 +71,14 @@ def build_model(name: str, precision: str | None) -> dict[str, Any]:
 
 
 def import_model(path: Path, name: str | None, precision: str | None) -> dict[str, Any]:
-    """Make a bundle of a GGUF file, or copy the folder of one that was built elsewhere."""
-    if not path.exists() or (path.is_dir() and not (path / CARD_FILE).exists()):
-        raise UsageError(f"{path} is neither a GGUF file nor the folder of a model bundle, which has a {CARD_FILE}.")
-    if path.is_dir():
+    """Make a bundle of a GGUF file or a checkpoint's folder, or copy the folder of one that was built elsewhere."""
+    is_bundle = (path / CARD_FILE).exists()
+    if not path.exists() or (path.is_dir() and not is_bundle and not (path / CONFIG).exists()):
+        has = f"of a checkpoint, which has a {CONFIG}, or of a model bundle, which has a {CARD_FILE}"
+        raise UsageError(f"{path} is neither a GGUF file nor the folder {has}.")
+    if is_bundle:
         if name is not None or precision is not None:
-            raise UsageError("--name and --precision are for GGUF files: a bundle keeps its own.")
+            raise UsageError("--name and --precision are for GGUF files and checkpoints: a bundle keeps its own.")
         return import_bundle(path)
     from canopy_desktop.model.model_import import bundle_id, import_source
 

@@ -1,4 +1,4 @@
-"""The kinds of GGUF that can be built, as data: how a file of each is written, and what its blocks have.
+"""The kinds of model that can be built, as data: how a file of each is written, and what its blocks have.
 
 Names of tensors and keys are llama.cpp's (src/llama-arch.cpp); they are the same for all families but for what a family
 has beside a plain llama: RMS norms before attention and feed-forward, SiLU-gated feed-forward, grouped heads, rotation.
@@ -6,12 +6,16 @@ has beside a plain llama: RMS norms before attention and feed-forward, SiLU-gate
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from canopy_desktop.errors import SourceError
 from canopy_desktop.model.card import Activation, Architecture
 from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX, OUTPUT_NORM
 
 ROPE_FACTORS = "rope_freqs.weight"
+HEAD_UNIT = 16  # what onnxruntime's attention rotates
 Shape = tuple[int, ...]
 
 
@@ -52,6 +56,42 @@ FAMILIES = {
         ),
     )
 }
+
+# What a checkpoint calls the tensors, and the parts of a block.
+_PUBLISHED = {EMBEDDING: "model.embed_tokens.weight", OUTPUT_NORM: "model.norm.weight", OUTPUT_MATRIX: "lm_head.weight"}
+_PUBLISHED_PARTS = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+
+
+def published_name(name: str) -> str:
+    """What a checkpoint calls the tensor that a GGUF calls `name`."""
+    if name in _PUBLISHED:
+        return _PUBLISHED[name]
+    _, layer, part, kind = name.split(".")
+    return f"model.layers.{layer}.{_PUBLISHED_PARTS[part]}.{kind}"
+
+
+def check_shapes(found: Mapping[str, Shape], expected: Mapping[str, Shape], read: Collection[str], path: Path) -> None:
+    """Raise `SourceError` unless exactly the expected tensors are there.
+
+    `read`: tensors that are no part of the graph, and were taken account of otherwise.
+    """
+    for name in sorted(found.keys() - expected.keys() - set(read)):
+        raise SourceError(path, f"its tensor {name[:100]!r} is not known")
+    for name, shape in expected.items():
+        if found.get(name) != shape:
+            raise SourceError(path, f"the tensor {name} should be {shape} and is {found.get(name, 'missing')}")
 
 
 def expected_shapes(a: Architecture) -> dict[str, Shape]:

@@ -17,7 +17,15 @@ from gguf.quants import dequantize
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.errors import SourceError
 from canopy_desktop.model.card import Architecture
-from canopy_desktop.model.families import FAMILIES, ROPE_FACTORS, Family, Shape, expected_shapes
+from canopy_desktop.model.families import (
+    FAMILIES,
+    HEAD_UNIT,
+    ROPE_FACTORS,
+    Family,
+    Shape,
+    check_shapes,
+    expected_shapes,
+)
 from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields, read_tokenizer_fields
 
@@ -25,7 +33,6 @@ MAX_ENTRIES = 1_000_000  # in all: the reader keeps an object for each
 MAX_DEPTH = 2
 MAX_DIMENSIONS = 4
 MAX_TEXT = 200  # characters of a title or a licence
-HEAD_UNIT = 16  # what onnxruntime's attention rotates
 ROPE_BASE = 10_000.0  # where a file does not say it, as in llama.cpp
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
@@ -103,7 +110,7 @@ def open_gguf(path: Path) -> GgufModel:
     except Exception as error:  # the reader trusts its file: anything can come out of a broken one
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise SourceError(path, f"its contents do not fit together ({type(error).__name__}: {reason})") from error
-    _check_shapes(shapes, architecture, {ROPE_FACTORS} if family.rope_factors else set(), path)
+    check_shapes(shapes, expected_shapes(architecture), {ROPE_FACTORS} if family.rope_factors else (), path)
     if len(tokenizer.tokens) != architecture.vocabulary:
         raise SourceError(path, "its tokenizer and its embedding differ in size")
     return GgufModel(path, family, architecture, tokenizer, reader, _tensors(reader))
@@ -298,13 +305,3 @@ class _Keys:
 
 def _tensors(reader: GGUFReader) -> dict[str, ReaderTensor]:
     return {tensor.name: tensor for tensor in reader.tensors}
-
-
-def _check_shapes(found: Mapping[str, Shape], architecture: Architecture, read: set[str], path: Path) -> None:
-    """`read`: tensors that are no part of the graph, and were taken account of otherwise."""
-    expected = expected_shapes(architecture)
-    for name in sorted(found.keys() - expected.keys() - read):
-        raise SourceError(path, f"its tensor {name[:100]!r} is not known")
-    for name, shape in expected.items():
-        if found.get(name) != shape:
-            raise SourceError(path, f"the tensor {name} should be {shape} and is {found.get(name, 'missing')}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from canopy_desktop.errors import BuildError, CanopyError, SourceError
 from canopy_desktop.model.build import FULL_REMEDY, Origin, Progress, Source, make, working_folder
 from canopy_desktop.model.bundle import Bundle, file_sum, installed_bundles
 from canopy_desktop.model.card import WeightForm, read_card
+from canopy_desktop.model.checkpoint import checkpoint_files, checkpoint_name, open_checkpoint
 from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
 from canopy_desktop.model.families import expected_shapes
 from canopy_desktop.model.gguf_file import check_header, open_gguf
@@ -34,20 +36,24 @@ class Imported:
 
 
 def bundle_id(path: Path, form: WeightForm) -> str:
-    """An id from a file's name: lower case, and `-fp32` behind the exact form."""
-    plain = re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("._-")[:MAX_NAME] or "model"
+    """An id from a file's or folder's name: lower case, and `-fp32` behind the exact form."""
+    name = checkpoint_name(path).rpartition("--")[2] if path.is_dir() else path.stem
+    plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:MAX_NAME] or "model"
     return plain if form is WeightForm.INT8 else f"{plain}-{form.value}"
 
 
 def import_source(path: Path, form: WeightForm, name: str, folder: Path, progress: Progress) -> Imported:
-    """Build the bundle of a GGUF in `folder` / `name`, unless one of the same file and form is there already.
+    """Build the bundle of a GGUF or of a checkpoint folder in `folder` / `name`.
 
-    Raises `CanopyError`.
+    Nothing is built where one of the same files and form is there already. Raises `CanopyError`.
     """
-    check_header(path)
+    is_folder = path.is_dir()
+    if not is_folder:
+        check_header(path)
+    files = checkpoint_files(path) if is_folder else (path,)
     progress("reading", 0.0)
     try:
-        source_sha256 = file_sum(path).sha256
+        source_sha256 = _sum(files)
     except OSError as error:
         raise SourceError(path, f"it cannot be read ({error.strerror})") from error
     digest = hashlib.sha256(f"{source_sha256} {form.value} {BUILDER}".encode()).hexdigest()
@@ -58,18 +64,26 @@ def import_source(path: Path, form: WeightForm, name: str, folder: Path, progres
     if target.exists() and _digest_of(target) != digest:
         raise BuildError(f"{target} is there already", "Choose another name with --name, or remove it first.")
     progress("reading", 0.1)
-    model = open_gguf(path)
+    model: Source = open_checkpoint(path) if is_folder else open_gguf(path)
     with working_folder(folder) as work:
         _check_space(model, form, folder)
         origin = Origin(
             id=name,
             title=model.title or path.stem,
             licence=model.licence or "not stated",
-            source=path.name,
+            source=checkpoint_name(path) if is_folder else path.name,
             source_sha256=source_sha256,
             recipe_sha256=digest,
         )
         return Imported(name, make(origin, form, model, folder, progress, work, _try_out), True)
+
+
+def _sum(files: Sequence[Path]) -> str:
+    """The sum of a file, or of the names and sums of several."""
+    sums = [file_sum(path) for path in files]
+    if len(sums) == 1:
+        return sums[0].sha256
+    return hashlib.sha256("\n".join(f"{entry.sha256} {entry.name}" for entry in sums).encode()).hexdigest()
 
 
 def _installed(digest: str) -> Imported | None:

@@ -6,6 +6,7 @@ version the `tokenizers` package brings: llama.cpp's tables are those of Unicode
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Letters and numbers of Unicode 16 and 17, which llama.cpp takes for other characters.
@@ -30,6 +31,15 @@ _CONTRACTIONS = r"'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]"
 _REST = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
+DIGITS, WORDS, BYTES = "Digits", "ByteLevel with a pattern", "ByteLevel"  # steps without a pattern that a file says
+
+
+def _published_gpt(digits: str) -> str:
+    """The newer pattern as checkpoints have it, with classes of whatever Unicode the `tokenizers` package brings."""
+    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+    return rf"{words}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+
+
 def _newer_gpt(digits: str) -> str:
     """The pattern that OpenAI's cl100k began, with so many digits in a piece."""
     words = rf"[^\r\n{_L}{_N}]?{_L}+"
@@ -51,19 +61,29 @@ class PreTokenizer:
     patterns: tuple[str, ...]  # one after another on what is left whole; what lies between matches is a piece too
     whole_words: bool = False  # a piece that is a token is one, whatever the merges say
     begins: bool = False  # every text begins with the begin token, unless the file says otherwise
+    published: tuple[str, ...] = ()  # how a checkpoint's tokenizer.json cuts the same way, step by step
 
 
 PRE_TOKENIZERS = (
-    PreTokenizer(names=("smollm", "starcoder", "refact", "command-r"), patterns=(_N, _GPT2)),
+    PreTokenizer(names=("smollm", "starcoder", "refact", "command-r"), patterns=(_N, _GPT2), published=(DIGITS, WORDS)),
     PreTokenizer(
         names=("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"),
         patterns=(_newer_gpt(rf"{_N}{{1,3}}"),),
         whole_words=True,
         begins=True,
+        published=(_published_gpt(r"\p{N}{1,3}"), BYTES),
     ),
-    PreTokenizer(names=("qwen2", "deepseek-r1-qwen", "stablelm2"), patterns=(_newer_gpt(_N),)),
-    PreTokenizer(names=("dbrx", "smaug-bpe"), patterns=(_newer_gpt(rf"{_N}{{1,3}}"),)),
-    PreTokenizer(names=("gpt-2", "phi-2", "mpt", "olmo"), patterns=(_GPT2,)),
+    PreTokenizer(
+        names=("qwen2", "deepseek-r1-qwen", "stablelm2"),
+        patterns=(_newer_gpt(_N),),
+        published=(_published_gpt(r"\p{N}"), BYTES),
+    ),
+    PreTokenizer(
+        names=("dbrx", "smaug-bpe"),
+        patterns=(_newer_gpt(rf"{_N}{{1,3}}"),),
+        published=(_published_gpt(r"\p{N}{1,3}"), BYTES),
+    ),
+    PreTokenizer(names=("gpt-2", "phi-2", "mpt", "olmo"), patterns=(_GPT2,), published=(WORDS,)),
     PreTokenizer(names=("tekken",), patterns=(_tekken(),), whole_words=True, begins=True),
     PreTokenizer(names=("default",), patterns=(r"[\p{P}\$\+<=>\^~\|]+", _GPT2, rf"{_N}+", r"[0-9][0-9][0-9]")),
 )
@@ -72,3 +92,9 @@ PRE_TOKENIZERS = (
 def find_pre_tokenizer(name: str) -> PreTokenizer | None:
     """The one that a file calls so."""
     return next((known for known in PRE_TOKENIZERS if name in known.names), None)
+
+
+def find_published(steps: Sequence[str], *, whole_words: bool) -> PreTokenizer | None:
+    """The one that cuts as these steps of a checkpoint's tokenizer.json do."""
+    wanted = (tuple(steps), whole_words)
+    return next((pre for pre in PRE_TOKENIZERS if pre.published and (pre.published, pre.whole_words) == wanted), None)

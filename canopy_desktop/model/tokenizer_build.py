@@ -48,6 +48,7 @@ class GgufTokenizerFields:
     eot_id: int | None
     chat_template: str | None
     adds_begin: bool | None = None  # None: the file leaves it to the kind
+    more_end_ids: tuple[int, ...] = ()  # beside those that have a name
     scores: tuple[float, ...] = ()  # of each token; sentencepiece alone
     space_prefix: bool = False  # a text is read as if a space stood before it; sentencepiece alone
 
@@ -83,7 +84,7 @@ class GgufTokenizerFields:
             for token_id, (text, kind) in enumerate(zip(self.tokens, self.token_types, strict=True))
             if kind == CONTROL and text in _END_TEXTS
         }
-        return tuple(sorted(named | usual))
+        return tuple(sorted(named | usual | set(self.more_end_ids)))
 
 
 def read_tokenizer_fields(reader: GGUFReader) -> GgufTokenizerFields:
@@ -109,12 +110,17 @@ def read_tokenizer_fields(reader: GGUFReader) -> GgufTokenizerFields:
         scores=tuple(source.numbers("tokenizer.ggml.scores")) if pieces else (),
         space_prefix=pieces and source.optional_flag("tokenizer.ggml.add_space_prefix") is not False,
     )
-    reason = _fault(fields)
-    if reason is None and source.optional_flag("tokenizer.ggml.add_eos_token"):
-        reason = "its tokenizer ends every text with a token of its own, which is not supported"
-    if reason is not None:
-        raise SourceError(source.path, reason)
+    check_fields(fields, source.path)
+    if source.optional_flag("tokenizer.ggml.add_eos_token"):
+        raise SourceError(source.path, "its tokenizer ends every text with a token of its own, which is not supported")
     return fields
+
+
+def check_fields(fields: GgufTokenizerFields, path: Path) -> None:
+    """Raise `SourceError` for a tokenizer that this program would get wrong."""
+    reason = _fault(fields)
+    if reason is not None:
+        raise SourceError(path, reason)
 
 
 def build_tokenizer_json(fields: GgufTokenizerFields) -> str:
@@ -181,7 +187,8 @@ def _fault(fields: GgufTokenizerFields) -> str | None:
         return f"it has {len(fields.tokens)} tokens but {len(fields.token_types)} token types"
     if len(set(fields.tokens)) != len(fields.tokens) or "" in fields.tokens:
         return "it has a token twice, or an empty one"
-    for name, token_id in (("begin", fields.bos_id), ("end", fields.eos_id), ("end-of-turn", fields.eot_id)):
+    named = (("begin", fields.bos_id), ("end", fields.eos_id), ("end-of-turn", fields.eot_id))
+    for name, token_id in (*named, *(("end", token_id) for token_id in fields.more_end_ids)):
         if token_id is not None and not 0 <= token_id < len(fields.tokens):
             return f"its {name} token is {token_id}, and it has {len(fields.tokens)} tokens"
     if fields.begins and (fields.bos_id is None or fields.token_types[fields.bos_id] != CONTROL):

@@ -1,0 +1,98 @@
+"""The tiny checkpoints that transformers wrote, put together again from their headers and the numbers of the GGUFs."""
+
+import hashlib
+import json
+import shutil
+import struct
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from gguf.quants import dequantize
+from numpy.typing import NDArray
+
+from canopy_desktop.arrays import FloatArray
+from tests.reference import fixtures
+
+FOLDER = fixtures.DATA / "checkpoints"
+GGUF_OF = {
+    "llama": "llama", "llama-factors": "llama-factors", "llama-linear": "llama-linear", "mistral": "llama",
+    "qwen2": "qwen2", "qwen3": "qwen3", "qwen3-untied": "qwen3-untied",
+}  # fmt: skip
+TYPES: dict[str, Any] = {"F32": np.float32, "F16": np.float16}
+
+
+def write_checkpoint(name: str, folder: Path) -> Path:
+    """Write a tiny checkpoint to `folder`; its weights have the sums of those that transformers wrote."""
+    source = FOLDER / name
+    folder.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.name != "weights.json":
+            shutil.copyfile(path, folder / path.name)
+    tensors = published_tensors(GGUF_OF[name])
+    for file, said in json.loads((source / "weights.json").read_text()).items():
+        data = safetensors(said["header"], tensors)
+        assert hashlib.sha256(data).hexdigest() == said["sha256"]
+        (folder / file).write_bytes(data)
+    return folder
+
+
+def safetensors(header: str, tensors: dict[str, FloatArray]) -> bytes:
+    """A file with this header, and the numbers of the tensors that it names."""
+    entries = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+    ordered = sorted(entries, key=lambda name: entries[name]["data_offsets"])
+    numbers = b"".join(tensors[name].astype(TYPES[entries[name]["dtype"]]).tobytes() for name in ordered)
+    return struct.pack("<Q", len(header.encode())) + header.encode() + numbers
+
+
+@cache
+def published_tensors(tiny: str) -> dict[str, FloatArray]:
+    """The numbers of a tiny GGUF by the names that checkpoints use, as the gguf package has them."""
+    reader = gguf.GGUFReader(fixtures.tiny_model(tiny).gguf)
+    field = reader.get_field("general.architecture")
+    assert field is not None
+    arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == field.contents())
+    size = reader.get_field(f"{field.contents()}.attention.key_length").contents()
+    stored = {tensor.name: tensor for tensor in reader.tensors}
+    found: dict[str, FloatArray] = {}
+    for name in published_names():
+        told = gguf.get_tensor_name_map(arch, 8).get_name(name, try_suffixes=(".weight", ".bias"))
+        if told not in stored:
+            continue
+        values = np.asarray(dequantize(stored[told].data, stored[told].tensor_type), np.float32)
+        if arch is gguf.MODEL_ARCH.LLAMA and name.endswith(("q_proj.weight", "k_proj.weight")):
+            values = values.reshape(-1, size // 2, 2, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
+        found[name] = values
+    return found
+
+
+def published_names() -> list[str]:
+    """The tensors that checkpoints of any tiny model may have."""
+    parts = ("input_layernorm", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    parts += tuple(f"self_attn.{part}" for part in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm"))
+    blocks = [
+        f"model.layers.{layer}.{part}.{kind}" for layer in range(8) for part in parts for kind in ("weight", "bias")
+    ]
+    return ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight", *blocks]
+
+
+def change(folder: Path, file: str, **changes: Any) -> None:
+    """Write other values into a JSON file of a checkpoint; None leaves one out."""
+    path = folder / file
+    values = (json.loads(path.read_text("utf-8")) if path.exists() else {}) | changes
+    path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}), "utf-8")
+
+
+def write_safetensors(folder: Path, changes: Mapping[str, tuple[str, NDArray[Any]] | None]) -> None:
+    """Write the weights of the tiny qwen3 with other tensors, each with its type; None leaves one out."""
+    tensors = {name: ("F32", values) for name, values in published_tensors("qwen3").items()} | changes
+    header, numbers = {}, b""
+    for name, (kind, values) in ((name, tensor) for name, tensor in tensors.items() if tensor is not None):
+        end = len(numbers) + values.nbytes
+        header[name] = {"dtype": kind, "shape": values.shape, "data_offsets": [len(numbers), end]}
+        numbers += values.tobytes()
+    said = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(said)) + said + numbers)

@@ -1,0 +1,270 @@
+"""A checkpoint folder gives what a GGUF of the same model gives; transformers wrote the folders."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import tokenizers
+
+from canopy_desktop.errors import SourceError
+from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.model.card import Architecture, Card, WeightForm
+from canopy_desktop.model.checkpoint import open_checkpoint
+from canopy_desktop.model.checkpoint_config import CLASSES, read_architecture
+from canopy_desktop.model.checkpoint_json import Values
+from canopy_desktop.model.model_import import bundle_id, import_source
+from canopy_desktop.model.tokenizer import Tokenizer
+from canopy_desktop.model.tokenizer_build import build_tokenizer_json
+from tests.core.checkpoints import FOLDER, GGUF_OF, change, write_checkpoint, write_safetensors
+from tests.core.command import Cli
+from tests.reference import fixtures
+
+IN_8_BITS = ("qwen2", "qwen3")  # those with widths of whole blocks
+USUAL = json.loads((FOLDER / "usual.json").read_text())
+REQUIRED = {
+    "hidden_size", "intermediate_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers",
+    "vocab_size",
+}  # fmt: skip
+
+
+def imported(source: Path, form: WeightForm, name: str, folder: Path) -> Card:
+    made = import_source(source, form, name, folder, lambda doing, part: None)
+    return Bundle.open(made.folder).card
+
+
+@pytest.fixture
+def qwen3(tmp_path: Path) -> Path:
+    return write_checkpoint("qwen3", tmp_path / "Tiny-Qwen3.1")
+
+
+# --- the same model
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [*((name, WeightForm.FP32) for name in GGUF_OF), *((name, WeightForm.INT8) for name in IN_8_BITS)],
+)
+def test_the_bundle_of_a_checkpoint_is_that_of_its_gguf_bit_for_bit(
+    name: str, form: WeightForm, tmp_path: Path
+) -> None:
+    found = imported(write_checkpoint(name, tmp_path / name), form, "mine", tmp_path / "models")
+    expected = imported(fixtures.tiny_model(GGUF_OF[name]).gguf, form, "other", tmp_path / "models")
+    assert found.files == expected.files  # graphs, weights and tokenizer
+    assert found.architecture == expected.architecture
+    assert found.end_ids == expected.end_ids
+    assert (found.chat_template, found.template_variables) == (expected.chat_template, expected.template_variables)
+
+
+def test_every_class_has_a_tiny_checkpoint_and_a_witness_of_what_it_takes_for_granted() -> None:
+    written = [json.loads((FOLDER / name / "config.json").read_text()) for name in GGUF_OF]
+    assert {name for config in written for name in config["architectures"]} == set(CLASSES) == set(USUAL)
+
+
+@pytest.mark.parametrize("name", ["llama-factors", "mistral", "qwen2", "qwen3"])
+def test_what_config_json_leaves_out_is_what_transformers_takes_for_granted(name: str) -> None:
+    said = json.loads((FOLDER / name / "config.json").read_text())
+    for key, usual in USUAL[said["architectures"][0]].items():
+        without = architecture({other: value for other, value in said.items() if other != key})
+        if key in REQUIRED:
+            assert without is None
+        else:
+            assert without == architecture(said | {key: usual}), key
+
+
+def architecture(said: dict[str, Any]) -> Architecture | None:
+    """What a config.json is read as; None where it is refused."""
+    try:
+        return read_architecture(Values(Path("x"), "config.json", said))
+    except SourceError:
+        return None
+
+
+# --- as a person meets it
+
+
+def test_a_folder_is_imported_known_again_and_told_apart_from_a_changed_one(
+    command: Cli, qwen3: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANOPY_MODELS", str(tmp_path / "models"))
+    first = run(command, "models", "import", qwen3)
+    assert first == {"id": "tiny-qwen3.1", "folder": str(tmp_path / "models" / "tiny-qwen3.1"), "imported": True}
+    copy = shutil.copytree(qwen3, tmp_path / "copy")
+    assert run(command, "models", "import", copy) == {**first, "imported": False}
+    change(copy, "generation_config.json", eos_token_id=[1, 7])
+    assert run(command, "models", "import", copy)["imported"]
+    assert Bundle.open(tmp_path / "models" / "copy").card.end_ids == (1, 7)
+    assert len(run(command, "trace", "a word", "--max-tokens", 3, "--model", "copy")["steps"]) == 3
+
+
+def run(command: Cli, *arguments: object) -> Any:
+    """What a command prints; progress goes to standard error."""
+    status, out, err = command.run(*map(str, arguments), "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+@pytest.mark.parametrize(("folder", "expected"), [("Qwen2.5-0.5B", "qwen2.5-0.5b"), ("Mein Modell", "mein-modell")])
+def test_a_model_is_called_as_its_folder(tmp_path: Path, folder: str, expected: str) -> None:
+    (tmp_path / folder).mkdir()
+    assert bundle_id(tmp_path / folder, WeightForm.INT8) == expected
+
+
+def test_a_snapshot_of_the_hubs_cache_with_its_links_is_called_as_on_the_hub(tmp_path: Path, qwen3: Path) -> None:
+    home = tmp_path / "models--some--Qwen3-Tiny"
+    snapshot = home / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    (home / "blobs").mkdir()
+    for number, path in enumerate(sorted(qwen3.iterdir())):
+        path.rename(home / "blobs" / str(number))
+        (snapshot / path.name).symlink_to(Path("..") / ".." / "blobs" / str(number))
+    assert bundle_id(snapshot, WeightForm.INT8) == "qwen3-tiny"
+    assert open_checkpoint(snapshot).title == "some/Qwen3-Tiny"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("---\nlanguage: en\nlicense: apache-2.0\ntags:\n---\n# A model\n", "apache-2.0"),
+        ("# A model\nlicense: mit\n", None),
+        ("---\ntags: x\n---\nlicense: mit\n", None),
+    ],
+)
+def test_the_licence_is_what_the_description_begins_with(qwen3: Path, text: str, expected: str | None) -> None:
+    assert open_checkpoint(qwen3).licence is None
+    (qwen3 / "README.md").write_text(text)
+    assert open_checkpoint(qwen3).licence == expected
+
+
+# --- weights
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
+def test_weights_of_every_type_come_through_exactly(qwen3: Path, kind: str) -> None:
+    drawn = np.random.default_rng(3).standard_normal((64, 32)).astype(np.float32)
+    stored = drawn.astype({"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}[kind])
+    write_safetensors(qwen3, {"model.layers.1.mlp.up_proj.weight": (kind, stored)})
+    found = open_checkpoint(qwen3).matrix("blk.1.ffn_up.weight")
+    assert found.dtype == np.float32
+    assert np.array_equal(found, stored.astype(np.float32))
+
+
+def test_an_output_matrix_beside_a_tied_embedding_is_not_read(qwen3: Path) -> None:
+    other = np.zeros((512, 32), np.float32)
+    write_safetensors(qwen3, {"lm_head.weight": ("F32", other)})
+    assert open_checkpoint(qwen3).architecture.tied
+
+
+# --- rotation and windows
+
+
+def test_the_rotation_is_read_alike_as_older_and_newer_transformers_write_it() -> None:
+    said = json.loads((FOLDER / "llama-factors" / "config.json").read_text())
+    scaling, base = said.pop("rope_scaling"), said.pop("rope_theta")
+    newer = architecture(said | {"rope_parameters": scaling | {"rope_theta": base}})
+    older = {"type" if key == "rope_type" else key: value for key, value in scaling.items()}
+    assert newer is not None
+    assert len(newer.rope_divisors) == 8
+    assert newer == architecture(said | {"rope_theta": base, "rope_scaling": older})
+    plain = architecture(said | {"rope_parameters": {"rope_type": "default", "rope_theta": 500_000.0}})
+    assert plain is not None
+    assert (plain.rope_base, plain.rope_divisors) == (500_000.0, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "context"),
+    [
+        ("mistral", {"sliding_window": 7}, 7),
+        ("mistral", {"sliding_window": None}, 2048),
+        ("mistral", {"sliding_window": 4096}, 2048),
+        ("qwen2", {"sliding_window": 7}, 2048),
+        ("qwen2", {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 3, "layer_types": None}, 2048),
+        ("qwen2", {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 2, "layer_types": None}, 7),
+        ("qwen3", {"use_sliding_window": True, "sliding_window": 7, "layer_types": ["full_attention"] * 3}, 2048),
+        ("qwen3", {"use_sliding_window": True, "sliding_window": 7, "layer_types": ["sliding_attention"] * 3}, 7),
+    ],
+)
+def test_a_window_that_attention_slides_over_ends_the_context(name: str, changes: Any, context: int) -> None:
+    found = architecture(json.loads((FOLDER / name / "config.json").read_text()) | changes)
+    assert found is not None
+    assert found.context == context
+
+
+# --- tokenizers
+
+
+@pytest.mark.parametrize("name", ["llama", "llama-factors", "llama-linear", "qwen3", "dbrx"])
+def test_tokens_are_those_of_the_checkpoints_own_tokenizer(name: str, tmp_path: Path) -> None:
+    """Where accents are composed before a text is cut, of the composed text: nothing is composed here."""
+    folder = write_checkpoint("llama-factors" if name == "dbrx" else name, tmp_path / name)
+    if name == "dbrx":
+        model = json.loads((folder / "tokenizer.json").read_text())["model"]
+        change(folder, "tokenizer.json", model=model | {"ignore_merges": False})
+    published = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    (tmp_path / "made.json").write_text(build_tokenizer_json(open_checkpoint(folder).tokenizer), "utf-8")
+    made = Tokenizer.open(tmp_path / "made.json")
+    texts = fixtures.cut_texts()[0].texts
+    composed = [published.normalizer.normalize_str(text) if published.normalizer else text for text in texts]
+    found = [made.encode(text).ids for text in composed]
+    expected = [tuple(published.encode(text, add_special_tokens=False).ids) for text in texts]
+    assert [row for row in zip(texts, found, expected, strict=True) if row[1] != row[2]] == []
+    assert made.begin == (made.token(0) if published.encode("a").ids[0] == 0 else None)
+
+
+def test_rows_of_the_embedding_without_a_token_are_called_as_in_a_gguf(qwen3: Path) -> None:
+    change(qwen3, "config.json", vocab_size=514)
+    write_safetensors(qwen3, {"model.embed_tokens.weight": ("F32", np.ones((514, 32), np.float32))})
+    vocab: dict[str, int] = json.loads((qwen3 / "tokenizer.json").read_text())["model"]["vocab"]
+    tokens = open_checkpoint(qwen3).tokenizer.tokens
+    assert tokens == (*sorted(vocab, key=vocab.__getitem__), "[PAD512]", "[PAD513]")
+
+
+def test_tokens_end_a_generation_whoever_of_the_three_files_names_them(qwen3: Path) -> None:
+    change(qwen3, "generation_config.json", eos_token_id=[9, 8])
+    change(qwen3, "config.json", eos_token_id=7)
+    assert open_checkpoint(qwen3).tokenizer.end_ids == (1, 7, 8, 9)
+
+
+def test_added_tokens_keep_their_bytes_and_their_kind(qwen3: Path, tmp_path: Path) -> None:
+    added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True}
+    said = json.loads((qwen3 / "tokenizer.json").read_text())["added_tokens"]
+    more = [{"id": 510, "content": "<thïnk> it", "special": False}, {"id": 511, "content": "日", "special": True}]
+    vocab = json.loads((qwen3 / "tokenizer.json").read_text())["model"]
+    gone = {text for text, token_id in vocab["vocab"].items() if token_id >= 510}
+    merges = [merge for merge in vocab["merges"] if not gone & {*merge, "".join(merge)}]
+    kept = {text: token_id for text, token_id in vocab["vocab"].items() if text not in gone}
+    change(qwen3, "tokenizer.json", model=vocab | {"vocab": kept, "merges": merges})
+    change(qwen3, "tokenizer.json", added_tokens=[*said, *(added | token for token in more)])
+    (tmp_path / "made.json").write_text(build_tokenizer_json(open_checkpoint(qwen3).tokenizer), "utf-8")
+    made = Tokenizer.open(tmp_path / "made.json")
+    assert [(token.data.decode(), token.special) for token in made.tokens((510, 511))] == [
+        ("<thïnk> it", False), ("日", True),
+    ]  # fmt: skip
+    assert {510, 511} <= set(made.encode("a<thïnk> it日").ids)
+
+
+@pytest.mark.parametrize(
+    ("said", "file", "expected"),
+    [
+        ("as text", None, "as text"),
+        ([{"name": "tools", "template": "x"}, {"name": "default", "template": "the default"}], None, "the default"),
+        ([{"name": "tools", "template": "x"}], None, None),
+        ("as text", "of a file", "of a file"),
+        (None, None, None),
+    ],
+)
+def test_the_chat_template_is_that_of_its_own_file_or_the_default_one(
+    qwen3: Path, said: Any, file: str | None, expected: str | None
+) -> None:
+    change(qwen3, "tokenizer_config.json", chat_template=said)
+    if file is not None:
+        (qwen3 / "chat_template.jinja").write_text(file)
+    assert open_checkpoint(qwen3).tokenizer.chat_template == expected
+
+
+def test_a_token_that_is_written_as_an_object_is_named_to_the_template(qwen3: Path) -> None:
+    change(qwen3, "tokenizer_config.json", bos_token={"content": "<|eot_id|>"}, chat_template="{{ bos_token }}")
+    assert open_checkpoint(qwen3).tokenizer.template_variables == (("bos_token", "<|eot_id|>"),)
