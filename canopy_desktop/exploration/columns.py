@@ -257,6 +257,13 @@ class ColumnStore:
             return self._vectors(slots, Kept.RESIDUALS, row)
         return joined([block.last[first:last] for block, first, last in self.runs(slots)])
 
+    def as_kept(self, stream: FloatArray) -> FloatArray:
+        """A token's exact residuals, (layers + 1, hidden), as `residuals` gives them."""
+        with np.errstate(over="ignore"):
+            kept = stream.astype(self._precision).astype(np.float32)
+        kept[-1] = stream[-1]
+        return kept
+
     def _vectors(self, slots: IntArray, kind: Kept, layer: int, own: slice = EVERYTHING) -> FloatArray:
         found = [block.vectors(kind, layer, first, last) for block, first, last in self.runs(slots)]
         there = [part for part in found if part is not None]

@@ -175,11 +175,14 @@ class InsideReader:
 
     def likeliest(self, slots: IntArray, position: int) -> int:
         """The likeliest token after a position; of equal ones the lower id."""
-        return int(self.logits(self._sequence.columns.residuals(slots[position : position + 1], -1))[0].argmax())
+        return int(self._head.logits(self._sequence.columns.residuals(slots[position : position + 1], -1))[0].argmax())
 
-    def logits(self, residuals: FloatArray) -> FloatArray:
-        """What the model's end makes of (rows, hidden) residuals: (rows, vocabulary)."""
-        return self._head.logits(residuals)
+    def lens(self, stream: FloatArray) -> FloatArray:
+        """What the model's end makes of a token's (layers + 1, hidden) residuals: (layers + 1, vocabulary).
+
+        Of what columns keep of them, as the lens has it, so that both say the same.
+        """
+        return self._head.logits(self._sequence.columns.as_kept(stream))
 
     def streams(self, slots: IntArray, layer: int) -> FloatArray | None:
         """The residuals before a layer that were kept of these columns, (slots, hidden); None where they are gone."""

@@ -126,8 +126,8 @@ class StepReader(Protocol):
     def likeliest(self, slots: IntArray, position: int) -> int:
         """The likeliest token after a position."""
 
-    def logits(self, residuals: FloatArray) -> FloatArray:
-        """What the model's end makes of residuals."""
+    def lens(self, stream: FloatArray) -> FloatArray:
+        """What the model's end makes of a token's residuals."""
 
     def streams(self, slots: IntArray, layer: int) -> FloatArray | None:
         """The residuals before a layer."""
@@ -191,7 +191,7 @@ class InsideLooker:
         known = self._ends
         if known is not None and known[0][1] == chosen and np.array_equal(known[0][0], wish.slots[: wish.place + 1]):
             return known[1:]
-        logits = self._reader.logits(step.stream)
+        logits = self._reader.lens(step.stream)
         outcomes = outcomes_of(logits[-1], self._tokenizer)
         ids, probabilities, ranks = read_rows(logits, np.full(len(logits), chosen, np.int64))
         ends = tuple(

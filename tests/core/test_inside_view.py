@@ -7,6 +7,7 @@ import pytest
 
 from canopy_desktop.errors import ColumnsGoneError
 from canopy_desktop.exploration.inside_view import InsideView, InsideWish, outcomes_of, rest_of, strongest_first
+from canopy_desktop.exploration.lens import lens_grid
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.provider import ProviderChoice
@@ -111,7 +112,7 @@ def test_outcomes_are_the_models_own_probabilities(france: ModelSession) -> None
     assert rest_of(view.outcomes) == pytest.approx(1 - float(exact[order[: len(view.outcomes)]].sum()), abs=1e-9)
 
 
-def test_every_block_says_what_it_adds_and_what_would_be_likeliest_after_it(france: ModelSession) -> None:
+def test_every_block_says_what_it_adds_and_the_last_what_comes(france: ModelSession) -> None:
     ids = fixtures.prompt_logits("france").ids
     view = france.new_looker().look(wish_of(france, len(ids) - 1, 12, 7, ids))
     stream = view.step.stream
@@ -120,18 +121,27 @@ def test_every_block_says_what_it_adds_and_what_would_be_likeliest_after_it(fran
         assert row.part.norm == pytest.approx(
             float(np.linalg.norm(stream[row.layer + 1] - stream[row.layer])), rel=1e-5
         )
-        exact = np.exp(log_softmax(france.head.logits(stream[row.layer + 1 : row.layer + 2])))[0]
-        assert row.token.id == int(exact.argmax())
-        assert row.probability == pytest.approx(float(exact.max()), rel=1e-5)
+    exact = np.exp(log_softmax(france.head.logits(stream[-1:])))[0]
+    assert view.layers[-1].token.id == int(exact.argmax())
+    assert view.layers[-1].probability == pytest.approx(float(exact.max()), rel=1e-5)
     assert view.layers[-1].rank == 1  # of the likeliest, after the last block
     assert view.heads[7].norm == pytest.approx(float(np.linalg.norm(view.step.head_outputs[7])), rel=1e-5)
+
+
+def test_what_would_be_likeliest_after_each_block_is_what_the_lens_says(france: ModelSession) -> None:
+    ids, columns = fixtures.prompt_logits("france").ids, france.sequence.columns
+    view = france.new_looker().look(wish_of(france, 3, 12, 7, ids))
+    grid = lens_grid(columns, france.sequence.slots, france.head, [*ids[1:], None])
+    assert [row.token.id for row in view.layers] == grid.token_ids[1:, 3].tolist()
+    assert [row.probability for row in view.layers] == pytest.approx(grid.probabilities[1:, 3].tolist(), rel=1e-5)
+    assert [row.rank for row in view.layers] == grid.ranks[1:, 3].tolist()
 
 
 def test_another_head_of_the_same_token_asks_the_models_end_once(small: ModelSession) -> None:
     looker, asked = small.new_looker(), []
     reader = looker._reader
-    logits = reader.logits
-    reader.logits = lambda rows: asked.append(len(rows)) or logits(rows)
+    lens = reader.lens
+    reader.lens = lambda stream: asked.append(len(stream)) or lens(stream)
     first = looker.look(wish_of(small, 5, 0, 0, tiny.PROMPT_IDS))
     second = looker.look(wish_of(small, 5, 1, 3, tiny.PROMPT_IDS))
     assert len(asked) == 1

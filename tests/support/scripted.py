@@ -315,9 +315,9 @@ class ScriptedInside:
     def likeliest(self, slots: IntArray, position: int) -> int:
         return int(self._session.sequence.logits(np.array([[float(slots[position])]]))[0].argmax())
 
-    def logits(self, residuals: FloatArray) -> FloatArray:
-        slot = residuals[0, 0]
-        return self._session.sequence.logits(np.full((len(residuals), 1), slot))
+    def lens(self, stream: FloatArray) -> FloatArray:
+        slot = stream[0, 0]
+        return self._session.sequence.logits(np.full((len(stream), 1), slot))
 
     def streams(self, slots: IntArray, layer: int) -> FloatArray | None:
         if self._session.sequence.gone.intersection(slots.tolist()):
