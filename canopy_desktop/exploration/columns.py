@@ -20,6 +20,11 @@ EVERYTHING = slice(None)
 BLOCK_COLUMNS = 64  # room of a block that is filled token by token
 
 
+def stream_precision(architecture: Architecture, precision: type[np.floating]) -> type[np.floating]:
+    """The type of kept residuals, where all else is kept in `precision`."""
+    return np.float32 if architecture.has_wide_stream else precision
+
+
 class Part:
     """One kind of what a block keeps, and the columns it is there for."""
 
@@ -103,14 +108,15 @@ class ColumnBlock:
     def _new_part(self, kind: Kept) -> Part:
         a = self._architecture
         width = a.hidden if kind is Kept.RESIDUALS else a.heads * a.head_size
-        return Part(a.layers, self.size, width, self._precision, self._memory)
+        precision = stream_precision(a, self._precision) if kind is Kept.RESIDUALS else self._precision
+        return Part(a.layers, self.size, width, precision, self._memory)
 
 
 class ColumnStore:
     """All columns of an exploration, by slot. Written by one thread; read by others once they count.
 
-    Queries and all residuals but the last are kept in `precision`, float32 or float16; on a card in what its passes
-    leave there.
+    Queries and all residuals but the last are kept in `precision`, float32 or float16, unless residuals outgrow that;
+    on a card in what its passes leave there.
     """
 
     def __init__(
@@ -124,10 +130,9 @@ class ColumnStore:
     ) -> None:
         """`form` and `memory` are the decoder's."""
         a = architecture
-        one = np.dtype(precision).itemsize
         self.bytes_of = {
-            Kept.RESIDUALS: a.layers * a.hidden * one,
-            Kept.QUERIES: a.layers * a.heads * a.head_size * one,
+            Kept.RESIDUALS: a.layers * a.hidden * np.dtype(stream_precision(a, precision)).itemsize,
+            Kept.QUERIES: a.layers * a.heads * a.head_size * np.dtype(precision).itemsize,
         }
         self.bytes_of_last = a.hidden * np.dtype(np.float32).itemsize
         self.swap = SwapSpace(a, first, form, memory)
@@ -260,7 +265,7 @@ class ColumnStore:
     def as_kept(self, stream: FloatArray) -> FloatArray:
         """A token's exact residuals, (layers + 1, hidden), as `residuals` gives them."""
         with np.errstate(over="ignore"):
-            kept = stream.astype(self._precision).astype(np.float32)
+            kept = stream.astype(stream_precision(self._architecture, self._precision)).astype(np.float32)
         kept[-1] = stream[-1]
         return kept
 

@@ -37,8 +37,12 @@ class GraphForm(Enum):
 
     @property
     def kept(self) -> type[np.floating]:
-        """The type of the cache, of the bias, of queries and of every kept residual but the last."""
+        """The type of the cache, of the bias and of queries."""
         return np.float32 if self is GraphForm.CPU else np.float16
+
+    def kept_stream(self, architecture: Architecture) -> type[np.floating]:
+        """The type of every kept residual but the last, which is always exact."""
+        return np.float32 if architecture.has_wide_stream else self.kept
 
 
 class Activation(StrEnum):
@@ -115,6 +119,11 @@ class Architecture:
         if self.window and (layer + 1) % self.window_period:
             return LayerAttention(self.window_rope_base, (), scale, self.window)
         return LayerAttention(self.rope_base, self.rope_divisors, scale, None)
+
+    @property
+    def has_wide_stream(self) -> bool:
+        """Whether residuals outgrow 16 bits, which end at 65,504: those of Gemma 3 270M reach 103,790."""
+        return self.post_norms
 
     @property
     def kv_bytes_per_token(self) -> int:

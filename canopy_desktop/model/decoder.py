@@ -268,7 +268,7 @@ class PassBinding:
         a, memory = self._a, self._memory
         rows = batch * new
         qkv = memory.empty((a.layers, rows, (a.heads + 2 * a.kv_heads) * a.head_size), self._kept)
-        residuals = memory.empty((a.layers, rows, a.hidden), self._kept)
+        residuals = memory.empty((a.layers, rows, a.hidden), self.runner.form.kept_stream(a))
         last = memory.empty((rows, a.hidden), np.float32)
         ids, seqlens = memory.zeros((batch, new), np.int64), memory.zeros((batch,), np.int32)
         self._qkv, self._residuals, self._last, self._shape = qkv, residuals, last, (batch, new)  # all, or none

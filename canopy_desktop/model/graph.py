@@ -64,7 +64,7 @@ def output_matrix(architecture: Architecture) -> str:
     return EMBEDDING if architecture.tied else OUTPUT_MATRIX
 
 
-_KINDS = {GraphForm.CPU: TensorProto.FLOAT, GraphForm.CUDA: TensorProto.FLOAT16}  # of `GraphForm.kept`
+_KINDS: dict[type[np.floating], int] = {np.float32: TensorProto.FLOAT, np.float16: TensorProto.FLOAT16}
 
 
 def rope_names(architecture: Architecture, form: GraphForm, layer: int) -> tuple[str, str]:
@@ -82,7 +82,8 @@ def residual_kinds(architecture: Architecture, form: GraphForm) -> dict[int, int
     last = 2 * architecture.layers
     if form is GraphForm.CPU:
         return dict.fromkeys(range(last + 1), TensorProto.FLOAT)
-    return {row: TensorProto.FLOAT if row == last else TensorProto.FLOAT16 for row in range(0, last + 1, 2)}
+    kept = _KINDS[form.kept_stream(architecture)]
+    return {row: TensorProto.FLOAT if row == last else kept for row in range(0, last + 1, 2)}
 
 
 class GraphBuilder:
@@ -112,7 +113,7 @@ class GraphBuilder:
 
     def model(self) -> ModelProto:
         """The decoder that was begun last; `decoder()` must have run to its end."""
-        a, kept = self._a, _KINDS[self._form]
+        a, kept = self._a, _KINDS[self._form.kept]
         width = (a.heads + 2 * a.kv_heads) * a.head_size
         inputs = [
             _value("input_ids", TensorProto.INT64, ["batch", "new"]),
@@ -276,7 +277,7 @@ class GraphBuilder:
         self._node("Concat", [f"q.rows.{layer}", f"k.rows.{layer}", f"v.{layer}"], [target], axis=-1)
 
     def _narrow(self, layer: int, source: str, target: str) -> None:
-        self._node("Cast", [source], [target], to=_KINDS[self._form])
+        self._node("Cast", [source], [target], to=_KINDS[self._form.kept])
 
     def _stream(self, row: int) -> str:
         """The name of a residual as the graph goes on with it, in 32 bits."""

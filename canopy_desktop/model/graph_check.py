@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from canopy_desktop.errors import BundleError
 from canopy_desktop.model.card import Activation, Architecture, GraphForm, WeightForm
-from canopy_desktop.model.graph import BLOCK, output_matrix, rope_names
+from canopy_desktop.model.graph import BLOCK, output_matrix, residual_kinds, rope_names
 
 MAX_GRAPH_BYTES = 64_000_000
 OPERATORS = {
@@ -88,11 +88,10 @@ def decoder_contract(a: Architecture) -> Contract:
 
 
 def cuda_contract(a: Architecture) -> Contract:
-    """What the decoder's graph for a card must be: all that is kept in 16 bits, but the last residual."""
+    """What the decoder's graph for a card must be: all that is kept in 16 bits, but residuals that they do not hold."""
     found = _decoder_contract(a, GraphForm.CUDA, TensorProto.FLOAT16)
-    shape = (None, None, a.hidden)
-    residuals = {f"residual.{2 * row}": Value(TensorProto.FLOAT16, shape) for row in range(a.layers)}
-    residuals[f"residual.{2 * a.layers}"] = Value(TensorProto.FLOAT, shape)
+    kinds = residual_kinds(a, GraphForm.CUDA)
+    residuals = {f"residual.{row}": Value(kind, (None, None, a.hidden)) for row, kind in kinds.items()}
     return replace(found, outputs={**found.outputs, **residuals})
 
 

@@ -159,6 +159,19 @@ def test_8_bit_weights_stay_near_the_exact_ones(name: str, tmp_path: Path) -> No
     assert 0 < np.abs(all_logits(session) - reference.logits).max() <= IN_8_BITS[name] * np.abs(reference.logits).max()
 
 
+def test_residuals_that_may_outgrow_16_bits_are_kept_in_32(tmp_path: Path) -> None:
+    for name, exact in (("gemma3", True), ("qwen3", False)):
+        session = imported(name, WeightForm.INT8, tmp_path)
+        reference = fixtures.tiny_model(name)
+        _, columns = session.sequence.decoder.sibling().feed(reference.ids)
+        stream = columns.stream()[1].copy()
+        prefill(session, reference.ids)
+        slots = session.sequence.slots
+        assert np.array_equal(session.sequence.columns.residuals(slots, 1), stream) == exact
+        assert session.sequence.columns.queries(slots, 1).std() > 0
+        assert (session.bundle.card.architecture.has_wide_stream) == exact
+
+
 def test_the_tokens_of_every_way_of_cutting_are_llama_cpps(tmp_path: Path) -> None:
     path, fields = tmp_path / "tokenizer.json", opened("llama").tokenizer
     for cut in fixtures.cut_texts():
