@@ -18,7 +18,8 @@ from canopy_desktop.model.graph import OUTPUT_MATRIX
 from canopy_desktop.model.safetensors_file import StoredTensor, stored_tensors
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+SUFFIX = ".safetensors"
+WEIGHTS, INDEX = f"model{SUFFIX}", f"model{SUFFIX}.index.json"
 README = "README.md"
 MAX_FILES = 1_000
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt"}
@@ -83,8 +84,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 def _weight_files(folder: Path) -> tuple[Path, ...]:
     index = read_values(folder, INDEX)
     named = index.part("weight_map").all().values()
-    if not all(isinstance(name, str) and Path(name).name == name for name in named):
-        raise index.refuse("names files that are none of this folder")
+    if not all(isinstance(name, str) and Path(name).name == name and name.endswith(SUFFIX) for name in named):
+        raise index.refuse(f"names other files than *{SUFFIX} of this folder")
     names = sorted(set(named)) or _lone_weights(folder)
     if len(names) > MAX_FILES:
         raise index.refuse(f"names more than {MAX_FILES} files")
@@ -100,12 +101,16 @@ def _weight_file(folder: Path, name: str) -> Path:
 
 def _lone_weights(folder: Path) -> list[str]:
     """The one file of weights where no index says more."""
-    names = {path.name for path in folder.iterdir() if path.suffix == ".safetensors"}
+    try:
+        there = list(folder.iterdir())
+    except OSError as error:
+        raise SourceError(folder, f"it cannot be read ({error.strerror})") from error
+    names = {path.name for path in there if path.suffix == SUFFIX}
     if WEIGHTS in names:
         return [WEIGHTS]
     if len(names) > 1:
         raise SourceError(folder, f"it has {len(names)} files of weights and no {INDEX} that says which belong to it")
-    if not names and any(path.suffix in _PICKLES for path in folder.iterdir()):
+    if not names and any(path.suffix in _PICKLES for path in there):
         way_out = "save the model as safetensors, or import a GGUF of it"
         raise SourceError(folder, f"its weights are pickles, which can run programs of their own: {way_out}")
     return [*names] or [WEIGHTS]

@@ -47,11 +47,18 @@ _READ = {
     "max_position_embeddings", "model_type", "num_attention_heads", "num_hidden_layers", "num_key_value_heads",
     "rms_norm_eps", "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings", "vocab_size",
 }  # fmt: skip
-_MUST: dict[str, tuple[object, ...]] = {
-    "add_cross_attention": (False,), "hidden_act": ("silu", "swish"), "is_encoder_decoder": (False,),
-    "mlp_bias": (False,), "partial_rotary_factor": (1.0,), "pruned_heads": ({},), "rope_interleaved": (False,),
+_MUST: dict[str, tuple[object, ...]] = {  # what these keys may say, if anything
+    "add_cross_attention": (False,),
+    "auto_map": (),
+    "hidden_act": ("silu", "swish"),
+    "is_encoder_decoder": (False,),
+    "mlp_bias": (False,),
+    "partial_rotary_factor": (1.0,),
+    "pruned_heads": ({},),
+    "quantization_config": (),
+    "rope_interleaved": (False,),
     "tie_encoder_decoder": (False,),
-}  # fmt: skip
+}
 # What changes no number of a pass: training, other tasks, settings of a generation, notes of programs.
 _WITHOUT_EFFECT = {
     "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_model_name_or_path", "_name_or_path",
@@ -108,13 +115,16 @@ def read_architecture(config: Values) -> Architecture:
 
 def _class(config: Values) -> PublishedClass:
     names = config.items("architectures")
-    name = names[0] if len(names) == 1 and isinstance(names[0], str) else f"{len(names)} classes"
-    if name not in CLASSES:
+    kind = CLASSES.get(names[0]) if len(names) == 1 and isinstance(names[0], str) else None
+    if kind is None:
         known = ", ".join(CLASSES)
-        raise config.refuse(f"names {name[:100]!r}, and only {known} are supported; others cannot be exported here yet")
-    if config.get("model_type") != CLASSES[name].model_type:
-        raise config.refuse(f"names {name!r} and another model_type")
-    return CLASSES[name]
+        raise config.refuse(
+            f"names the architecture {_short(names)}, and only {known} are supported: others would have to be exported "
+            "through optimum, which is not possible here yet"
+        )
+    if config.get("model_type") != kind.model_type:
+        raise config.refuse(f"names {names[0]!r} and another model_type")
+    return kind
 
 
 def _check_keys(config: Values, kind: PublishedClass, family: Family) -> None:
@@ -127,16 +137,16 @@ def _check_keys(config: Values, kind: PublishedClass, family: Family) -> None:
             way_out = "take it out if it changes nothing, or import a GGUF of the model"
             raise config.refuse(f"says {_short(key)}, of which it is not known what it changes: {way_out}")
     if config.get("attention_bias") not in (None, False, family.qkv_biases):
-        raise config.refuse("says attention_bias = true, which is not supported")
+        raise config.refuse("says attention_bias = True, which is not supported")
 
 
 def _window(said: Values, layers: int) -> int | None:
     """How many keys a query sees at most in the layers where attention slides; None where it slides in none."""
-    if said.get("sliding_window") is None or said.flag("use_sliding_window") is False:
-        return None
     kinds = said.items("layer_types")
     if any(kind not in ("sliding_attention", "full_attention") for kind in kinds):
         raise said.refuse("has layers of a kind that is not supported")
+    if said.get("sliding_window") is None or said.flag("use_sliding_window") is False:
+        return None
     slides = "sliding_attention" in kinds if kinds else said.count("max_window_layers") < layers
     return said.whole("sliding_window") if slides else None
 
@@ -148,8 +158,10 @@ def _rope(said: Values, head_size: int) -> tuple[float, tuple[float, ...]]:
     if len(parts) == 2 and parts[0].all() != parts[1].all():
         raise said.refuse("has rope_parameters and another rope_scaling")
     kind = rope.get("rope_type") or rope.get("type") or "default"
-    if not isinstance(kind, str) or kind not in _ROPE_READ or rope.get("type") not in (None, kind):
+    if not isinstance(kind, str) or kind not in _ROPE_READ:
         raise said.refuse(f"scales its rotation by {_short(kind)}, which is not supported")
+    if rope.get("type") not in (None, kind):
+        raise said.refuse("scales its rotation in two ways")
     for key, value in rope.all().items():
         if key not in _ROPE_COMMON | _ROPE_READ[kind] or (key == "partial_rotary_factor" and value != 1.0):
             raise said.refuse(f"says {_short(key)} of its rotation, which is not supported")

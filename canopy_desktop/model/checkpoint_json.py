@@ -14,6 +14,7 @@ from canopy_desktop.model.card import MAX_SIZE
 
 CONFIG = "config.json"
 MAX_JSON_BYTES = 16_000_000
+MAX_ENTRIES = 4_000_000  # of all lists and objects; the largest vocabularies have a third
 MAX_TEXT = 200  # characters of a title or a licence
 LARGEST = 1e15  # of any number
 _T = TypeVar("_T")
@@ -29,14 +30,15 @@ def own_file(folder: Path, name: str, *, largest: int | None = None) -> Path | N
     path = folder / name
     if not os.path.lexists(path):
         return None
-    home, real = folder.resolve(), path.resolve()
+    try:
+        home, real = folder.resolve(), path.resolve()
+        found = real.stat()
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is the second
+        reason = getattr(error, "strerror", "it leads to itself")
+        raise SourceError(folder, f"its {name} cannot be read ({reason})") from error
     homes = [home, home.parent.parent / _BLOBS] if home.parent.name == _SNAPSHOTS else [home]
     if not any(real.is_relative_to(known) for known in homes):
         raise SourceError(folder, f"its {name} is a link that leads out of the folder")
-    try:
-        found = real.stat()
-    except OSError as error:
-        raise SourceError(folder, f"its {name} cannot be read ({error.strerror})") from error
     if not stat.S_ISREG(found.st_mode):
         raise SourceError(folder, f"its {name} is not a file")
     if largest is not None and found.st_size > largest:
@@ -60,8 +62,12 @@ def read_text(folder: Path, name: str, *, largest: int = MAX_JSON_BYTES) -> str 
 def read_values(folder: Path, name: str, *, largest: int = MAX_JSON_BYTES) -> Values:
     """A JSON file of a checkpoint; nothing stands in one that is not there. Raises `SourceError`."""
     text = read_text(folder, name, largest=largest)
+    if text is not None and sum(map(text.count, "[{,")) > MAX_ENTRIES:
+        raise SourceError(folder, f"its {name} has more than {MAX_ENTRIES} entries")
     try:
         values = {} if text is None else json.loads(text)
+        if text is not None and "\\u" in text:
+            json.dumps(values, ensure_ascii=False).encode()  # no half of a surrogate pair
     except (ValueError, RecursionError) as error:
         raise SourceError(folder, f"its {name} is not valid JSON") from error
     if not isinstance(values, dict):
@@ -100,7 +106,7 @@ class Values:
 
     def part(self, key: str) -> Values:
         """An object in this one; nothing stands in one that is not there. Raises `SourceError`."""
-        return Values(self.folder, self._name, self._typed(key, dict, "an object") or {})
+        return Values(self.folder, f"{self._name}'s {key}", self._typed(key, dict, "an object") or {})
 
     def items(self, key: str) -> list[Any]:
         """A list; empty where there is none. Raises `SourceError`."""

@@ -28,6 +28,7 @@ from canopy_desktop.model.tokenizer_check import MAX_TOKENIZER_BYTES
 TOKENIZER, TOKENIZER_CONFIG, TEMPLATE = "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 GENERATION_CONFIG = "generation_config.json"
 TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, TEMPLATE, GENERATION_CONFIG)
+MAX_TEMPLATE = 1_000_000  # characters
 _ALONE = {"single_word": False, "lstrip": False, "rstrip": False}
 
 
@@ -84,8 +85,8 @@ def _tokens(said: Values, words: Values, vocabulary: int) -> tuple[dict[str, int
     types: dict[str, int] = {}
     for token in said.items("added_tokens"):
         text, token_id = token["content"], token["id"]
-        if {**token, **_ALONE} != token:
-            raise said.refuse(f"has the added token {text[:100]!r}, which takes in what stands around it")
+        if not isinstance(text, str) or {**token, **_ALONE} != token:
+            raise said.refuse(f"has the added token {str(text)[:100]!r}, which takes in what stands around it")
         if ids.setdefault(text, token_id) != token_id:
             raise said.refuse(f"gives the token {text[:100]!r} two ids")
         types[text] = CONTROL if token["special"] else USER_DEFINED
@@ -193,6 +194,6 @@ def _template(folder: Path, words: Values) -> str | None:
     template = read_text(folder, TEMPLATE) or words.get("chat_template")
     if isinstance(template, list):
         template = next((entry["template"] for entry in template if entry["name"] == "default"), None)
-    if template is not None and not isinstance(template, str):
-        raise words.refuse("has a chat_template that is not text")
+    if template is not None and not (isinstance(template, str) and len(template) <= MAX_TEMPLATE):
+        raise words.refuse(f"has a chat_template that is no text of up to {MAX_TEMPLATE} characters")
     return template
