@@ -32,9 +32,10 @@ def models(arguments: argparse.Namespace) -> dict[str, Any]:
         case "verify":
             return verify(arguments.id or arguments.model)
         case "build":
-            return build_model(arguments.id or arguments.model or DEFAULT_MODEL, arguments.precision)
+            name = arguments.id or arguments.model or DEFAULT_MODEL
+            return build_model(name, arguments.precision, accepts=arguments.accept_licence)
         case _:
-            return import_model(Path(arguments.path), arguments.name, arguments.precision)
+            return import_model(Path(arguments.path), arguments.name, arguments.precision, percent=arguments.progress)
 
 
 def verify(name: str | None) -> dict[str, Any]:
@@ -49,14 +50,21 @@ def verify(name: str | None) -> dict[str, Any]:
     return {"models": results, "failed": int(any(result["problem"] for result in results))}
 
 
-def build_model(name: str, precision: str | None) -> dict[str, Any]:
-    """Build a bundle from its recipe; nothing is done where it is there already."""
+def build_model(name: str, precision: str | None, *, accepts: bool = False) -> dict[str, Any]:
+    """Build a bundle from its recipe; nothing is done where it is there already.
+
+    `accepts` are the terms of a model that has some of its own: without it nothing is fetched.
+    """
     from canopy_desktop.model.build import build, is_built
     from canopy_desktop.model.recipe import find_recipe
 
     if precision is None and name.endswith("-fp32"):
         name, precision = name.removesuffix("-fp32"), "fp32"
     recipe = find_recipe(name)
+    if recipe.terms is not None:
+        if not accepts:
+            raise UsageError(f"{recipe.title} has terms of its own: read {recipe.terms}, then add --accept-licence.")
+        sys.stderr.write(f"The terms of {recipe.title}, which you accept: {recipe.terms}\n")
     form = WeightForm(precision) if precision else recipe.form
     folder = paths.build_folder()
     target = folder / recipe.bundle_id(form)
@@ -70,7 +78,7 @@ def build_model(name: str, precision: str | None) -> dict[str, Any]:
     return {"id": recipe.bundle_id(form), "folder": str(target), "built": built}
 
 
-def import_model(path: Path, name: str | None, precision: str | None) -> dict[str, Any]:
+def import_model(path: Path, name: str | None, precision: str | None, *, percent: bool = False) -> dict[str, Any]:
     """Make a bundle of a GGUF file or a checkpoint's folder, or copy the folder of one that was built elsewhere."""
     is_bundle = (path / CARD_FILE).exists()
     if not path.exists() or (path.is_dir() and not is_bundle and not (path / CONFIG).exists()):
@@ -86,7 +94,7 @@ def import_model(path: Path, name: str | None, precision: str | None) -> dict[st
         raise UsageError(f"--name must be of letters, digits, '.', '_' and '-', not {name[:100]!r}.")
     form = WeightForm(precision or WeightForm.INT8)
     name = name or bundle_id(path, form)
-    progress = ProgressBar(name)
+    progress = ProgressBar(name, percent=percent)
     try:
         imported = import_source(path, form, name, paths.build_folder(), progress.show)
     finally:
@@ -114,20 +122,26 @@ def import_bundle(path: Path) -> dict[str, Any]:
 
 
 class ProgressBar:
-    """One line on standard error that is written anew, or plain lines where that is no terminal."""
+    """One line on standard error that is written anew, or plain lines where that is no terminal.
 
-    def __init__(self, name: str) -> None:
+    With `percent` each is a whole number of percent and what is being done, for another program to read.
+    """
+
+    def __init__(self, name: str, *, percent: bool = False) -> None:
         self._name = name
         self._last = ""
-        self._live = sys.stderr.isatty()
+        self._percent = percent
+        self._live = not percent and sys.stderr.isatty()
 
     def show(self, doing: str, part: float) -> None:
         """Show what is being done, and the part of the whole that is done."""
+        if self._percent:
+            doing = f"{round(100 * part)} {doing}"
         if self._live:
             filled = round(part * BAR)
             self._write(f"\r{self._name} [{'#' * filled}{'.' * (BAR - filled)}] {doing:<12}")
         elif doing != self._last:
-            self._write(f"{self._name}: {doing}\n")
+            self._write(f"{doing}\n" if self._percent else f"{self._name}: {doing}\n")
         self._last = doing
 
     def close(self) -> None:

