@@ -228,6 +228,17 @@ class CutTexts:
     ids: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GemmaLogits:
+    """Some of transformers' fp32 logits of Gemma 3 270M for a text longer than its window."""
+
+    ids: tuple[int, ...]
+    positions: range
+    log_sum_exp: NDArray[np.float64]  # (position,)
+    top_ids: NDArray[np.int32]  # (position, 256), highest first
+    top_logits: NDArray[np.float32]  # (position, 256)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceTexts:
     """Texts and llama.cpp's tokens of them with the tiny models' sentencepiece vocabulary."""
@@ -457,6 +468,33 @@ def piece_texts() -> tuple[PieceTexts, ...]:
         for key, ids in arrays.items()
         if key.startswith("pieces") and key.endswith("ids")
     )
+
+
+def gemma_prompts() -> tuple[tuple[tuple[int, ...], Continuation], ...]:
+    """20 prompts' ids, and how llama.cpp goes on with Gemma 3 270M: 32 greedy tokens of its own 4-bit file."""
+    return tuple(
+        (tuple(row["ids"]), Continuation(ids=tuple(row["greedy"]), margins=np.array(row["margins"], np.float32)))
+        for row in _json("gemma3.json")["prompts"]
+    )
+
+
+def gemma_logits() -> GemmaLogits:
+    """Every third position of some 1,100 tokens."""
+    arrays = _arrays("gemma3.npz")
+    ids = _ids(arrays["ids"])
+    step = -(-len(ids) // len(arrays["log_sum_exp"]))
+    return GemmaLogits(
+        ids=ids,
+        positions=range(0, len(ids), step),
+        **{name: arrays[name] for name in ("log_sum_exp", "top_ids", "top_logits")},
+    )
+
+
+def gemma_texts() -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """1,700 texts and llama.cpp's tokens of them with Gemma 3's own vocabulary, no begin token."""
+    arrays = _arrays("gemma3.npz")
+    texts = _cut("".join(map(chr, arrays["code_points"].tolist())), arrays["text_lengths"])
+    return tuple(zip(texts, _cut(tuple(arrays["token_ids"].tolist()), arrays["token_counts"]), strict=True))
 
 
 def _cut(whole: Any, lengths: NDArray[Any]) -> tuple[Any, ...]:

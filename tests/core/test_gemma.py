@@ -1,0 +1,79 @@
+"""Gemma 3 270M, where a person built it: `models build gemma3-270m --accept-licence` (models/gemma3-270m.toml)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.model.provider import ProviderChoice
+from canopy_desktop.model.tokenizer import Tokenizer
+from tests.core.engine import log_softmax, one_by_one, prefill
+from tests.reference import fixtures
+
+pytestmark = pytest.mark.slow
+MARGIN, MEAN_KL = 0.5, 0.01  # of logits; nats
+FOLDER = Path(__file__).resolve().parents[2] / "models" / "built" / "gemma3-270m"
+
+
+@pytest.fixture(scope="module")
+def session() -> ModelSession:
+    if not FOLDER.is_dir():
+        pytest.skip("Gemma 3 270M is not built: its terms are for a person to accept")
+    return ModelSession.open(Bundle.open(FOLDER), ProviderChoice.CPU)
+
+
+def test_tokens_are_those_of_llama_cpp(session: ModelSession) -> None:
+    tokenizer: Tokenizer = session.tokenizer
+    found = [(text, tokenizer.encode(text, special=False).ids, ids) for text, ids in fixtures.gemma_texts()]
+    assert [row for row in found if row[1] != row[2]] == []
+    for text, ids, _ in found:
+        assert "▁" in text or tokenizer.decode(ids) == text
+
+
+def test_greedy_tokens_are_those_of_llama_cpp_wherever_they_are_clear(session: ModelSession) -> None:
+    clear, differing = 0, []
+    for prompt, answer in fixtures.gemma_prompts():
+        rows = [prefill(session, prompt), *one_by_one(session, answer.ids[:-1])]
+        for row, expected, margin in zip(rows, answer.ids, answer.margins, strict=True):
+            clear += margin > MARGIN
+            if margin > MARGIN and int(row.argmax()) != expected:
+                differing.append((prompt, expected, float(margin)))
+    assert clear >= 400
+    assert differing == []
+
+
+def test_8_bits_are_near_to_transformers_in_fp32_beyond_the_window(session: ModelSession) -> None:
+    reference = fixtures.gemma_logits()
+    assert len(reference.ids) > 2 * session.card.architecture.window
+    prefill(session, reference.ids)
+    residuals = session.sequence.columns.residuals(session.sequence.slots, -1)
+    divergences = []
+    for row, position in enumerate(reference.positions):
+        found = log_softmax(session.head.logits(residuals[position : position + 1])[0])
+        divergences.append(divergence(reference, row, found))
+    assert np.mean(divergences) <= MEAN_KL
+    assert np.mean(divergences) > 1e-5  # they are rounded
+
+
+def divergence(reference: fixtures.GemmaLogits, row: int, found: np.ndarray) -> float:
+    """KL over the 256 likeliest tokens and all others as one, which is at most that over all of them, in nats."""
+    before = reference.top_logits[row].astype(np.float64) - reference.log_sum_exp[row]
+    after = found[reference.top_ids[row]]
+    shares = [(np.exp(before), before - after)]
+    rest, other = (max(1.0 - float(np.exp(part).sum()), 1e-12) for part in (before, after))
+    shares.append((np.array([rest]), np.array([np.log(rest / other)])))
+    return float(sum((weights * ratios).sum() for weights, ratios in shares))
+
+
+def test_residuals_beyond_16_bits_are_finite_in_all_that_looks_at_them(session: ModelSession) -> None:
+    prompt, _ = fixtures.gemma_prompts()[0]
+    prefill(session, prompt)
+    slots, a = session.sequence.slots, session.card.architecture
+    stream = np.stack([session.sequence.columns.residuals(slots, row) for row in range(a.layers + 1)])
+    assert np.isfinite(stream).all()
+    assert np.abs(stream).max() > np.finfo(np.float16).max
+    step = session.new_inside().step(slots, 3, 6, 2, prompt[-1])
+    assert np.isfinite(step.stream).all()
+    assert np.abs(step.head_outputs.sum(axis=0) - step.attention).max() <= 1e-3 * np.abs(step.attention).max()
