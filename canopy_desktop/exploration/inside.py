@@ -17,6 +17,7 @@ from canopy_desktop.exploration.attention import softmax
 from canopy_desktop.exploration.intervention import head_bias
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.block_replay import BlockPass, BlockReplay
+from canopy_desktop.model.card import Architecture, LayerAttention
 from canopy_desktop.model.decoder import AttentionBias
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.rope import rope_tables, rotate
@@ -61,6 +62,7 @@ class InsideStep:
     head: int
     kv_head: int  # whose keys and values the head shares
     in_chunk: bool  # passed through the model with others, not as a single step
+    architecture: Architecture = field(repr=False)  # of the model
     logit: float  # the model's own, of the readout's token
     readout: Readout
     query: FloatArray = field(repr=False)  # (head_size,), before rotation
@@ -85,6 +87,11 @@ class InsideStep:
             value = getattr(self, entry.name)
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
+
+    @property
+    def how(self) -> LayerAttention:
+        """How the layer's heads look."""
+        return self.architecture.attention(self.layer)
 
     @property
     def key_rotated(self) -> FloatArray:
@@ -155,7 +162,7 @@ class InsideReader:
         masked = self._masked(scaled, position, layer, head, bias)
         weights = softmax(masked.copy())
         return InsideStep(
-            position=position, layer=layer, head=head, kv_head=kv_head, in_chunk=in_chunk,
+            position=position, layer=layer, head=head, kv_head=kv_head, in_chunk=in_chunk, architecture=a,
             logit=float(self._head.logits(stream[-1:])[0, token_id]), readout=self._readout(stream[-1], token_id),
             query=query, query_rotated=turned,
             key=self._turned(keys[position], layer, position, back=True), keys=keys,

@@ -108,8 +108,13 @@ class InsideView:
 
     @property
     def seen(self) -> int:
-        """Tokens that it can look at, itself included."""
+        """Tokens up to its own."""
         return self.wish.place + 1
+
+    @property
+    def before_window(self) -> int:
+        """Tokens that come too long before it for this layer to see."""
+        return self.step.how.first_seen(self.wish.place)
 
     @property
     def later(self) -> int:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -305,7 +306,8 @@ class ScriptedInside:
         attention = heads.sum(axis=0).astype(np.float32)
         middle = stream[layer] + attention
         return InsideStep(
-            position=position, layer=layer, head=head, kv_head=head // 2, in_chunk=True, logit=6.0,
+            position=position, layer=layer, head=head, kv_head=head // 2, in_chunk=True,
+            architecture=a, logit=6.0,
             readout=Readout(token_id, np.full(a.hidden, 0.1, np.float32)), query=query, query_rotated=query.copy(),
             key=keys[position].copy(), keys=keys, products=products, scaled=scaled, masked=masked, weights=weights,
             values=values, weighted=weighted, attended=attended, head_outputs=heads.astype(np.float32), stream=stream,
@@ -348,7 +350,7 @@ class ScriptedSession:
         self.provider = ProviderReport("cpu", "The CPU was asked for.")
         self.tokenizer = byte_tokenizer()
         self.template = None
-        self.bundle = SimpleNamespace(weight_bytes=50_000_000)
+        self.bundle = SimpleNamespace(weight_bytes=50_000_000, folder=Path("models") / self.card.id)
         self.sequence = ScriptedSequence(self.tokenizer, script, context)
         self.asked: list[tuple[object, ...]] = []  # what readers were asked
 

@@ -462,3 +462,11 @@ def test_all_stay_side_by_side_where_what_stands_around_takes_a_little_more_room
     assert not tiles.spread
     tiles.resize(400, 260)
     assert not tiles.spread
+
+
+def test_the_title_says_how_far_a_layer_sees_that_does_not_see_all(panel: AttentionPanel) -> None:
+    panel.set_model(2, 1, (512, None))
+    panel.set_selected(0, 0, False)
+    assert panel.title() == "layer 0 · head 0 · sees 511 tokens back"
+    panel.set_selected(1, 0, True)
+    assert panel.title() == "layer 1 · head 0 · first token hidden"

@@ -193,6 +193,23 @@ def test_what_is_under_the_mouse_is_said_in_words(panel: InsidePanel) -> None:
         assert said.startswith(words), said
 
 
+def test_what_other_models_do_between_the_operations_is_said() -> None:
+    plain = inside()
+    changed = replace(
+        plain.step.architecture, qk_norms=True, post_norms=True, window=3, window_period=9, attention_scale=0.25
+    )
+    other = replace(plain, step=replace(plain.step, architecture=changed))
+    for station, words in (
+        (Station.PROJECTION, "In each head query and key are normed."),
+        (Station.SCALE, "Each dot product is multiplied by 0.2500, the same in all layers."),
+        (Station.MASK, "This layer sees 3 tokens at most, so 7 lie too far back."),
+        (Station.ATTENTION, "Before that it is normed."),
+        (Station.FEED_FORWARD, "Before that they are normed."),
+    ):
+        assert words in sheet_of(other, station).sentence
+        assert words not in sheet_of(plain, station).sentence
+
+
 def test_the_tables_take_the_place_of_the_picture(panel: InsidePanel, qtbot: QtBot) -> None:
     panel._shown._group.button(1).click()
     assert panel._card.isVisible()

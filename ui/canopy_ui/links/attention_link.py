@@ -43,7 +43,8 @@ class AttentionLink(QObject):
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
-        self._panel.set_model(session.card.architecture.layers, session.card.architecture.heads)
+        a = session.card.architecture
+        self._panel.set_model(a.layers, a.heads, tuple(a.attention(layer).window for layer in range(a.layers)))
         self._show_selection()
 
     @Slot(object)

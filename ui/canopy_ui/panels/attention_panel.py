@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QModelIndex, QSize, Signal, Slot
@@ -77,6 +78,7 @@ class AttentionPanel(Panel):
         super().__init__(parent)
         self._view: AttentionView | None = None
         self._row: RowView | None = None
+        self._windows: dict[int, int | None] = {}  # of each layer
         self._pending = False
         self._needed_model = ""
         self._gone: GoneColumns | None = None
@@ -184,8 +186,9 @@ class AttentionPanel(Panel):
         self._foot.setSpacing(theme.px(8))
         self._value.setFixedHeight(theme.px(18))
 
-    def set_model(self, layers: int, heads: int) -> None:
-        """Say what can be chosen, counted from 0."""
+    def set_model(self, layers: int, heads: int, windows: Sequence[int | None] = ()) -> None:
+        """Say what can be chosen, counted from 0; `windows`: how many tokens each layer sees at most, None for all."""
+        self._windows = dict(enumerate(windows))
         for spin, count in ((self._layer, layers), (self._head, heads)):
             spin.setRange(0, max(0, count - 1))
             spin.setToolTip(self.tr("0 to {last}").format(last=max(0, count - 1)))
@@ -272,7 +275,7 @@ class AttentionPanel(Panel):
             self._heads.set_row(self._row, look)
             self._pages.setCurrentWidget(self._tiles)
         self._show_value()
-        self._set_title(look_title(look))
+        self._set_title(look_title(look, None if look.layer is None else self._windows.get(look.layer)))
 
     def _lacking(self) -> str:
         if self._gone is not None:

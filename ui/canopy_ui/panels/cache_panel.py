@@ -188,11 +188,10 @@ class CachePanel(Panel):
         """The formula with the model's numbers, and what was measured."""
         size = view.size
         token = self.tr(
-            "2 (key, value) · {layers} layers · {heads} heads · {numbers} numbers · {bytes} bytes "
-            "= {each} bytes a token."
+            "2 (key, value) · {layers} layers · {heads} · {numbers} numbers · {bytes} bytes = {each} bytes a token."
         ).format(
             layers=view.layers,
-            heads=view.kv_heads,
+            heads=self.tr("1 head") if view.kv_heads == 1 else self.tr("{count} heads").format(count=view.kv_heads),
             numbers=view.head_size,
             bytes=view.number_bytes,
             each=grouped(size.predicted_per_position),

@@ -310,6 +310,8 @@ class BarChart(QAbstractScrollArea):
         painter.setPen(QColor(theme.secondary))
         label = columns.label(rect)
         others = self.tr("{count} others").format(count=grouped(view.columns[0].others))
+        if painter.fontMetrics().horizontalAdvance(others) > label.width():
+            others = self.tr("{count} more").format(count=grouped(view.columns[0].others))
         painter.drawText(
             label, _LEFT, painter.fontMetrics().elidedText(others, Qt.TextElideMode.ElideRight, round(label.width()))
         )

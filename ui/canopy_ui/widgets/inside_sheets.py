@@ -67,14 +67,20 @@ def _vectors(view: InsideView, station: Station) -> Sheet:
             columns = (_tr("embedding"), step.stream[0]), (_tr("before the block"), step.before)
         case Station.PROJECTION:
             sentence = _tr("Three matrices make a query, a key and a value of {size} numbers out of the stream.")
+            if step.architecture.qk_norms:
+                sentence += " " + _tr("In each head query and key are normed.")
             size = grouped(view.head_size)
             own = view.rows[0]
             columns = (_tr("query"), step.query), (_tr("key"), own.key), (_tr("value"), own.value)
         case Station.ATTENTION:
             sentence = _tr("What all heads found is added, number by number; lengths do not add up, numbers do.")
+            if step.architecture.post_norms:
+                sentence += " " + _tr("Before that it is normed.")
             columns = _sum(step.before, step.attention, step.middle)
         case Station.FEED_FORWARD:
             sentence = _tr("The feed-forward looks at this token's stream alone, and makes {size} numbers to be added.")
+            if step.architecture.post_norms:
+                sentence += " " + _tr("Before that they are normed.")
             columns = (_tr("stream"), step.middle), (_tr("feed-forward"), step.feed_forward)
         case _:
             sentence = _tr("What the feed-forward made is added, number by number: the stream after the block.")
@@ -131,17 +137,18 @@ def _product(view: InsideView, key: KeyRow) -> Sheet:
 
 def _keys(view: InsideView, station: Station) -> Sheet:
     step, tokens, positions = view.step, view.tokens, view.wish.positions
-    root = view.head_size**0.5
     largest = float(step.masked.max())
     match station:
         case Station.SCALE:
-            sentence = _tr("Each dot product is divided by {root}, the root of {size} numbers.").format(
-                root=short_number(root), size=view.head_size
-            )
+            sentence = _scale_sentence(view)
         case Station.MASK:
             sentence = _tr("The mask makes −∞ of what must not be looked at: {count} tokens that come later.").format(
                 count=grouped(view.later)
             )
+            if step.how.window is not None:
+                sentence += " " + _tr("This layer sees {window} tokens at most, so {count} lie too far back.").format(
+                    window=grouped(step.how.window), count=grouped(view.before_window)
+                )
         case _:
             sentence = _tr("e to the power of each number, divided by the sum of all: shares of 100 %.")
 
@@ -158,6 +165,14 @@ def _keys(view: InsideView, station: Station) -> Sheet:
         _tr("share"),
     )  # fmt: skip
     return Sheet(sentence, header, len(tokens), row)
+
+
+def _scale_sentence(view: InsideView) -> str:
+    if view.step.architecture.attention_scale:
+        scale = _tr("Each dot product is multiplied by {scale}, the same in all layers.")
+        return scale.format(scale=exact(view.step.how.scale))
+    words = _tr("Each dot product is divided by {root}, the root of {size} numbers.")
+    return words.format(root=short_number(1 / view.step.how.scale), size=view.head_size)
 
 
 def _weighted(view: InsideView, key: KeyRow) -> Sheet:

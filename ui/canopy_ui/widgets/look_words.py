@@ -6,7 +6,7 @@ from PySide6.QtCore import QCoreApplication
 
 from canopy_desktop.exploration.attention_view import Look
 from canopy_ui.widgets.chip_label import marked_text
-from canopy_ui.widgets.numbers import percent
+from canopy_ui.widgets.numbers import grouped, percent
 
 
 def look_name(look: Look) -> str:
@@ -19,9 +19,14 @@ def look_name(look: Look) -> str:
     return f"{layer} · " + _tr("head {head}").format(head=look.head)
 
 
-def look_title(look: Look) -> str:
-    """The same, and what is left out of it."""
-    return f"{look_name(look)} · " + _tr("first token hidden") if look.hide_first else look_name(look)
+def look_title(look: Look, window: int | None = None) -> str:
+    """The same, and what is left out of it; `window`: tokens that the layer sees at most, if not all."""
+    parts = [look_name(look)]
+    if window is not None:
+        parts.append(_tr("sees {count} tokens back").format(count=grouped(window - 1)))
+    if look.hide_first:
+        parts.append(_tr("first token hidden"))
+    return " · ".join(parts)
 
 
 def share_text(share: float, look: Look) -> str:

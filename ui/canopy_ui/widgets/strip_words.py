@@ -26,6 +26,7 @@ from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.numbers import grouped, percent
 
 LONGEST = 24  # letters of a token
+MANY = 100_000  # tokens of a vocabulary, whose number alone fills a stage's place
 
 
 def stage_title(stage: StepStage) -> str:
@@ -53,7 +54,7 @@ def figure_of(facts: StageFacts) -> str:
         case Passed(layers=layers, heads=heads):
             return _tr("{layers} × {heads} heads").format(layers=layers, heads=heads)
         case Scored(vocabulary=vocabulary):
-            return _tr("{count} scores").format(count=grouped(vocabulary))
+            return (_tr("{count} scores") if vocabulary < MANY else "{count}").format(count=grouped(vocabulary))
         case Penalised():
             touched = facts.moved + facts.boosted + facts.banned + facts.ends_barred
             return _tokens(touched) if touched else _tr("none")
