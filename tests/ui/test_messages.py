@@ -19,6 +19,11 @@ SAMPLES: dict[type[CanopyError], tuple[CanopyError, str]] = {
     errors.BundleError: (errors.BundleError(Path("b/bundle"), "weights.bin was altered"), "weights.bin was altered"),
     errors.ModelNotFoundError: (errors.ModelNotFoundError("smol", (Path("m"),)), "smol"),
     errors.BuildError: (errors.BuildError("the disk is full", "Free 1 GB."), "Free 1 GB."),
+    errors.ModelKeptError: (errors.ModelKeptError("mine", "the system does not allow it"), "does not allow it"),
+    errors.MemoryNeededError: (
+        errors.MemoryNeededError("mine", 2_440_000_000, 1_200_000_000, 8192, fitting=2048, is_fp32=True),
+        "2.44 GB",
+    ),
     errors.EmptyPromptError: (errors.EmptyPromptError(), "empty"),
     errors.PromptTooLongError: (errors.PromptTooLongError(9000, 8192), "808"),
     errors.TemplateError: (errors.TemplateError("two users in a row"), "two users in a row"),

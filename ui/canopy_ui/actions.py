@@ -20,6 +20,7 @@ class Command(Enum):
     OPEN = "open"
     SAVE = "save"
     SAVE_AS = "save_as"
+    MODELS = "models"
     RESET = "reset"
     BACK = "back"
     STEP = "step"
@@ -74,6 +75,7 @@ SPECS = (
     ActionSpec(Command.OPEN, "Open …", "Open an exploration that was saved", ("Ctrl+O",)),
     ActionSpec(Command.SAVE, "Save", "Save the exploration, with all its branches", ("Ctrl+S",)),
     ActionSpec(Command.SAVE_AS, "Save as …", "Save the exploration in another file", ("Ctrl+Shift+S",)),
+    ActionSpec(Command.MODELS, "Models …", "The models that are here: open, import, rename, remove", ("Ctrl+M",)),
     ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),
     ActionSpec(Command.ZOOM_OUT, "Smaller text", "Smaller text", ("Ctrl+-",)),
     ActionSpec(Command.ZOOM_RESET, "Normal text", "Text at 100 %", ("Ctrl+0",)),

@@ -99,7 +99,7 @@ class Controller(QObject):
     state_changed = Signal(object)  # RunState
     decoding_changed = Signal(object)  # DecodingSettings
     model_opened = Signal(object)  # ModelSession
-    model_left = Signal()  # another one is opened
+    window_changed = Signal(object)  # ContextWindow
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
     block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
@@ -257,7 +257,6 @@ class Controller(QObject):
             self._kept, self.alone = replace(kept.unmade(), tokens=tokens), True
             self._chronicle.reopen(self._kept)
             self._threads.tokens_known.emit(tokens)
-        self.model_left.emit()
         self._enter(RunPhase.LOADING)
         self._threads.change_model(opener)
 
@@ -582,9 +581,11 @@ class Controller(QObject):
         self._begin_with(window)
 
     def _begin_with(self, window: ContextWindow) -> None:
-        self.window = window
+        changed, self.window = window != self.window, window
         self._show_context()
         self._publish_state()
+        if changed:
+            self.window_changed.emit(window)
 
     @Slot(int)
     def set_interval(self, interval_ms: int) -> None:
@@ -880,19 +881,26 @@ class Controller(QObject):
             self.settled.emit()
 
     def _go(self, *, play: bool) -> None:
-        if self.alone and not self._edited:
+        anew = self._edited or (play and self.session is not None and self._read_to_its_end)
+        if self.alone and not anew:
             self._playing = play
             self._walk_alone()
             return
         if not self.state.loaded:
             return
-        if self._edited:
+        if anew:
             self._start(play=play)
         elif not self.state.busy:
             self._go_on(play=play)
         elif not play:
             self._playing = False
             self._threads.step_requested.emit()
+
+    @property
+    def _read_to_its_end(self) -> bool:
+        """Whether another model's text is shown and none of it is left to be walked along."""
+        exploration = self._chronicle.exploration
+        return self.alone and exploration is not None and exploration.forward(exploration.cursor) is None
 
     def _start(self, *, play: bool) -> None:
         try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QMimeData, QObject, QStandardPaths, Slot
+from PySide6.QtCore import QEvent, QMimeData, QObject, QStandardPaths, Signal, Slot
 from PySide6.QtGui import QAction, QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QPlainTextEdit, QWidget
 
 from canopy_ui.actions import Command
 from canopy_ui.files import SUFFIX, Files
+
+MODEL_FOLDERS = ("card.json", "config.json")  # one of which the folder of a model has
 
 
 class FileMenu(QMenu):
@@ -29,6 +31,8 @@ class FileMenu(QMenu):
         self.addSeparator()
         self.addAction(commands[Command.SAVE])
         self.addAction(commands[Command.SAVE_AS])
+        self.addSeparator()
+        self.addAction(commands[Command.MODELS])
         for command, slot in (
             (Command.NEW, files.new),
             (Command.OPEN, self._on_open_requested),
@@ -110,7 +114,9 @@ class FileMenu(QMenu):
 
 
 class FileDrop(QObject):
-    """Takes exploration files that are dropped on the window, also on its text fields."""
+    """Takes explorations and models that are dropped on the window, also on its text fields."""
+
+    model_dropped = Signal(object)  # Path
 
     def __init__(self, files: Files, window: QWidget) -> None:
         super().__init__(window)
@@ -126,12 +132,18 @@ class FileDrop(QObject):
         if path is None:
             return False
         event.acceptProposedAction()
-        if event.type() is QEvent.Type.Drop:
+        if event.type() is QEvent.Type.Drop and path.suffix == SUFFIX:
             self._files.open(path)
+        elif event.type() is QEvent.Type.Drop:
+            self.model_dropped.emit(path)
         return True
 
 
 def dropped_file(data: QMimeData) -> Path | None:
-    """The one exploration file in what is dragged; None where there is none, or more."""
+    """The one exploration, or model to be imported, in what is dragged; None where there is none, or more."""
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
-    return paths[0] if len(paths) == 1 and paths[0].suffix == SUFFIX else None
+    return paths[0] if len(paths) == 1 and (paths[0].suffix == SUFFIX or _is_model(paths[0])) else None
+
+
+def _is_model(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf" or any((path / name).is_file() for name in MODEL_FOLDERS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import Slot
@@ -12,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow
 
 from canopy_desktop.exploration.stages import StepStage
 from canopy_desktop.settings import Preferences
-from canopy_ui import layout
+from canopy_ui import layout, opening
 from canopy_ui.actions import Command, make_actions
 from canopy_ui.controller import Controller
 from canopy_ui.deed_words import redo_words, undo_words
@@ -25,6 +27,8 @@ from canopy_ui.files import Files
 from canopy_ui.kept_keys import KeptKeys
 from canopy_ui.links.stage_link import StageLink
 from canopy_ui.messages import Wording
+from canopy_ui.models_desk import ModelsDesk, OpenerOf
+from canopy_ui.models_window import ModelsWindow
 from canopy_ui.offer_bar import OfferBar
 from canopy_ui.palette import CommandPalette
 from canopy_ui.panel_focus import focused, neighbour
@@ -58,12 +62,20 @@ class MainWindow(QMainWindow):
         remember: Callable[[Preferences], None],
         provider: str = "auto",
         files: Files | None = None,
+        opener_of: OpenerOf | None = None,
     ) -> None:
         """`remember` keeps the preferences when the window closes; `provider` is the one that was asked for.
 
-        `files` None: nothing is kept but what a person saves.
+        `files` None: nothing is kept but what a person saves. `opener_of`: how another model is opened.
         """
         super().__init__()
+        budget = preferences.memory_budget_mb
+        self.models = ModelsDesk(
+            controller,
+            partial(opening.opener_of, provider=provider, memory_budget_mb=budget) if opener_of is None else opener_of,
+            memory_budget_mb=budget,
+            parent=self,
+        )
         self.files = Files(controller, recent=preferences.recent_files) if files is None else files
         self.files.setParent(self)
         self._asked_provider = provider
@@ -75,6 +87,7 @@ class MainWindow(QMainWindow):
         self._theme = theme_named(self._system.theme_name(preferences.theme), preferences.zoom / 100)
         self._palette: CommandPalette | None = None
         self._shortcuts: ShortcutsDialog | None = None
+        self._models: ModelsWindow | None = None
         self.setWindowTitle("Canopy")
         self.setDockNestingEnabled(True)
         self._panels = tuple(spec.panel(self._theme) for spec in DOCKS)
@@ -105,7 +118,7 @@ class MainWindow(QMainWindow):
         layout.restore_geometry(self, preferences.geometry)
         self.workspaces.restore(preferences.docks)
         KeptKeys(self.commands[Command.PALETTE], self)  # the panels' fields are the window's from here on
-        FileDrop(self.files, self)
+        FileDrop(self.files, self).model_dropped.connect(self._on_model_dropped)
         self.transport.set_speed(controller.interval_ms)
         self._view_menu.show_theme(preferences.theme)
         self._view_menu.still.setChecked(preferences.still)
@@ -137,6 +150,7 @@ class MainWindow(QMainWindow):
             (Command.ZOOM_RESET, self._on_zoom_reset),
             (Command.RESET_WORKSPACE, self.workspaces.reset),
             (Command.RESET_WORKSPACES, self.workspaces.reset_all),
+            (Command.MODELS, self.show_models),
             (Command.PALETTE, self._on_palette_requested),
             (Command.NEXT_PANEL, self._on_next_panel_requested),
             (Command.PREVIOUS_PANEL, self._on_previous_panel_requested),
@@ -200,6 +214,7 @@ class MainWindow(QMainWindow):
             )
         )
         self.files.close()
+        self.models.close()
         self._exporter.finish()
         self.hide()  # a thread that is slow to end is nothing to look at
         self._controller.shutdown()
@@ -313,6 +328,8 @@ class MainWindow(QMainWindow):
         self.transport.set_theme(theme)
         self._offers.set_theme(theme)
         self.stages.set_theme(theme)
+        if self._models is not None:
+            self._models.set_theme(theme)
 
     @Slot()
     def _on_screen_removed(self) -> None:
@@ -333,6 +350,20 @@ class MainWindow(QMainWindow):
             *(entry for dock in in_sight for entry in entries_of(dock.windowTitle(), dock.export_menu.entries())),
             *entries_of(self.tr("Colours"), (*self._view_menu.themes(), self._view_menu.still)),
         )
+
+    @Slot()
+    def show_models(self) -> None:
+        """Show the place where models are."""
+        if self._models is None:
+            self._models = ModelsWindow(self.models, self._theme, self)
+            FileDrop(self.files, self._models).model_dropped.connect(self._models.import_source)
+        self._models.show_with(self._theme)
+
+    @Slot(object)
+    def _on_model_dropped(self, path: Path) -> None:
+        self.show_models()
+        if self._models is not None:
+            self._models.import_source(path)
 
     @Slot()
     def _on_palette_requested(self) -> None:

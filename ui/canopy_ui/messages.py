@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject
 from canopy_desktop import errors
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_ui.state import RunPhase, RunState
+from canopy_ui.widgets.numbers import byte_size
 
 
 class Tone(Enum):
@@ -98,8 +99,30 @@ class Wording(QObject):
                 ).format(name=name)
             case errors.BuildError(reason=reason, remedy=remedy):
                 return self.tr("The model could not be built: {reason}. {remedy}").format(reason=reason, remedy=remedy)
+            case errors.ModelKeptError(name=name, reason=reason):
+                return self.tr("The model {name} stays as it is: {reason}.").format(name=name, reason=reason)
+            case errors.MemoryNeededError():
+                return self._of_memory(error)
             case _:
                 return ""
+
+    def _of_memory(self, error: errors.MemoryNeededError) -> str:
+        text = self.tr("{name} with a context of {context:,} tokens needs {needed} of memory, and {free} are free: ")
+        if error.fitting and error.is_fp32:
+            text += self.tr("choose a context of {fitting:,} tokens or fewer, or the model’s 8-bit form.")
+        elif error.fitting:
+            text += self.tr("choose a context of {fitting:,} tokens or fewer, or close other programs.")
+        elif error.is_fp32:
+            text += self.tr("choose the model’s 8-bit form, or close other programs.")
+        else:
+            text += self.tr("close other programs, or choose a smaller model.")
+        return text.format(
+            name=error.name,
+            context=error.context,
+            needed=byte_size(error.needed),
+            free=byte_size(error.free),
+            fitting=error.fitting,
+        )
 
     def _of_prompt(self, error: Exception) -> str:
         match error:
@@ -166,8 +189,8 @@ class Wording(QObject):
                 )
             case errors.OtherModelError(model=model):
                 return self.tr(
-                    "{model} made this exploration: it can be read and replayed; "
-                    "open the program with that model to go on."
+                    "{model} made this exploration: it can be read and replayed. To go on, open that model (File, "
+                    "Models); at its end, Run begins the prompt anew with the model that is open."
                 ).format(model=model)
             case errors.StorageError(path=path, reason=reason):
                 return self.tr("{name}: {reason}.").format(name=path.name, reason=reason)

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 VERIFIED_SHARE = 0.7  # of the time that opening takes, on a warm disk
 
 
-def opener_of(name: str | None, provider: str, *, memory_budget_mb: int | None = None) -> Opener:
-    """Opens the model called `name`, or in the folder `name`; None is the default one, and the automatic budget."""
+def opener_of(
+    name: str | None, provider: str, *, memory_budget_mb: int | None = None, tokens: int | None = None
+) -> Opener:
+    """Opens the model called `name`, or in the folder `name`; None is the default one, and the automatic budget.
+
+    `tokens`: the chosen context, for which there must be room; None where nobody chose one.
+    """
     budget = None if memory_budget_mb is None else memory_budget_mb * 10**6
 
     def open_model(progress: Callable[[float], None]) -> ModelSession:
@@ -26,7 +31,7 @@ def opener_of(name: str | None, provider: str, *, memory_budget_mb: int | None =
         progress(0.0)
         bundle = Bundle.open(find_bundle(name), progress=lambda share: progress(VERIFIED_SHARE * share))
         progress(VERIFIED_SHARE)
-        session = ModelSession.open(bundle, ProviderChoice(provider), budget=budget)
+        session = ModelSession.open(bundle, ProviderChoice(provider), budget=budget, tokens=tokens)
         progress(1.0)
         return session
 

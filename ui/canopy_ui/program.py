@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -51,7 +52,7 @@ def run_window(model: str | None, provider: str, file: Path | None = None) -> in
     write_log()
     app = make_application()
     preferences = settings.load(paths.settings_file())
-    opener = opener_of(model, provider, memory_budget_mb=preferences.memory_budget_mb)
+    opener = opener_of(model, provider, memory_budget_mb=preferences.memory_budget_mb, tokens=preferences.window.size)
     journal = Journal(paths.journals())
     controller = Controller(opener, preferences, journal)
     files = Files(controller, recent=preferences.recent_files, journal=journal, folder=paths.journals())
@@ -103,8 +104,9 @@ def write_log() -> None:
 
 
 def _remember(preferences: settings.Preferences) -> None:
-    try:
-        settings.save(paths.settings_file(), preferences)
+    path = paths.settings_file()
+    try:  # the default model is written where it is chosen, which may have been elsewhere meanwhile
+        settings.save(path, replace(preferences, model=settings.load(path).model))
     except StorageError as error:
         logger.warning("%s", error)
 

@@ -42,6 +42,10 @@ QToolButton[look="dock-button"]:hover {{ background: {theme.accent_soft}; }}
 QToolButton[look="dock-button"]::menu-indicator {{ image: none; }}
 QToolButton[look="dock-button"]:focus {{ border-color: {theme.accent}; }}
 QDialog[look="popover"] {{ background: {theme.panel}; border: 1px solid {theme.control_border}; }}
+QFrame[look="told"] {{ background: {theme.accent_soft}; border: 1px solid {theme.accent};
+    border-radius: {radius}px; }}
+QProgressBar {{ background: {theme.hatch}; border: 1px solid {theme.control_border}; border-radius: {theme.px(4)}px; }}
+QProgressBar::chunk {{ background: {theme.accent}; border-radius: {theme.px(3)}px; }}
 QDialog QLabel[look="name"] {{ font-size: {max(12, theme.px(15))}px; font-weight: 600; }}
 QDialog QTableView::item {{ padding: 0 {theme.px(8)}px; }}
 QDialog QTableView::item:selected {{ background: {theme.accent_soft}; color: {theme.accent}; }}

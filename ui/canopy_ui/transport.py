@@ -79,7 +79,7 @@ class Transport(QToolBar):
         self._status.setAccessibleName(self.tr("Where the run stands"))
         self._file = QPushButton(self.tr("File"))
         self._file.setShortcut("Alt+F")
-        self._file.setToolTip(self.tr("Open and save explorations (Alt+F)"))
+        self._file.setToolTip(self.tr("Explorations and models (Alt+F)"))
         self._file.setMenu(file_menu)
         self._view = QPushButton(self.tr("View"))
         self._view.setShortcut("Alt+V")

@@ -34,6 +34,7 @@ class PromptLink(QObject):
         controller.draft.refused.connect(self._on_draft_refused)
         controller.state_changed.connect(self._on_state_changed)
         controller.reopened.connect(self._on_reopened)
+        controller.window_changed.connect(self._on_window_set)
         controller.brought_back.connect(self._on_brought_back)
         panel.changed.connect(self._on_prompt_changed)
         panel.settings_changed.connect(controller.set_decoding)
@@ -67,6 +68,11 @@ class PromptLink(QObject):
         session = self._controller.session
         self._panel.set_prompt(request)
         self._panel.set_window(self._controller.window, session.card.architecture.context if session else 0)
+
+    @Slot(object)
+    def _on_window_set(self, window: ContextWindow) -> None:
+        session = self._controller.session
+        self._panel.set_window(window, session.card.architecture.context if session else 0)
 
     @Slot(object)
     def _on_brought_back(self, standing: Standing) -> None:
