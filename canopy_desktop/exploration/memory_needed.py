@@ -1,7 +1,8 @@
 """How much memory a model will take with a context, from its card, before any of it is loaded.
 
 What onnxruntime keeps was measured (tests/core/test_memory_needed.py measures again): matrices are packed anew, 8-bit
-ones with a sum for each block, and the embedding stays in the mapped file.
+ones with a sum for each block. The embedding and the tables of rotation stay in the mapped file; in memory is what was
+read of them, which is next to nothing, but of an embedding in 32 bits, where a token's row is a column, all of it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from canopy_desktop.model.bundle import TOKENIZER_FILE, WEIGHTS_FILE
 from canopy_desktop.model.card import Card, WeightForm
 
 USUAL_CONTEXT = 8_192  # tokens of the text that is counted where nobody chose a context, for the cache grows with it
-LIBRARIES = 88_000_000  # bytes of Python, numpy, onnxruntime and the rest, loaded
+LIBRARIES = 108_000_000  # bytes of Python, numpy, onnxruntime and the rest, loaded
 TOKENIZER_GROWS = 19  # bytes in memory for each of tokenizer.json
 NUMBER = 4  # bytes of a float
 CHUNK, ZEROS_STEP = 256, 512  # the decoder's, whose libraries take long to load
 BLOCK = 32  # weights with one scale
+TABLES = 4 + 2  # bytes of a number in the tables of rotation, which are there for the CPU and for a card
 _PACKED = {WeightForm.INT8: (1 + 8 / BLOCK + 4 / BLOCK) / (1 + 4 / BLOCK), WeightForm.FP32: 1.0}
 _STORED = {WeightForm.INT8: 1 + 4 / BLOCK, WeightForm.FP32: 4.0}  # bytes of a weight in the file
 
@@ -50,7 +52,9 @@ def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = Fal
     a = card.architecture
     sizes = {entry.name: entry.bytes for entry in card.files}
     embedding = a.vocabulary * a.hidden * _STORED[card.weights]
-    packed = (sizes.get(WEIGHTS_FILE, 0) - (0 if a.tied else embedding)) * _PACKED[card.weights]
+    tables = a.context * a.head_size * TABLES * (2 if a.window else 1)
+    packed = (sizes.get(WEIGHTS_FILE, 0) - tables - (0 if a.tied else embedding)) * _PACKED[card.weights]
+    mapped = embedding if card.weights is WeightForm.FP32 else 0
     kept = 2 if card.weights is WeightForm.INT8 and not is_exact else NUMBER
     last = context * a.hidden * NUMBER
     stream = NUMBER if a.has_wide_stream else kept
@@ -62,7 +66,7 @@ def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = Fal
     passing = new * NUMBER * (left + between + context + ZEROS_STEP)
     return MemoryNeeded(
         context=context,
-        weights=round(packed + embedding),
+        weights=max(0, round(packed + mapped)),
         cache=cache,
         columns=last + min(columns, max(0, budget - cache - last)),
         runtime=LIBRARIES + TOKENIZER_GROWS * sizes.get(TOKENIZER_FILE, 0) + passing,

@@ -1,15 +1,21 @@
 """Gemma 3 270M, where a person built it: `models build gemma3-270m --accept-licence` (models/gemma3-270m.toml)."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from canopy_desktop.exploration.budget import UNLIMITED
+from canopy_desktop.exploration.memory_needed import memory_needed
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.provider import ProviderChoice
 from canopy_desktop.model.tokenizer import Tokenizer
 from tests.core.engine import log_softmax, one_by_one, prefill
+from tests.core.test_memory_needed import MEASURED, TOLERANCE
 from tests.reference import fixtures
 
 pytestmark = pytest.mark.slow
@@ -65,6 +71,13 @@ def divergence(reference: fixtures.GemmaLogits, row: int, found: np.ndarray) -> 
     rest, other = (max(1.0 - float(np.exp(part).sum()), 1e-12) for part in (before, after))
     shares.append((np.array([rest]), np.array([np.log(rest / other)])))
     return float(sum((weights * ratios).sum() for weights, ratios in shares))
+
+
+def test_the_memory_that_it_takes_is_known_before(session: ModelSession) -> None:
+    command = [sys.executable, "-c", MEASURED, str(FOLDER), "2000"]
+    found = subprocess.run(command, cwd=FOLDER.parents[2], check=True, capture_output=True, text=True)
+    needed = memory_needed(session.card, 2_000, budget=UNLIMITED).total
+    assert needed == pytest.approx(json.loads(found.stdout), rel=TOLERANCE)
 
 
 def test_residuals_beyond_16_bits_are_finite_in_all_that_looks_at_them(session: ModelSession) -> None:
