@@ -13,7 +13,7 @@ from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.checkpoint_config import read_architecture
 from canopy_desktop.model.checkpoint_json import CONFIG, one_line, own_file, read_text, read_values
 from canopy_desktop.model.checkpoint_tokenizer import TOKENIZER_FILES, read_tokenizer
-from canopy_desktop.model.families import check_shapes, expected_shapes, published_name
+from canopy_desktop.model.families import Family, check_shapes, expected_shapes, published_name
 from canopy_desktop.model.graph import OUTPUT_MATRIX
 from canopy_desktop.model.safetensors_file import StoredTensor, stored_tensors
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields
@@ -34,13 +34,15 @@ class Checkpoint:
     path: Path
     title: str | None
     licence: str | None
+    family: Family
     architecture: Architecture
     tokenizer: GgufTokenizerFields
     tensors: Mapping[str, StoredTensor]
 
     def matrix(self, name: str) -> FloatArray:
         """A matrix or vector by its GGUF name, (outputs, inputs). Raises `SourceError`."""
-        return self.tensors[published_name(name)].values()
+        values = self.tensors[published_name(self.family, name)].values()
+        return values + 1 if self.family.raised_norms and name.endswith("norm.weight") else values
 
 
 def checkpoint_name(folder: Path) -> str:
@@ -59,22 +61,23 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Open a checkpoint of one of the families. Raises `SourceError` for anything wrong with it."""
     config = read_values(folder, CONFIG)
-    architecture = read_architecture(config)
+    family, architecture = read_architecture(config)
     tensors: dict[str, StoredTensor] = {}
     for path in _weight_files(folder):
         more = stored_tensors(path)
         if twice := sorted(tensors.keys() & more.keys()):
             raise SourceError(folder, f"its tensor {twice[0][:100]!r} is in two files")
         tensors |= more
-    expected = {published_name(name): shape for name, shape in expected_shapes(architecture).items()}
+    expected = {published_name(family, name): shape for name, shape in expected_shapes(architecture).items()}
     unread = {name for name in tensors if _FREQUENCIES.fullmatch(name)}
     if architecture.tied:
-        unread.add(published_name(OUTPUT_MATRIX))  # the embedding takes its place, as in transformers
+        unread.add(published_name(family, OUTPUT_MATRIX))  # the embedding takes its place, as in transformers
     check_shapes({name: tensor.shape for name, tensor in tensors.items()}, expected, unread, folder)
     return Checkpoint(
         path=folder,
         title=one_line(checkpoint_name(folder).replace("--", "/")),
         licence=_licence(folder),
+        family=family,
         architecture=architecture,
         tokenizer=read_tokenizer(folder, config, architecture.vocabulary),
         tensors=tensors,

@@ -7,7 +7,7 @@ another one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,10 +28,17 @@ class PublishedClass:
     usual: Mapping[str, Any] = field(default_factory=dict)  # what it takes for granted, beside `_USUAL`
 
 
-_USUAL = {"rope_theta": 10_000.0, "rms_norm_eps": 1e-6, "tie_word_embeddings": False}
+ROPE_BASE = 10_000.0
+_SLIDING, _FULL = "sliding_attention", "full_attention"
+_USUAL = {"rope_theta": ROPE_BASE, "rms_norm_eps": 1e-6, "tie_word_embeddings": False}
 _QWEN = {
     "num_key_value_heads": 32, "use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 28,
     "layer_types": None,
+}  # fmt: skip
+_GEMMA3 = {
+    "num_key_value_heads": 4, "head_dim": 256, "rope_theta": 1_000_000.0, "rope_local_base_freq": ROPE_BASE,
+    "sliding_window": 4096, "layer_types": None, "sliding_window_pattern": 6, "query_pre_attn_scalar": 256,
+    "tie_word_embeddings": True, "hidden_activation": "gelu_pytorch_tanh",
 }  # fmt: skip
 CLASSES = {
     "LlamaForCausalLM": PublishedClass(family="llama", model_type="llama"),
@@ -40,6 +47,7 @@ CLASSES = {
     ),
     "Qwen2ForCausalLM": PublishedClass(family="qwen2", model_type="qwen2", usual=_QWEN),
     "Qwen3ForCausalLM": PublishedClass(family="qwen3", model_type="qwen3", usual=_QWEN | {"head_dim": 128}),
+    "Gemma3ForCausalLM": PublishedClass(family="gemma3", model_type="gemma3_text", usual=_GEMMA3),
 }
 
 _READ = {
@@ -49,8 +57,11 @@ _READ = {
 }  # fmt: skip
 _MUST: dict[str, tuple[object, ...]] = {  # what these keys may say, if anything
     "add_cross_attention": (False,),
+    "attn_logit_softcapping": (),
     "auto_map": (),
+    "final_logit_softcapping": (),
     "hidden_act": ("silu", "swish"),
+    "hidden_activation": ("gelu_pytorch_tanh",),
     "is_encoder_decoder": (False,),
     "mlp_bias": (False,),
     "partial_rotary_factor": (1.0,),
@@ -58,29 +69,31 @@ _MUST: dict[str, tuple[object, ...]] = {  # what these keys may say, if anything
     "quantization_config": (),
     "rope_interleaved": (False,),
     "tie_encoder_decoder": (False,),
+    "use_bidirectional_attention": (False,),
 }
 # What changes no number of a pass: training, other tasks, settings of a generation, notes of programs.
 _WITHOUT_EFFECT = {
-    "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_model_name_or_path", "_name_or_path",
-    "attention_dropout", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size_feed_forward",
-    "cross_attention_hidden_size", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype",
-    "early_stopping", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "finetuning_task",
+    "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_model_name_or_path",
+    "_name_or_path", "_sliding_window_pattern", "attention_dropout", "bad_words_ids", "begin_suppress_tokens",
+    "bos_token_id", "cache_implementation", "chunk_size_feed_forward", "cross_attention_hidden_size",
+    "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping",
+    "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "finetuning_task",
     "forced_bos_token_id", "forced_eos_token_id", "gradient_checkpointing", "id2label", "initializer_range",
-    "is_decoder", "is_llama_config", "label2id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size",
-    "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions", "output_hidden_states",
-    "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type", "remove_invalid_values",
-    "repetition_penalty", "return_dict", "return_dict_in_generate", "sep_token_id", "suppress_tokens",
-    "task_specific_params", "temperature", "tf_legacy_loss", "tokenizer_class", "top_k", "top_p", "torch_dtype",
-    "torchscript", "transformers.js_config", "transformers_version", "typical_p", "unk_token_id", "unsloth_fixed",
-    "unsloth_version", "use_bfloat16", "use_cache",
+    "is_decoder", "is_llama_config", "label2id", "length_penalty", "max_length", "min_length",
+    "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions",
+    "output_hidden_states", "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type",
+    "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate", "sep_token_id",
+    "suppress_tokens", "task_specific_params", "temperature", "tf_legacy_loss", "tokenizer_class", "top_k",
+    "top_p", "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "typical_p",
+    "unk_token_id", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache",
 }  # fmt: skip
 _ROPE_COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 _LLAMA3 = ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
 _ROPE_READ = {"default": set[str](), "linear": {"factor"}, "llama3": {"factor", *_LLAMA3}}
 
 
-def read_architecture(config: Values) -> Architecture:
-    """The numbers of the model. Raises `SourceError` for what is not known, or would compute something else."""
+def read_architecture(config: Values) -> tuple[Family, Architecture]:
+    """The family and the numbers of the model. Raises `SourceError` for what is not known."""
     kind = _class(config)
     family = FAMILIES[kind.family]
     _check_keys(config, kind, family)
@@ -89,10 +102,13 @@ def read_architecture(config: Values) -> Architecture:
     head_size = hidden // heads if said.get("head_dim") is None else said.whole("head_dim")
     if head_size % HEAD_UNIT:
         raise said.refuse(f"has heads of {head_size} numbers, and only multiples of {HEAD_UNIT} are supported")
-    context = said.whole("max_position_embeddings")
-    base, divisors = _rope(said, head_size)
+    context, kinds = said.whole("max_position_embeddings"), _layer_kinds(said, layers)
+    window = said.whole("sliding_window") if _SLIDING in kinds else 0
+    slides = window if family.window_period else 0
+    rope, local_base = _rotations(said, family)
+    base, divisors = _rotation(said, rope, head_size)
     try:
-        return Architecture(
+        return family, Architecture(
             layers=layers,
             heads=heads,
             kv_heads=heads if said.get("num_key_value_heads") is None else said.whole("num_key_value_heads"),
@@ -101,13 +117,20 @@ def read_architecture(config: Values) -> Architecture:
             feed_forward=said.whole("intermediate_size"),
             vocabulary=said.whole("vocab_size"),
             # within its window, attention that slides is attention to everything
-            context=min(context, _window(said, layers) or context),
+            context=context if slides else min(context, window or context),
             rope_base=base,
             epsilon=float(np.float32(said.number("rms_norm_eps"))),
             rope_divisors=divisors,
             tied=bool(said.flag("tie_word_embeddings")),
             qkv_biases=family.qkv_biases,
             qk_norms=family.qk_norms,
+            post_norms=family.post_norms,
+            scaled_embedding=family.scaled_embedding,
+            activation=family.activation,
+            attention_scale=_attention_scale(said, head_size),
+            window=slides,
+            window_period=_period(said, kinds, family.window_period) if slides else 1,
+            window_rope_base=local_base,
         )
     except ValueError as error:
         raise said.refuse(f"does not fit together: {error}") from error
@@ -140,23 +163,59 @@ def _check_keys(config: Values, kind: PublishedClass, family: Family) -> None:
         raise config.refuse("says attention_bias = True, which is not supported")
 
 
-def _window(said: Values, layers: int) -> int | None:
-    """How many keys a query sees at most in the layers where attention slides; None where it slides in none."""
+def _layer_kinds(said: Values, layers: int) -> Sequence[str]:
+    """Whether attention slides or is full, of each layer."""
     kinds = said.items("layer_types")
-    if any(kind not in ("sliding_attention", "full_attention") for kind in kinds):
+    if any(kind not in (_SLIDING, _FULL) for kind in kinds):
         raise said.refuse("has layers of a kind that is not supported")
     if said.get("sliding_window") is None or said.flag("use_sliding_window") is False:
-        return None
-    slides = "sliding_attention" in kinds if kinds else said.count("max_window_layers") < layers
-    return said.whole("sliding_window") if slides else None
+        return [_FULL] * layers
+    if kinds:
+        return kinds
+    if period := said.count("sliding_window_pattern"):
+        return _periodic(layers, period)
+    first = said.count("max_window_layers")
+    return [_SLIDING if layer >= first else _FULL for layer in range(layers)]
 
 
-def _rope(said: Values, head_size: int) -> tuple[float, tuple[float, ...]]:
-    """The base of the rotation, and what each pair's frequency is divided by, (head_size / 2,); nothing where by 1."""
+def _periodic(layers: int, period: int) -> list[str]:
+    return [_SLIDING if (layer + 1) % period else _FULL for layer in range(layers)]
+
+
+def _period(said: Values, kinds: Sequence[str], usual: int) -> int:
+    """Every so manyth layer is full, and the others slide."""
+    for period in (usual, kinds.index(_FULL) + 1 if _FULL in kinds else usual):
+        if _periodic(len(kinds), period) == kinds:
+            return period
+    raise said.refuse("has sliding layers in an order that is not supported")
+
+
+def _attention_scale(said: Values, head_size: int) -> float:
+    """`Architecture.attention_scale`."""
+    if said.get("query_pre_attn_scalar") is None:
+        return 0.0
+    scalar = said.number("query_pre_attn_scalar")
+    return 0.0 if scalar == head_size else math.sqrt(1 / scalar)
+
+
+def _rotations(said: Values, family: Family) -> tuple[Values, float]:
+    """What is said of the rotation, and its base in layers where attention slides beside others."""
     parts = [said.part(key) for key in ("rope_parameters", "rope_scaling") if said.get(key)]
-    rope = parts[0] if parts else said.part("rope_parameters")
     if len(parts) == 2 and parts[0].all() != parts[1].all():
         raise said.refuse("has rope_parameters and another rope_scaling")
+    rope = parts[0] if parts else said.part("rope_parameters")
+    if not family.window_period:
+        return rope, ROPE_BASE
+    if rope.all().keys() != {_SLIDING, _FULL}:
+        return rope, said.number("rope_local_base_freq")
+    local, scaling = _rotation(said, rope.part(_SLIDING), 2)
+    if scaling:
+        raise said.refuse("scales the rotation of layers where attention slides, which is not supported")
+    return rope.part(_FULL), local
+
+
+def _rotation(said: Values, rope: Values, head_size: int) -> tuple[float, tuple[float, ...]]:
+    """The base of the rotation, and what each pair's frequency is divided by, (head_size / 2,); nothing where by 1."""
     kind = rope.get("rope_type") or rope.get("type") or "default"
     if not isinstance(kind, str) or kind not in _ROPE_READ:
         raise said.refuse(f"scales its rotation by {_short(kind)}, which is not supported")

@@ -7,7 +7,7 @@ has beside a plain llama: RMS norms before attention and feed-forward, SiLU-gate
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from canopy_desktop.errors import SourceError
@@ -33,6 +33,8 @@ class Family:
     scaled_embedding: bool = False
     activation: Activation = Activation.SILU
     window_period: int = 0  # every so manyth layer is global, where the file does not say it; 0: none slides
+    raised_norms: bool = False  # the gains of a checkpoint's norms lack the 1 that is added to them
+    published: Mapping[str, str] = field(default_factory=dict)  # what a checkpoint calls parts otherwise than others
     wide_scale_layers: int = 0  # a model of so many layers scales q·k by the width per head, √(heads / hidden)
 
 
@@ -52,6 +54,12 @@ FAMILIES = {
             scaled_embedding=True,
             activation=Activation.GELU,
             window_period=6,
+            raised_norms=True,
+            published={
+                "ffn_norm": "pre_feedforward_layernorm",
+                "post_attention_norm": "post_attention_layernorm",
+                "post_ffw_norm": "post_feedforward_layernorm",
+            },
             wide_scale_layers=62,
         ),
     )
@@ -74,12 +82,12 @@ _PUBLISHED_PARTS = {
 }
 
 
-def published_name(name: str) -> str:
-    """What a checkpoint calls the tensor that a GGUF calls `name`."""
+def published_name(family: Family, name: str) -> str:
+    """What a checkpoint of a family calls the tensor that a GGUF calls `name`."""
     if name in _PUBLISHED:
         return _PUBLISHED[name]
     _, layer, part, kind = name.split(".")
-    return f"model.layers.{layer}.{_PUBLISHED_PARTS[part]}.{kind}"
+    return f"model.layers.{layer}.{family.published.get(part) or _PUBLISHED_PARTS[part]}.{kind}"
 
 
 def check_shapes(found: Mapping[str, Shape], expected: Mapping[str, Shape], read: Collection[str], path: Path) -> None:

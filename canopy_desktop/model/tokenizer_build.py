@@ -41,7 +41,7 @@ class GgufTokenizerFields:
     model: str
     pre: str
     tokens: tuple[str, ...]
-    merges: tuple[str, ...]
+    merges: tuple[str, ...]  # for sentencepiece, in place of scores
     token_types: tuple[int, ...]
     bos_id: int | None
     eos_id: int | None
@@ -49,7 +49,7 @@ class GgufTokenizerFields:
     chat_template: str | None
     adds_begin: bool | None = None  # None: the file leaves it to the kind
     more_end_ids: tuple[int, ...] = ()  # beside those that have a name
-    scores: tuple[float, ...] = ()  # of each token; sentencepiece alone
+    scores: tuple[float, ...] = ()  # of each token; sentencepiece without merges alone
     space_prefix: bool = False  # a text is read as if a space stood before it; sentencepiece alone
 
     @property
@@ -127,16 +127,16 @@ def build_tokenizer_json(fields: GgufTokenizerFields) -> str:
     """The text of tokenizer.json: the same for the same fields. The pre-tokenizer must be a known one."""
     vocabulary = {text: token_id for token_id, text in enumerate(fields.tokens)}
     begin = None if fields.begin_id is None else (fields.tokens[fields.begin_id], fields.begin_id)
+    merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in fields.merges)]
     if fields.model == SENTENCEPIECE:
         tokenizer = piece_surroundings(fields.space_prefix, begin)
-        merges = ranked_merges(fields.tokens, fields.scores)
+        merges = merges or ranked_merges(fields.tokens, fields.scores)
         tokenizer.model = models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True)
     else:
         pre = find_pre_tokenizer(fields.pre)
         if pre is None:
             raise ValueError(f"the pre-tokenizer {fields.pre!r} is not known")
         tokenizer = surroundings(vocabulary.keys(), pre, begin)
-        merges = [(left, right) for left, _, right in (merge.partition(" ") for merge in fields.merges)]
         tokenizer.model = models.BPE(vocab=vocabulary, merges=merges, ignore_merges=pre.whole_words)
     kinds = tuple(zip(fields.tokens, fields.token_types, strict=True))
     tokenizer.add_special_tokens(
@@ -220,13 +220,18 @@ def _merge_fault(fields: GgufTokenizerFields) -> str | None:
 
 
 def _piece_fault(fields: GgufTokenizerFields) -> str | None:
-    if len(fields.scores) != len(fields.tokens) or not all(map(math.isfinite, fields.scores)):
-        return "it does not have a score for every token"
     kinds = dict(zip(fields.tokens, fields.token_types, strict=True))
     if not {NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE}.issuperset(kinds.values()):
         return "it has a token of an unknown type"
     if sorted(text for text, kind in kinds.items() if kind == BYTE) != sorted(BYTE_TOKENS):
         return "it does not have exactly one token for every byte"
+    return _merge_fault(fields) if fields.merges else _score_fault(fields)
+
+
+def _score_fault(fields: GgufTokenizerFields) -> str | None:
+    if len(fields.scores) != len(fields.tokens) or not all(map(math.isfinite, fields.scores)):
+        return "it does not have a score for every token"
+    kinds = dict(zip(fields.tokens, fields.token_types, strict=True))
     made = {text: score for text, score in zip(kinds, fields.scores, strict=True) if kinds[text] == NORMAL and text[1:]}
     if len(set(made.values())) != len(made):
         return "it has tokens of equal scores, so that their merges have no order"

@@ -20,8 +20,10 @@ from tests.reference import fixtures
 FOLDER = fixtures.DATA / "checkpoints"
 GGUF_OF = {
     "llama": "llama", "llama-factors": "llama-factors", "llama-linear": "llama-linear", "mistral": "llama",
-    "qwen2": "qwen2", "qwen3": "qwen3", "qwen3-untied": "qwen3-untied",
+    "qwen2": "qwen2", "qwen3": "qwen3", "qwen3-untied": "qwen3-untied", "llama-pieces": "llama-pieces",
+    "gemma3": "gemma3", "gemma3-linear": "gemma3-linear", "gemma3-wide": "gemma3-wide",
 }  # fmt: skip
+LAYERS = 62  # at most
 TYPES: dict[str, Any] = {"F32": np.float32, "F16": np.float16}
 
 
@@ -58,25 +60,28 @@ def published_tensors(tiny: str) -> dict[str, FloatArray]:
     size = reader.get_field(f"{field.contents()}.attention.key_length").contents()
     stored = {tensor.name: tensor for tensor in reader.tensors}
     found: dict[str, FloatArray] = {}
+    names = gguf.get_tensor_name_map(arch, LAYERS)
     for name in published_names():
-        told = gguf.get_tensor_name_map(arch, 8).get_name(name, try_suffixes=(".weight", ".bias"))
+        told = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if told not in stored:
             continue
         values = np.asarray(dequantize(stored[told].data, stored[told].tensor_type), np.float32)
         if arch is gguf.MODEL_ARCH.LLAMA and name.endswith(("q_proj.weight", "k_proj.weight")):
             values = values.reshape(-1, size // 2, 2, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
+        if arch is gguf.MODEL_ARCH.GEMMA3 and name.endswith("norm.weight"):
+            values = values - 1
         found[name] = values
     return found
 
 
 def published_names() -> list[str]:
     """The tensors that checkpoints of any tiny model may have."""
-    parts = ("input_layernorm", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    parts: tuple[str, ...] = ("input_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
+    parts += ("post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
     parts += tuple(f"self_attn.{part}" for part in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm"))
-    blocks = [
-        f"model.layers.{layer}.{part}.{kind}" for layer in range(8) for part in parts for kind in ("weight", "bias")
-    ]
-    return ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight", *blocks]
+    names = [f"model.layers.{layer}.{part}" for layer in range(LAYERS) for part in parts]
+    names += ["model.embed_tokens", "model.norm", "lm_head"]
+    return [f"{name}.{kind}" for name in names for kind in ("weight", "bias")]
 
 
 def change(folder: Path, file: str, **changes: Any) -> None:

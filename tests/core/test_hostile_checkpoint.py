@@ -462,6 +462,75 @@ def test_a_tokenizer_that_this_program_would_get_wrong_is_refused(folder: Path, 
     refused(folder)
 
 
+GEMMA_SAID: dict[str, dict[str, Any]] = {
+    "a soft cap of attention": {"attn_logit_softcapping": 50.0},
+    "a soft cap of logits": {"final_logit_softcapping": 30.0},
+    "another activation": {"hidden_activation": "relu"},
+    "looks at what comes": {"use_bidirectional_attention": True},
+    "no scale": {"query_pre_attn_scalar": 0},
+    "layers in disorder": {"layer_types": [*["sliding_attention", "full_attention"] * 3, "full_attention"]},
+    "fewer kinds of layers than layers": {"layer_types": ["full_attention", "sliding_attention"]},
+    "no window": {"sliding_window": 0},
+    "a window that is text": {"sliding_window": "8"},
+    "a local rotation that is nothing": {"rope_local_base_freq": 0.0},
+    "a local rotation that is scaled": {
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default"},
+            "sliding_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", GEMMA_SAID)
+def test_what_local_layers_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
+    folder = write_checkpoint("gemma3", tmp_path / "gemma3")
+    change(folder, CONFIG, **GEMMA_SAID[name])
+    refused(folder)
+
+
+PIECES_READ: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "merges ignored": with_model(ignore_merges=True),
+    "no merges": with_model(merges=[]),
+    "a byte without a token": with_row(9, "x9"),
+    "spaces as something else": with_parts(normalizer={"type": "Replace", "pattern": {"String": " "}, "content": "_"}),
+    "spaces as they are": with_parts(normalizer=None),
+    "a space that stands before some texts": with_parts(
+        normalizer=None,
+        pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False},
+    ),
+    "cutting at blanks": with_parts(pre_tokenizer={"type": "Whitespace"}),
+    "unigrams": with_model(type="Unigram"),
+    "an added token in two passes": with_added(normalized=True, content="<b", id=300),
+    "added tokens without end": lambda said: (
+        said
+        | {
+            "added_tokens": [
+                token | {"id": row, "content": text * 5_000, "normalized": row == 300}
+                for token, row, text in ((said["added_tokens"][0], 300, "x"), (said["added_tokens"][0], 301, "y"))
+            ],
+        }
+    ),
+    "a special token with the sign of a space": with_added(content="▁x"),
+}
+
+
+@pytest.mark.parametrize("name", PIECES_READ)
+def test_pieces_that_this_program_would_get_wrong_are_refused(tmp_path: Path, name: str) -> None:
+    folder = write_checkpoint("gemma3", tmp_path / "gemma3")
+    said = PIECES_READ[name](json.loads((folder / TOKENIZER).read_text("utf-8")))
+    (folder / TOKENIZER).write_text(json.dumps(said), "utf-8")
+    change(folder, WORDS, added_tokens_decoder=None)
+    refused(folder)
+
+
+def test_a_token_that_is_found_after_a_space_was_put_before_the_text_is_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint("llama-pieces", tmp_path / "llama-pieces")
+    said = json.loads((folder / TOKENIZER).read_text("utf-8"))
+    change(folder, TOKENIZER, added_tokens=[token | {"normalized": True} for token in said["added_tokens"]])
+    assert "'<unk>'" in refused(folder)
+
+
 WORDS_SAID: dict[str, dict[str, Any]] = {
     "a begin token that tokenizer.json does not put there": {"add_bos_token": True},
     "a token after every text": {"add_eos_token": True},

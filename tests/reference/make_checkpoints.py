@@ -14,11 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
-from make_tiny import BEGIN, CHAT, COMMON, END, MODELS, Vocabulary, computed, vocabulary
+from make_tiny import (
+    BEGIN,
+    COMMON,
+    END,
+    MODELS,
+    OWN,
+    PIECE_SPECIALS,
+    PIECES_WITH_SPACE,
+    Vocabulary,
+    computed,
+)
 from source import DATA
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
+    Gemma3ForCausalLM,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
@@ -26,9 +38,11 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen3ForCausalLM,
 )
+from transformers.convert_slow_tokenizer import generate_merges
 
 FOLDER = DATA / "checkpoints"
-CLASSES = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+SPACE = "▁"
+CLASSES = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM)
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 
@@ -67,7 +81,20 @@ CHECKPOINTS = {
     "qwen2": Written("qwen2", composed=True),
     "qwen3": Written("qwen3", composed=True),
     "qwen3-untied": Written("qwen3-untied", composed=True),
+    "llama-pieces": Written("llama-pieces"),
+    "gemma3": Written("gemma3"),
+    "gemma3-linear": Written("gemma3-linear", dtype=torch.float32),
+    "gemma3-wide": Written("gemma3-wide"),
 }
+
+
+def told(path: Path) -> tuple[Vocabulary, str | None]:
+    """The vocabulary and the chat template of a GGUF."""
+    reader = gguf.GGUFReader(path)
+    names = ("tokens", "token_type", "merges", "scores")
+    fields = [reader.get_field(f"tokenizer.ggml.{name}") for name in names]
+    chat = reader.get_field("tokenizer.chat_template")
+    return Vocabulary(*(field.contents() if field else [] for field in fields)), chat.contents() if chat else None
 
 
 def tokenizer(known: Vocabulary, pre: str, *, begins: bool, composed: bool) -> Tokenizer:
@@ -88,10 +115,37 @@ def tokenizer(known: Vocabulary, pre: str, *, begins: bool, composed: bool) -> T
     return made
 
 
+def piece_tokenizer(known: Vocabulary, *, space_prefix: bool) -> Tokenizer:
+    """The tiny models' pieces as the checkpoints of Llama 2 (with a space before texts) and Gemma have them."""
+    written = {token: token for token in known.tokens}
+    if not space_prefix:  # as Gemma's own are, which are found after spaces are written as ▁
+        written["   "] = SPACE * 3
+    vocab = {written[token]: token_id for token_id, token in enumerate(known.tokens)}
+    scores = [(written[token], score) for token, score in zip(known.tokens, known.scores, strict=True)]
+    merges = generate_merges(vocab, scores)
+    made = Tokenizer(models.BPE(vocab=vocab, merges=merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    marked = normalizers.Replace(" ", SPACE)
+    made.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), marked]) if space_prefix else marked
+    if not space_prefix:
+        made.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    strips = [decoders.Strip(content=" ", left=1)] if space_prefix else []
+    made.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *strips])
+    begin = PIECE_SPECIALS[1]
+    made.post_processor = processors.TemplateProcessing(
+        single=f"{begin} $A", pair=f"{begin} $A {begin} $B:1", special_tokens=[(begin, 1)]
+    )
+    made.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in PIECE_SPECIALS])
+    made.add_tokens([AddedToken(written[token], normalized=not space_prefix, special=False) for token in OWN])
+    return made
+
+
 def build(name: str, written: Written) -> torch.nn.Module:
     """The model with the numbers of its GGUF."""
     tiny = MODELS[written.tiny]
     model = tiny.build(list(MODELS).index(written.tiny))
+    for key, weights in model.named_parameters():
+        if "gemma" in name and key.endswith("norm.weight"):
+            weights.data = (1 + weights.data) - 1  # what the GGUF's 1 + weight keeps of it
     if name != "mistral":
         return model
     other = MistralForCausalLM(MistralConfig(**COMMON, **tiny.sizes, sliding_window=None)).eval()
@@ -106,18 +160,22 @@ def main() -> None:
     """Make checkpoints/."""
     torch.set_grad_enabled(False)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    known = vocabulary()
     for name, written in CHECKPOINTS.items():
         tiny, folder = MODELS[written.tiny], FOLDER / name
+        known, chat = told(DATA / f"tiny_{written.tiny}.gguf")
+        if tiny.pre in CUTS:
+            begin, end, texts = 0, 1, tokenizer(known, tiny.pre, begins=tiny.begins, composed=written.composed)
+        else:
+            begin, end, texts = 1, 2, piece_tokenizer(known, space_prefix=tiny.pre == PIECES_WITH_SPACE)
         model = build(name, written).to(written.dtype)
-        model.config.bos_token_id, model.config.eos_token_id = 0, 1
-        model.generation_config.bos_token_id, model.generation_config.eos_token_id = 0, [1]
+        model.config.bos_token_id, model.config.eos_token_id = begin, end
+        model.generation_config.bos_token_id, model.generation_config.eos_token_id = begin, [end]
         model.save_pretrained(folder, **written.saving)
         PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer(known, tiny.pre, begins=tiny.begins, composed=written.composed),
-            bos_token=BEGIN,
-            eos_token=END,
-            chat_template=CHAT if tiny.chat else None,
+            tokenizer_object=texts,
+            bos_token=texts.id_to_token(begin),
+            eos_token=texts.id_to_token(end),
+            chat_template=chat,
         ).save_pretrained(folder)
         take_numbers_out(folder)
     usual = {kind.__name__: taken_for_granted(kind) for kind in CLASSES}
