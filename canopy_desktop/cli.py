@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     _add_draws(commands)
     _add_facts(commands)
     bench = _add(commands, "bench", "measure this machine")
-    bench.add_argument("--contexts", default="16,512,2048", metavar="N,N,…", help="prompt lengths in tokens")
+    bench.add_argument("--contexts", metavar="N,N,…", help="prompt lengths in tokens; default: 16,512,2048")
     bench.add_argument("--concurrency", metavar="N,N,…", help="tokens per second of so many requests at once, too")
     bench.add_argument("--ui", action="store_true", help="how late the window's event loop is while it generates, too")
     _add(commands, "doctor", "versions, provider, memory and a check of the model")

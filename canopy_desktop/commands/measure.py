@@ -19,6 +19,7 @@ from canopy_desktop.errors import EngineError, UsageError
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.throughput import throughput
 
+CONTEXTS = (16, 512, 2048)  # tokens, as far as the model's own context goes
 STEPS = 24  # tokens decoded after each prompt; the time per token is their median
 CHECKS = 20
 MAX_REQUESTS = 64
@@ -30,19 +31,22 @@ def bench(arguments: argparse.Namespace, measure_window: Callable[[], dict[str, 
     """Time to first token and per token at each context; then the check of what was kept, and at last the window."""
     if arguments.ui and measure_window is None:
         raise UsageError("--ui measures the window, which this command does not have: use 'canopy-desktop bench --ui'.")
-    contexts = _whole_numbers("--contexts", arguments.contexts, "16,512,2048")
+    contexts = None if arguments.contexts is None else _whole_numbers("--contexts", arguments.contexts, "16,512,2048")
     counts = [] if arguments.concurrency is None else _whole_numbers("--concurrency", arguments.concurrency, "1,2,4,8")
     if counts and max(counts) > MAX_REQUESTS:
         raise UsageError(f"--concurrency can be up to {MAX_REQUESTS}, not {max(counts)}.")
     bundle = open_bundle(arguments)
     limit = bundle.card.architecture.context - STEPS - 1
+    if contexts is None:
+        contexts = [context for context in CONTEXTS if context <= limit] or [max(1, limit)]
     if max(contexts) > limit:
         raise UsageError(f"--contexts can be up to {limit} with this model, not {max(contexts)}.")
     began = time.perf_counter()
     session = open_session(bundle, arguments, max(contexts) + STEPS + 1, exact=False)
     load_ms = _ms_since(began)
     random = np.random.default_rng(SEED)
-    ids = tuple(int(i) for i in random.integers(100, bundle.card.architecture.vocabulary, max(contexts)))
+    vocabulary = bundle.card.architecture.vocabulary
+    ids = tuple(int(i) for i in random.integers(min(100, vocabulary // 2), vocabulary, max(contexts)))
     feed_prompt(session, ids[: min(contexts)])
     measured = [_measure(session, ids[:context]) for context in contexts]
     kept = session.sequence.columns.bytes + len(session.sequence) * session.sequence.decoder.cache.bytes_per_token

@@ -37,6 +37,13 @@ def test_every_token_is_timed_and_the_gaps_are_those_of_the_run(bench: Bench) ->
         assert len(seen.gaps_ms) > TOKENS
 
 
+def test_no_prompt_is_longer_than_the_models_context_allows(bench: Bench) -> None:
+    assert bench.possible((3, 30, 4_000), TOKENS) == (3, 30, 300 - TOKENS)
+    assert bench.possible((16, 4_000), 1_000) == (1,)
+    seen = bench.full_speed(300 - TOKENS, TOKENS)
+    assert seen.step_ms.shape == (TOKENS - 1,)
+
+
 def test_whatever_blocks_the_event_loop_is_a_gap(bench: Bench) -> None:
     assert float(np.median(bench.full_speed(5, TOKENS).gaps_ms)) < BLOCKED_MS
     blocking = bench.controller.state_changed.connect(lambda: time.sleep(BLOCKED_MS / 1000))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.errors import BundleError
@@ -18,6 +18,7 @@ from canopy_desktop.exploration.searching import SearchAsk, SearchKind
 from canopy_ui.controller import Controller
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
+from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.state import RunPhase
 from canopy_ui.workspaces import NAMES
 from tests.core import tiny
@@ -90,6 +91,23 @@ def test_what_is_shown_can_be_read_and_walked_along_and_the_next_run_is_the_new_
     assert driver.errors == []
 
 
+def test_at_the_end_of_another_models_text_run_begins_the_prompt_with_the_one_that_is_open(
+    drive: Callable[[], Driver],
+) -> None:
+    driver = drive()
+    run(driver)
+    change(driver, other())
+    driver.wait_for(RunPhase.PAUSED)
+    driver.controller.back()
+    driver.controller.run()  # along what is recorded
+    driver.wait_for(RunPhase.PAUSED)
+    assert (driver.text(), driver.controller.state.alone) == ("abcdefg", True)
+    driver.controller.step()
+    assert driver.controller.state.alone
+    run(driver)
+    assert (driver.text(), driver.controller.state.alone) == ("abcwvut", False)
+
+
 def test_the_first_model_takes_its_text_up_again(drive: Callable[[], Driver]) -> None:
     driver = drive()
     run(driver)
@@ -146,6 +164,21 @@ def test_of_two_models_one_after_the_other_the_last_one_is_opened(drive: Callabl
         driver.controller.change_model(scripted.opener_of(ScriptedSession(title=title)))
     driver.wait_for(RunPhase.READY)
     assert opened == ["Three"]
+
+
+@pytest.mark.parametrize(("chosen", "told"), [("gone", True), ("here", False), ("", False)])
+def test_a_default_that_is_not_there_any_more_is_said(qtbot: QtBot, chosen: str, told: bool) -> None:
+    session = ScriptedSession()
+    session.bundle.folder = Path("models/here")
+    preferences = replace(PREFERENCES, model=chosen)
+    controller = Controller(scripted.opener_of(session), preferences)
+    window = MainWindow(controller, preferences, lambda preferences: None)
+    qtbot.addWidget(window)
+    with qtbot.waitSignal(controller.model_opened, timeout=PATIENCE_MS):
+        controller.open()
+    said = " ".join(label.text() for label in window.panel(TokenPanel).findChildren(QLabel))
+    assert ("The default model gone is not there any more" in said) is told
+    window.close()
 
 
 def test_nothing_of_a_real_model_is_left_when_the_next_one_opens(

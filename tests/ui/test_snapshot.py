@@ -10,6 +10,7 @@ from PySide6.QtGui import QImage
 from canopy_desktop.errors import UsageError
 from canopy_ui.snapshot import pictures_of, snapshot, snapshot_parser
 from canopy_ui.workspaces import NAMES
+from tests.core import odd
 from tests.ui.test_app import run
 
 
@@ -87,3 +88,10 @@ def test_a_display_that_cannot_be_reached_does_not_matter(
     )
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["generate-1280x720-light.png"]
+
+
+def test_every_workspace_shows_a_model_of_other_numbers_than_the_default_one(tmp_path: Path) -> None:
+    model, out = odd.build(tmp_path / "models"), tmp_path / "pictures"
+    done = run("snapshot", "--out", str(out), "--size", "1280x720", "--model", str(model))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in out.iterdir()) == sorted(f"{name}-1280x720-light.png" for name in NAMES)

@@ -57,7 +57,7 @@ def event_loop(model: str | None, provider: str, contexts: Sequence[int] = CONTE
     with_window = Bench(opener_of(model, provider))
     with_window.controller.model_opened.connect(settle_garbage)
     try:
-        gaps = [with_window.full_speed(context).gaps_ms for context in contexts]
+        gaps = [with_window.full_speed(context).gaps_ms for context in with_window.possible(contexts)]
     finally:
         with_window.close()
     return {
@@ -94,6 +94,13 @@ class Bench(QObject):
         self.controller.failed.connect(self._on_failed)
         self.window.show()
         self.controller.open()
+
+    def possible(self, contexts: Sequence[int], tokens: int = TOKENS) -> tuple[int, ...]:
+        """The same prompts, none longer than what leaves the model's context room for the tokens."""
+        self.wait_for(RunPhase.READY, RunPhase.FINISHED, RunPhase.PAUSED)
+        session = self.controller.session
+        size = 0 if session is None else session.card.architecture.context
+        return tuple(sorted({max(1, min(context, size - tokens)) for context in contexts}))
 
     def full_speed(self, context: int, tokens: int = TOKENS) -> FullSpeed:
         """Generate after a prompt of so many tokens. Raises `NotMeasuredError`, or what kept the run from ending."""

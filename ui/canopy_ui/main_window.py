@@ -88,6 +88,7 @@ class MainWindow(QMainWindow):
         self._palette: CommandPalette | None = None
         self._shortcuts: ShortcutsDialog | None = None
         self._models: ModelsWindow | None = None
+        self._awaited = preferences.model  # the default that a person chose, until a model is there
         self.setWindowTitle("Canopy")
         self.setDockNestingEnabled(True)
         self._panels = tuple(spec.panel(self._theme) for spec in DOCKS)
@@ -223,6 +224,10 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
         self.transport.set_model(session)
+        chosen, self._awaited = self._awaited, ""
+        if chosen and session.bundle.folder.name != chosen:
+            text = self.tr("The default model {chosen} is not there any more, so {found} was opened.")
+            self.panel(TokenPanel).set_message(text.format(chosen=chosen, found=session.card.title))
         if self._asked_provider == "cuda" and session.provider.name != "cuda":
             self.panel(TokenPanel).set_message(session.provider.reason)
 

@@ -52,6 +52,8 @@ def run_window(model: str | None, provider: str, file: Path | None = None) -> in
     write_log()
     app = make_application()
     preferences = settings.load(paths.settings_file())
+    if model is not None:
+        preferences = replace(preferences, model="")  # another one was asked for
     opener = opener_of(model, provider, memory_budget_mb=preferences.memory_budget_mb, tokens=preferences.window.size)
     journal = Journal(paths.journals())
     controller = Controller(opener, preferences, journal)
