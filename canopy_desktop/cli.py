@@ -113,10 +113,12 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("id", nargs="?", metavar="ID")
     build.add_argument("--precision", choices=("int8", "fp32"), help="form of the weights; default: the recipe's")
     build.add_argument("--accept-licence", action="store_true", help="you have read the model's terms and accept them")
-    load = _add(actions, "import", "make a model of a GGUF file, or copy the folder of one that was built elsewhere")
+    load = _add(
+        actions, "import", "make a model of a GGUF or a checkpoint's folder, or copy one that was built elsewhere"
+    )
     load.add_argument("path", metavar="PATH")
-    load.add_argument("--name", metavar="ID", help="what a GGUF's model is called; default: as its file")
-    load.add_argument("--precision", choices=("int8", "fp32"), help="form of a GGUF's weights; default: int8")
+    load.add_argument("--name", metavar="ID", help="what the model is called; default: as its file or folder")
+    load.add_argument("--precision", choices=("int8", "fp32"), help="form of its weights; default: int8")
     load.add_argument("--progress", action="store_true", help="tell each percent on standard error, a line each")
     return top
 
