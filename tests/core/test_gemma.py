@@ -19,15 +19,19 @@ from tests.core.test_memory_needed import MEASURED, TOLERANCE
 from tests.reference import fixtures
 
 pytestmark = pytest.mark.slow
-MARGIN, MEAN_KL = 0.5, 0.01  # of logits; nats
+LOGIT, MARGIN, MEAN_KL = 1e-3, 0.5, 0.01  # the last in nats
 FOLDER = Path(__file__).resolve().parents[2] / "models" / "built" / "gemma3-270m"
 
 
 @pytest.fixture(scope="module")
 def session() -> ModelSession:
-    if not FOLDER.is_dir():
-        pytest.skip("Gemma 3 270M is not built: its terms are for a person to accept")
-    return ModelSession.open(Bundle.open(FOLDER), ProviderChoice.CPU)
+    return opened(FOLDER)
+
+
+def opened(folder: Path) -> ModelSession:
+    if not folder.is_dir():
+        pytest.skip(f"{folder.name} is not built: its terms are for a person to accept")
+    return ModelSession.open(Bundle.open(folder), ProviderChoice.CPU)
 
 
 def test_tokens_are_those_of_llama_cpp(session: ModelSession) -> None:
@@ -61,6 +65,15 @@ def test_8_bits_are_near_to_transformers_in_fp32_beyond_the_window(session: Mode
         divergences.append(divergence(reference, row, found))
     assert np.mean(divergences) <= MEAN_KL
     assert np.mean(divergences) > 1e-5  # they are rounded
+
+
+def test_fp32_logits_are_those_of_transformers_beyond_the_window() -> None:
+    session, reference = opened(FOLDER.with_name(f"{FOLDER.name}-fp32")), fixtures.gemma_logits()
+    prefill(session, reference.ids)
+    residuals = session.sequence.columns.residuals(session.sequence.slots, -1)
+    for row, position in enumerate(reference.positions):
+        logits = session.head.logits(residuals[position : position + 1])[0]
+        assert np.abs(logits[reference.top_ids[row]] - reference.top_logits[row]).max() <= LOGIT
 
 
 def divergence(reference: fixtures.GemmaLogits, row: int, found: np.ndarray) -> float:

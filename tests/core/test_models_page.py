@@ -5,17 +5,19 @@ from pathlib import Path
 from canopy_desktop.model.card import Activation
 from canopy_desktop.model.families import FAMILIES, Family
 from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
+from canopy_desktop.model.tokenizer_build import BYTE_LEVEL, SENTENCEPIECE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 HEADER = """| `general.architecture` | for example | beside a plain llama | rotation may be scaled |
 |---|---|---|---|"""
-PRE_HEADER = """| `tokenizer.ggml.pre` | begin token, if the file does not say |
-|---|---|"""
+PRE_HEADER = """| `tokenizer.ggml.model` | `tokenizer.ggml.pre` | begin token, if the file does not say |
+|---|---|---|"""
+PIECES_ROW = f"| `{SENTENCEPIECE}` | – | yes |"
 
 
 def test_the_tables_of_the_page_are_those_of_the_program() -> None:
     families = [HEADER, *map(family_row, FAMILIES.values())]
-    pre_tokenizers = [PRE_HEADER, *map(pre_tokenizer_row, PRE_TOKENIZERS)]
+    pre_tokenizers = [PRE_HEADER, *map(pre_tokenizer_row, PRE_TOKENIZERS), PIECES_ROW]
     text = PAGE.read_text("utf-8")
     found = text.partition("test_models_page.py -->\n")[2].partition("<!-- end -->")[0]
     assert found == "\n".join([*families, "", *pre_tokenizers, ""])
@@ -37,4 +39,4 @@ def family_row(family: Family) -> str:
 
 
 def pre_tokenizer_row(pre: PreTokenizer) -> str:
-    return f"| {', '.join(f'`{name}`' for name in pre.names)} | {'yes' if pre.begins else 'no'} |"
+    return f"| `{BYTE_LEVEL}` | {', '.join(f'`{name}`' for name in pre.names)} | {'yes' if pre.begins else 'no'} |"
