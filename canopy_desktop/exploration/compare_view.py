@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 BARS = 8  # tokens that are drawn, beside those that were chosen
 AROUND = 3  # prompt tokens that are shown before and after where two prompts differ
+TEMPLATE_TOKENS = 500  # that a chat template adds, at most by far
 LONGEST = 120  # prompt tokens of a side that are shown
 
 
@@ -54,6 +55,12 @@ class SideWish:
     settings: DecodingSettings
     window: ContextWindow = field(default_factory=ContextWindow)
     model: Path | None = None  # a bundle's folder; None: the model that is open
+
+    @property
+    def most_tokens(self) -> int:
+        """How long its text can become, whatever the model's tokens are: none is shorter than a byte."""
+        written = sum(len(message.text.encode("utf-8", "replace")) for message in self.request.messages())
+        return written + TEMPLATE_TOKENS + self.settings.max_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

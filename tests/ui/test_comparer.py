@@ -170,8 +170,9 @@ class Opened:
         self.folders: list[Path] = []
         self.events: list[CompareEvent] = []
 
-        def opener(folder: Path, provider: str, progress: Callable[[float], None]) -> ScriptedSession:
+        def opener(folder: Path, provider: str, tokens: int, progress: Callable[[float], None]) -> ScriptedSession:
             assert provider == "cpu"
+            assert tokens >= len("abc") + A.settings.max_tokens  # for which there has to be room
             self.folders.append(folder)
             return open_other(progress)
 

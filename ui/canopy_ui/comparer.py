@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OtherOpener: TypeAlias = "Callable[[Path, str, Callable[[float], None]], ModelSession]"
-"""Opens the bundle in a folder on a provider; is told where to report progress, 0 to 1."""
+OtherOpener: TypeAlias = "Callable[[Path, str, int, Callable[[float], None]], ModelSession]"
+"""Opens the bundle in a folder on a provider, for a text of so many tokens; is told where to report progress."""
 
 
 class _LeftError(Exception):
@@ -62,11 +62,11 @@ class _Running:
         return SideReading(run, self.session.head, self.session.tokenizer)
 
 
-def open_other(folder: Path, provider: str, progress: Callable[[float], None]) -> ModelSession:
-    """Load another bundle. Raises `ModelError` or `ProviderError`."""
+def open_other(folder: Path, provider: str, tokens: int, progress: Callable[[float], None]) -> ModelSession:
+    """Load another bundle with room for a text of so many tokens. Raises `ModelError` or `ProviderError`."""
     from canopy_ui.opening import opener_of  # knows the worker, whose child uses this
 
-    return opener_of(str(folder), provider)(progress)
+    return opener_of(str(folder), provider, tokens=tokens)(progress)
 
 
 class Comparer(QObject):
@@ -130,7 +130,7 @@ class Comparer(QObject):
         from canopy_desktop.exploration.compare import BesideRunner, same_vocabulary
 
         wishes = ((Side.A, command.a), (Side.B, command.b))
-        sessions = [self._session_of(wish.model) for _, wish in wishes]
+        sessions = [self._session_of(wish) for _, wish in wishes]
         same = sessions[0] is sessions[1] or same_vocabulary(sessions[0].tokenizer, sessions[1].tokenizer)
         # all that can be refused is, before either side begins
         prompts = [_prompt_of(wish, session) for (_, wish), session in zip(wishes, sessions, strict=True)]
@@ -161,15 +161,15 @@ class Comparer(QObject):
         self._sides = tuple(sides)
         self._waiting.extend(sides)
 
-    def _session_of(self, folder: Path | None) -> ModelSession:
-        main = self._session
+    def _session_of(self, wish: SideWish) -> ModelSession:
+        main, folder = self._session, wish.model
         if main is None:
             raise RuntimeError("a comparison came before the model was loaded")
         if folder is None:
             return main
         if self._other is None or self._other[0] != folder:
             self._other = None  # before the next one takes its memory
-            self._other = folder, self._opener(folder, main.provider.name, self._report_opening)
+            self._other = folder, self._opener(folder, main.provider.name, wish.most_tokens, self._report_opening)
         return self._other[1]
 
     def _report_opening(self, share: float) -> None:
