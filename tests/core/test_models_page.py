@@ -3,16 +3,17 @@
 from pathlib import Path
 
 from canopy_desktop.model.card import Activation
+from canopy_desktop.model.checkpoint_config import CLASSES
 from canopy_desktop.model.families import FAMILIES, Family
 from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
 from canopy_desktop.model.tokenizer_build import BYTE_LEVEL, SENTENCEPIECE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
-HEADER = """| `general.architecture` | for example | beside a plain llama | rotation may be scaled |
+HEADER = """| `general.architecture` | in a checkpoint | for example | beside a plain llama | rotation may be scaled |
+|---|---|---|---|---|"""
+PRE_HEADER = """| `tokenizer.ggml.model` | `tokenizer.ggml.pre` | begin token, if the file does not say | in a checkpoint |
 |---|---|---|---|"""
-PRE_HEADER = """| `tokenizer.ggml.model` | `tokenizer.ggml.pre` | begin token, if the file does not say |
-|---|---|---|"""
-PIECES_ROW = f"| `{SENTENCEPIECE}` | – | yes |"
+PIECES_ROW = f"| `{SENTENCEPIECE}` | – | yes | yes |"
 
 
 def test_the_tables_of_the_page_are_those_of_the_program() -> None:
@@ -33,10 +34,11 @@ def family_row(family: Family) -> str:
         "sliding windows": bool(family.window_period),
     }
     has = ", ".join(what for what, there in beside.items() if there) or "–"
-    return (
-        f"| `{family.name}` | {family.models} | {has} | linearly{', by `rope_freqs`' if family.rope_factors else ''} |"
-    )
+    classes = ", ".join(f"`{name}`" for name, published in CLASSES.items() if published.family == family.name)
+    scaled = "linearly, by `rope_freqs`" if family.rope_factors else "linearly"
+    return f"| `{family.name}` | {classes} | {family.models} | {has} | {scaled} |"
 
 
 def pre_tokenizer_row(pre: PreTokenizer) -> str:
-    return f"| `{BYTE_LEVEL}` | {', '.join(f'`{name}`' for name in pre.names)} | {'yes' if pre.begins else 'no'} |"
+    flags = " | ".join("yes" if flag else "no" for flag in (pre.begins, pre.published))
+    return f"| `{BYTE_LEVEL}` | {', '.join(f'`{name}`' for name in pre.names)} | {flags} |"
