@@ -11,7 +11,8 @@ from canopy_desktop.model.tokenizer_build import BYTE_LEVEL, SENTENCEPIECE
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 HEADER = """| `general.architecture` | in a checkpoint | for example | beside a plain llama | rotation may be scaled |
 |---|---|---|---|---|"""
-PRE_HEADER = """| `tokenizer.ggml.model` | `tokenizer.ggml.pre` | begin token, if the file does not say | in a checkpoint |
+PRE_HEADER = """\
+| `tokenizer.ggml.model` | `tokenizer.ggml.pre` | begin token, if the file does not say | in a checkpoint |
 |---|---|---|---|"""
 PIECES_ROW = f"| `{SENTENCEPIECE}` | – | yes | yes |"
 
