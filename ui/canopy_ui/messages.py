@@ -109,13 +109,13 @@ class Wording(QObject):
     def _of_memory(self, error: errors.MemoryNeededError) -> str:
         text = self.tr("{name} with a context of {context:,} tokens needs {needed} of memory, and {free} are free: ")
         if error.fitting and error.is_fp32:
-            text += self.tr("choose a context of {fitting:,} tokens or fewer, or the model’s 8-bit form.")
+            text += self.tr("choose a context of {fitting:,} tokens or fewer, or its 8-bit form (File, Models).")
         elif error.fitting:
-            text += self.tr("choose a context of {fitting:,} tokens or fewer, or close other programs.")
+            text += self.tr("choose a context of {fitting:,} tokens or fewer (File, Models), or close other programs.")
         elif error.is_fp32:
-            text += self.tr("choose the model’s 8-bit form, or close other programs.")
+            text += self.tr("choose its 8-bit form (File, Models), or close other programs.")
         else:
-            text += self.tr("close other programs, or choose a smaller model.")
+            text += self.tr("close other programs, or choose a smaller model (File, Models).")
         return text.format(
             name=error.name,
             context=error.context,

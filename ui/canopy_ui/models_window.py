@@ -195,7 +195,8 @@ class ModelsWindow(QDialog):
         self._rows.set_rows(rows)
         self._rows.refresh()
         wanted = [row.folder for row in rows]
-        folder = selected.folder if selected is not None else view.opened
+        default = next((row.folder for row in rows if row.default), None)
+        folder = selected.folder if selected is not None else view.opened or default
         if self._selected() is None and rows:
             self._table.selectRow(wanted.index(folder) if folder in wanted else 0)
         if looked_for and not self._select(looked_for):

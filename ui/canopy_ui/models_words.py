@@ -21,8 +21,8 @@ class ModelsWords(QObject):
     def header(self) -> tuple[str, ...]:
         """The columns' names, in the order of `ModelColumn`."""
         return (
-            self.tr("Model"), self.tr("State"), self.tr("On disk"), self.tr("Memory"), self.tr("Licence"),
-            self.tr("Whose"),
+            self.tr("Model"), self.tr("State"), self.tr("On disk"), self.tr("Memory"), self.tr("Whose"),
+            self.tr("Licence"),
         )  # fmt: skip
 
     def cell(self, view: ModelsView, row: ModelRow, column: ModelColumn) -> str:

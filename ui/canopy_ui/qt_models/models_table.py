@@ -22,8 +22,8 @@ class ModelColumn(IntEnum):
     STATE = 1
     DISK = 2
     MEMORY = 3
-    LICENCE = 4
-    WHOSE = 5
+    WHOSE = 4
+    LICENCE = 5
 
 
 _FIGURES = (ModelColumn.DISK, ModelColumn.MEMORY)
