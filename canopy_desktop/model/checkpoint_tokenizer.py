@@ -35,6 +35,9 @@ GENERATION_CONFIG = "generation_config.json"
 TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, TEMPLATE, GENERATION_CONFIG)
 MAX_TEMPLATE = 1_000_000  # characters
 MAX_COMPARED = 20_000_000  # characters of all ends of added tokens; a thousand of 20 have a fiftieth
+# Classes of transformers that put the begin token before every text unless they are told otherwise.
+_BEGINNING = {"LlamaTokenizer", "LlamaTokenizerFast", "GemmaTokenizer", "GemmaTokenizerFast"}
+_PIECE_DECODERS = ["Replace", "ByteFallback", "Fuse"]
 _ALONE = {"single_word": False, "lstrip": False, "rstrip": False}
 
 
@@ -175,9 +178,10 @@ def _pair(merge: Sequence[str]) -> str:
 
 def _check_model(said: Values, pieces: bool) -> None:
     """Pieces, or a byte-level BPE, that merge as the `tokenizers` package does by itself."""
-    model, decoder = said.part("model"), said.part("decoder").get("type")
-    if model.get("type") != "BPE" or not (pieces or decoder == "ByteLevel"):
-        found = " / ".join(str(part)[:50] for part in (model.get("type"), decoder))
+    model = said.part("model")
+    decoders = [step["type"] for step in _sequence(said.part("decoder").all(), "decoders")]
+    if model.get("type") != "BPE" or decoders[:3] != (_PIECE_DECODERS if pieces else ["ByteLevel"]):
+        found = " / ".join(str(part)[:50] for part in (model.get("type"), *decoders[:3]))
         raise said.refuse(f"is of the kind {found}, and only byte-level BPE and byte_fallback are supported")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", *(("ignore_merges",) if pieces else ())):
         if model.get(key):
@@ -200,11 +204,9 @@ def _space_prefix(said: Values) -> bool:
             prefix = False
         case _:
             raise said.refuse("writes the spaces of a text in a way that is not known")
-    match said.part("pre_tokenizer").all():
-        case {"type": "Split", "pattern": {"String": " "}}:
-            pass  # no space is left
-        case {"type": kind}:
-            raise said.refuse(f"cuts texts by {_short(kind)} in a way that is not known")
+    for step in _sequence(said.part("pre_tokenizer").all(), "pretokenizers"):
+        if step["type"] != "Split" or step["pattern"] != {"String": " "}:  # of which none is left
+            raise said.refuse(f"cuts texts by {_short(step['type'])} in a way that is not known")
     return prefix
 
 
@@ -260,7 +262,10 @@ def _begin(said: Values, words: Values, ids: Mapping[str, int], space_prefix: bo
                 begin = ids[text]
             case _:
                 raise said.refuse("puts more around a text than one token before it, which is not supported")
-    if words.flag("add_bos_token") not in (None, begin is not None) or words.flag("add_eos_token"):
+    puts_begin = words.flag("add_bos_token")
+    if puts_begin is None and words.get("tokenizer_class") in _BEGINNING:
+        puts_begin = True
+    if puts_begin not in (None, begin is not None) or words.flag("add_eos_token"):
         raise words.refuse(f"and {TOKENIZER} differ in what they put around a text")
     if words.flag("add_prefix_space") not in (None, space_prefix):
         raise words.refuse(f"and {TOKENIZER} differ in whether a space is put before a text")

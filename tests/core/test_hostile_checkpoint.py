@@ -500,6 +500,8 @@ PIECES_READ: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False},
     ),
     "cutting at blanks": with_parts(pre_tokenizer={"type": "Whitespace"}),
+    "cutting at dots": with_parts(pre_tokenizer={"type": "Split", "pattern": {"String": "."}}),
+    "bytes of another kind": with_parts(decoder={"type": "ByteLevel"}),
     "unigrams": with_model(type="Unigram"),
     "an added token in two passes": with_added(normalized=True, content="<b", id=300),
     "added tokens without end": lambda said: (
@@ -533,6 +535,7 @@ def test_a_token_that_is_found_after_a_space_was_put_before_the_text_is_refused(
 
 WORDS_SAID: dict[str, dict[str, Any]] = {
     "a begin token that tokenizer.json does not put there": {"add_bos_token": True},
+    "a class that puts a begin token there": {"tokenizer_class": "LlamaTokenizerFast"},
     "a token after every text": {"add_eos_token": True},
     "a space before every text": {"add_prefix_space": True},
     "a flag that is text": {"add_bos_token": "no"},
