@@ -18,6 +18,7 @@ from canopy_desktop.model.chat import SystemChoice
 from canopy_desktop.settings import Preferences
 
 OTHERS = Preferences(
+    model="mine",
     theme="dark",
     zoom=150,
     prompt=PromptRequest(

@@ -9,12 +9,14 @@ import pytest
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
+from canopy_desktop import paths, settings
 from canopy_desktop.errors import BundleError
 from canopy_desktop.exploration.compare_view import SideWish
 from canopy_desktop.exploration.journal import Journal, find
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.searching import SearchAsk, SearchKind
+from canopy_ui import program
 from canopy_ui.controller import Controller
 from canopy_ui.main_window import MainWindow
 from canopy_ui.opening import opener_of
@@ -179,6 +181,13 @@ def test_a_default_that_is_not_there_any_more_is_said(qtbot: QtBot, chosen: str,
     said = " ".join(label.text() for label in window.panel(TokenPanel).findChildren(QLabel))
     assert ("The default model gone is not there any more" in said) is told
     window.close()
+
+
+def test_a_window_that_closes_leaves_the_default_that_was_chosen_meanwhile() -> None:
+    settings.save(paths.settings_file(), replace(PREFERENCES, model="mine"))
+    program._remember(replace(PREFERENCES, zoom=150))
+    kept = settings.load(paths.settings_file())
+    assert (kept.model, kept.zoom) == ("mine", 150)
 
 
 def test_nothing_of_a_real_model_is_left_when_the_next_one_opens(

@@ -12,6 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QInputDialog, QLabel, QPushButton, QWidget
 
 from canopy_desktop import paths, settings
+from canopy_desktop.errors import BundleError
 from canopy_desktop.exploration.memory_needed import memory_needed
 from canopy_desktop.model.card import read_card
 from canopy_desktop.model.device import HostMemory
@@ -206,6 +207,18 @@ def test_a_model_without_room_is_refused_before_the_one_that_is_open_is_freed(
     assert place.controller.session is not None
     assert place.cells(ModelColumn.STATE)["two"] == "no room"
     assert not place.button("Use").isEnabled()
+
+
+def test_a_model_that_cannot_be_opened_is_said_there_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(progress: Callable[[float], None]) -> ScriptedSession:
+        raise BundleError("two", "weights.bin was altered")
+
+    monkeypatch.setattr(place.desk, "_opener_of", lambda name, tokens: fail)
+    place.press("two", "Use")
+    place.until(lambda: "weights.bin was altered" in place.told())
+    assert place.cells(ModelColumn.STATE) == {"one": "", "two": "", "shared": ""}
+    place.select("one")
+    assert place.button("Use").isEnabled()
 
 
 def test_a_shorter_text_takes_less_and_is_the_window_of_the_next_one(place: Place) -> None:

@@ -16,7 +16,7 @@ from canopy_desktop import paths
 from canopy_desktop.errors import CanopyError
 from canopy_ui.background import Background
 from canopy_ui.import_process import ImportEnd, ImportProcess
-from canopy_ui.state import RunPhase, RunState
+from canopy_ui.state import RunPhase
 from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class ModelsDesk(QObject):
         self._import.progressed.connect(self._on_import_progressed)
         self._import.ended.connect(self._on_import_ended)
         controller.model_opened.connect(self._on_model_opened)
-        controller.state_changed.connect(self._on_state_changed)
+        controller.failed.connect(self._on_controller_failed)
         controller.window_changed.connect(self._look_again)
 
     @Slot()
@@ -255,9 +255,12 @@ class ModelsDesk(QObject):
             self.refresh()
 
     @Slot(object)
-    def _on_state_changed(self, state: RunState) -> None:
-        if state.phase is RunPhase.FAILED and not state.loaded and self.view.opening is not None:
+    def _on_controller_failed(self, error: Exception) -> None:
+        """Perhaps the model that was to be opened."""
+        state = self._controller.state
+        if self.view.opening is not None and state.phase is RunPhase.FAILED and not state.loaded:
             self._show(opening=None)
+            self.failed.emit(error)
 
     def _show(self, **changes: Any) -> None:
         view = replace(self.view, **changes)

@@ -70,6 +70,7 @@ class ModelsWindow(QDialog):
         self._scroll.setWidgetResizable(True)
         self._scroll.setAccessibleName(self.tr("About the selected model"))
         self._note = QFrame()
+        self._note.setAccessibleName(self.tr("What was done"))
         self._told = self._label("")
         self._undo = self._button("", self.tr("Undo the removal"))
         self._progress = QFrame()
@@ -254,6 +255,7 @@ class ModelsWindow(QDialog):
 
     def _tell(self, text: str, *, warning: bool = False) -> None:
         self._told.setText(text)
+        self._note.setAccessibleDescription(text)
         self._note.setProperty("look", "notice" if warning else "told")
         self._note.style().unpolish(self._note)
         self._note.style().polish(self._note)
