@@ -22,8 +22,10 @@ from canopy_desktop.model.provider import ProviderChoice, ProviderReport
 from canopy_desktop.model.tokenizer import Tokenizer
 from canopy_desktop.model.tokenizer_build import build_tokenizer_json
 from canopy_desktop.model.tokenizer_check import check_tokenizer
+from tests.core.command import Cli
 from tests.core.engine import all_logits, one_by_one, prefill
 from tests.core.fake_card import CARD, runner_in_half
+from tests.core.test_odd_model import COMMANDS
 from tests.reference import fixtures
 
 LOGIT, ATTENTION, RESIDUAL = 1e-3, 1e-4, 1e-3
@@ -141,6 +143,19 @@ def test_a_block_and_a_window_hide_together(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="would see nothing"):
         Blocks([Block((position,), (*inside, position), layer=0)], a)
     assert Blocks([Block((position,), (*inside, position), layer=5)], a)  # which looks further back
+
+
+@pytest.fixture(scope="module")
+def sliding_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    gguf, folder = fixtures.tiny_model("gemma3").gguf, tmp_path_factory.mktemp("models")
+    return import_source(gguf, WeightForm.INT8, "gemma3", folder, lambda doing, part: None).folder
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_every_command_works_with_sliding_windows_and_pieces(
+    capsys: pytest.CaptureFixture[str], sliding_model: Path, arguments: tuple[str, ...]
+) -> None:
+    assert Cli(capsys, sliding_model).json(*arguments)
 
 
 def test_the_graph_for_a_card_stays_near_in_16_bits(exact: tuple[str, ModelSession]) -> None:
