@@ -3,7 +3,7 @@
 CanopyError
 ├── UsageError              wrong use, or a value out of range (exit status 2)
 ├── ModelError
-│   ├── SourceError         a GGUF, wheel or recipe is wrong, truncated or hostile
+│   ├── SourceError         a GGUF, checkpoint, wheel or recipe is wrong, truncated or hostile
 │   ├── BundleError         a bundle's card, files and graph do not agree
 │   ├── ModelNotFoundError  no bundle of that name is installed
 │   ├── BuildError          building a bundle failed; the old one, if any, is untouched
@@ -52,7 +52,7 @@ class ModelError(CanopyError):
 
 
 class SourceError(ModelError):
-    """A GGUF, wheel or recipe is wrong, truncated or hostile."""
+    """A GGUF, checkpoint, wheel or recipe is wrong, truncated or hostile."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(f"{path} cannot be used: {reason}.")
