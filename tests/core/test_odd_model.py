@@ -81,17 +81,23 @@ def written(path: Path) -> Iterator[str]:
             before = one.type
 
 
-def test_no_number_of_the_default_model_is_written_in_the_code(built_model: Path) -> None:
+@pytest.fixture(scope="module")
+def code() -> dict[str, list[str]]:
+    """What is written in each module."""
+    return {path.relative_to(ROOT).as_posix(): list(written(path)) for path in CODE}
+
+
+def test_no_number_of_the_default_model_is_written_in_the_code(built_model: Path, code: dict[str, list[str]]) -> None:
     """Of those that cannot be anything else: 30 layers or 64 numbers a head could be thirty or sixty-four of all."""
     a = read_card(built_model).architecture
     own = {str(a.vocabulary), str(a.feed_forward), str(a.heads * a.head_size * a.layers), str(a.kv_bytes_per_token)}
-    found = {path.relative_to(ROOT).as_posix(): own.intersection(written(path)) for path in CODE}
+    found = {name: own.intersection(words) for name, words in code.items()}
     assert {name: numbers for name, numbers in found.items() if numbers} == {}
 
 
-def test_the_default_model_is_named_where_it_has_to_be_and_nowhere_else() -> None:
+def test_the_default_model_is_named_where_it_has_to_be_and_nowhere_else(code: dict[str, list[str]]) -> None:
     family = re.compile(re.sub(r"\d*-.*", "", next(paths.recipes().glob("smol*.toml")).stem), re.IGNORECASE)
-    found = {path.relative_to(ROOT).as_posix() for path in CODE if any(map(family.search, written(path)))}
+    found = {name for name, words in code.items() if any(map(family.search, words))}
     assert found == set(NAMED)
 
 

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from canopy_desktop import paths, settings
 from canopy_desktop.errors import BundleError
-from canopy_desktop.exploration.compare_view import SideWish
+from canopy_desktop.exploration.compare_view import CompareStage, SideWish
 from canopy_desktop.exploration.journal import Journal, find
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import PROMPT_NODE
@@ -120,6 +120,29 @@ def test_the_first_model_takes_its_text_up_again(drive: Callable[[], Driver]) ->
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert driver.text() == "abcdefghijk"
+
+
+def test_a_model_that_was_renamed_takes_its_text_up_too(drive: Callable[[], Driver]) -> None:
+    driver = drive()
+    run(driver)
+    renamed = ScriptedSession()
+    renamed.card = renamed.card.renamed("ours")
+    change(driver, renamed)
+    driver.wait_for(RunPhase.FINISHED)
+    assert not driver.controller.state.alone
+
+
+def test_a_comparison_under_way_is_left(drive: Callable[[], Driver]) -> None:
+    driver = drive()
+    driver.session.sequence.gate.clear()
+    wish = SideWish(request=PromptRequest(text="abc"), settings=driver.controller.decoding)
+    driver.controller.comparison.compare(wish, wish)
+    assert driver.session.sequence.waiting.wait(PATIENCE_MS / 1000)
+    driver.controller.change_model(scripted.opener_of(other()))
+    driver.session.sequence.gate.set()
+    driver.wait_for(RunPhase.READY)
+    assert driver.controller.comparison.view().stage is CompareStage.EMPTY
+    assert driver.errors == []
 
 
 def test_a_text_that_was_running_stays_as_far_as_it_came(drive: Callable[[], Driver]) -> None:

@@ -249,6 +249,7 @@ class Controller(QObject):
         self._walker.stop()
         self.session = self._starting = None
         self.draft.leave()
+        self.comparison.stop()
         self.comparison.forget()
         self.inside.forget()
         self.branches.forget()
