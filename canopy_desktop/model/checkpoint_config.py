@@ -130,7 +130,7 @@ def read_architecture(config: Values) -> tuple[Family, Architecture]:
             attention_scale=_attention_scale(said, head_size),
             window=slides,
             window_period=_period(said, kinds, family.window_period) if slides else 1,
-            window_rope_base=local_base,
+            window_rope_base=local_base if slides else ROPE_BASE,
         )
     except ValueError as error:
         raise said.refuse(f"does not fit together: {error}") from error
@@ -168,6 +168,8 @@ def _layer_kinds(said: Values, layers: int) -> Sequence[str]:
     kinds = said.items("layer_types")
     if any(kind not in (_SLIDING, _FULL) for kind in kinds):
         raise said.refuse("has layers of a kind that is not supported")
+    if len(kinds) not in (0, layers):
+        raise said.refuse(f"has {layers} layers, and says the kind of {len(kinds)}")
     if said.get("sliding_window") is None or said.flag("use_sliding_window") is False:
         return [_FULL] * layers
     if kinds:

@@ -63,7 +63,7 @@ def stored_tensors(path: Path) -> dict[str, StoredTensor]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if length > min(size - _LENGTH_BYTES, MAX_HEADER_BYTES):
-                raise SourceError(path, "its header names a length that it does not have")
+                raise SourceError(path, "its header names a length that it does not have, or is too long")
             header = file.read(length)
     except OSError as error:
         raise SourceError(path, f"it cannot be read ({error.strerror})") from error
