@@ -287,6 +287,16 @@ def test_an_added_token_beyond_the_embedding_is_left_out(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+def test_a_tokenizer_that_older_programs_wrote_is_read_alike(name: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(name, tmp_path / name)
+    newer = open_checkpoint(folder).tokenizer
+    said = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    model = {key: value for key, value in said["model"].items() if key not in ("ignore_merges", "dropout")}
+    change(folder, "tokenizer.json", model=model | {"merges": [" ".join(merge) for merge in said["model"]["merges"]]})
+    assert open_checkpoint(folder).tokenizer == newer
+
+
 def test_rows_of_the_embedding_without_a_token_are_called_as_in_a_gguf(qwen3: Path) -> None:
     change(qwen3, "config.json", vocab_size=514)
     write_safetensors(qwen3, {"model.embed_tokens.weight": ("F32", np.ones((514, 32), np.float32))})
