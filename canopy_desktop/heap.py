@@ -23,3 +23,16 @@ def tune_heap() -> None:
     if tune is not None:
         tune(_MMAP_THRESHOLD, LARGE)
         tune(_TRIM_THRESHOLD, SPARE)
+
+
+def give_back() -> None:
+    """Return to the system what the C library keeps free; takes some milliseconds, in which other threads run.
+
+    Of use when much of many small blocks has gone: a model's tokenizer, and what is read while another one is loaded.
+    By itself glibc returns the end of the heap alone, and Gemma's 262,144 tokens lie all over it: 200 MB.
+    """
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -20,6 +20,20 @@ print((there - before) // LARGE, (resident() - before) // LARGE)
 """
 
 
+GIVEN_BACK = """
+import psutil
+from canopy_desktop.heap import LARGE, give_back
+
+resident = lambda: psutil.Process().memory_info().rss
+blocks = [bytearray(2000) for _ in range(50_000)]
+last = blocks.pop()  # at the heap's end, which so stays where it is
+blocks.clear()
+left = resident()
+give_back()
+print((left - resident()) // LARGE)
+"""
+
+
 FAULTS = """
 import resource
 import numpy as np
@@ -49,3 +63,9 @@ def test_freed_blocks_of_some_megabytes_do_not_stay_resident() -> None:
 def test_arrays_over_a_vocabulary_are_not_taken_from_the_system_each_time() -> None:
     found = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     assert int(found.stdout) < 100  # of 96 pages each
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems give back by themselves")
+def test_small_blocks_below_one_that_stays_are_given_back_when_it_is_asked_for() -> None:
+    found = subprocess.run([sys.executable, "-c", GIVEN_BACK], capture_output=True, text=True, check=True)
+    assert int(found.stdout) > 50

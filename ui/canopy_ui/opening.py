@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from canopy_desktop.heap import give_back
 from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def opener_of(
         bundle = Bundle.open(find_bundle(name), progress=lambda share: progress(VERIFIED_SHARE * share))
         progress(VERIFIED_SHARE)
         session = ModelSession.open(bundle, ProviderChoice(provider), budget=budget, tokens=tokens)
+        give_back()
         progress(1.0)
         return session
 

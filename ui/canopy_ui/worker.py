@@ -30,6 +30,7 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
+from canopy_desktop.heap import give_back
 from canopy_ui.commands import (
     BlockCommand,
     BlockResult,
@@ -150,6 +151,7 @@ class Worker(QObject):
         with self._lock:
             self._superseding -= 1
         if not self._superseding:
+            give_back()
             self._opener = opener
             self.load()
 
