@@ -206,7 +206,8 @@ def test_without_a_template_a_chat_is_plain_text_and_that_is_said(panel: PromptP
     assert not panel._plain.isVisible()
     panel.set_has_template(False)
     assert panel.request().chat
-    assert "no chat template" in panel._plain.text()
+    assert "plain text" in panel._plain.text()
+    assert panel._system.summary() == "none"
     assert panel._plain.isVisible()
     panel.set_prompt(PromptRequest(text="Hi"))
     assert not panel._plain.isVisible()

@@ -164,9 +164,10 @@ class PromptPanel(Panel):
 
     def set_has_template(self, has_template: bool) -> None:
         """Whether the model has a chat template that can be used; without one a chat is plain text, which is said."""
-        text = self.tr("This model has no chat template that can be used, so a chat goes in as plain text.")
-        self._plain.setText("" if has_template else text)
+        self._plain.setText("" if has_template else self.tr("No chat template: a chat goes in as plain text."))
+        self._system.set_has_template(has_template)
         self._show_mode()
+        self._name_folds()
 
     def set_running(self, running: bool) -> None:
         """Whether the model is at work."""

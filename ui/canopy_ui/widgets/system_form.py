@@ -17,6 +17,7 @@ class SystemForm(QWidget):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._has_template = True
         self._choice = QComboBox()
         self._choice.addItem(self.tr("the template's, or your own"))
         self._choice.addItem(self.tr("no system message at all"))
@@ -41,15 +42,20 @@ class SystemForm(QWidget):
         self._choice.setFont(theme.font(14))
         self._layout.setSpacing(theme.px(4))
 
+    def set_has_template(self, has_template: bool) -> None:
+        """Whether there is a template that could add a message."""
+        self._has_template = has_template
+        self._choice.setItemText(0, self.tr("the template's, or your own") if has_template else self.tr("your own"))
+
     def set_default(self, text: str | None) -> None:
         """What the template says by itself."""
-        shown = self.tr("{text}  (the template's own)").format(text=text) if text else self.tr("none of the template's")
-        self._text.setPlaceholderText(shown)
+        shown = self.tr("none of the template's") if self._has_template else self.tr("none")
+        self._text.setPlaceholderText(self.tr("{text}  (the template's own)").format(text=text) if text else shown)
 
     def summary(self) -> str:
         """Where the message comes from, in a few words."""
         return {
-            SystemChoice.DEFAULT: self.tr("the template's"),
+            SystemChoice.DEFAULT: self.tr("the template's") if self._has_template else self.tr("none"),
             SystemChoice.CUSTOM: self.tr("your own"),
             SystemChoice.NONE: self.tr("none"),
         }[self.choice()]
