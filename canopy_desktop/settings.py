@@ -84,6 +84,15 @@ def load(path: Path) -> Preferences:
     return from_json(stored)
 
 
+def chosen_model(path: Path) -> str:
+    """The default model alone, for who wants nothing else; what is wrong with the file is not said. Never raises."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return _text(stored["model"])
+    except (OSError, ValueError, RecursionError, TypeError, LookupError):
+        return ""
+
+
 def save(path: Path, preferences: Preferences) -> None:
     """Replace `path` in one step: either the old or the new settings are there. Raises `StorageError`."""
     text = json.dumps(to_json(preferences), indent=2, ensure_ascii=False)

@@ -123,7 +123,7 @@ def default_model() -> Default:
     """What a person chose, if it is there, else the built-in default."""
     from canopy_desktop import settings  # knows what a model's prompts are; a model needs no settings
 
-    chosen = settings.load(paths.settings_file()).model
+    chosen = settings.chosen_model(paths.settings_file())
     if not chosen or any(_has_card(folder / chosen) for folder in paths.model_folders() if is_name(chosen)):
         return Default(chosen or DEFAULT_MODEL)
     found = Default(DEFAULT_MODEL, chosen)

@@ -17,7 +17,7 @@ from canopy_desktop import paths, settings
 from canopy_desktop.errors import ModelKeptError
 from canopy_desktop.exploration.kept import ModelIdentity
 from canopy_desktop.model import catalogue
-from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, default_model, find_bundle
+from canopy_desktop.model.bundle import DEFAULT_MODEL, Bundle, Default, default_model, find_bundle
 from canopy_desktop.model.card import read_card
 from canopy_desktop.model.working import sweep
 from tests.core.command import Cli, assert_one_sentence
@@ -101,6 +101,22 @@ def test_a_default_that_has_vanished_gives_way_to_the_built_in_one_with_a_note(
     assert (found.id, found.vanished) == (DEFAULT_MODEL, "mine")
     assert found.note in caplog.messages
     assert found.note.endswith(".")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, '{"model": 3}', '{"model": ""}', '{"new": 1}', "\udcff"])
+def test_settings_that_say_nothing_of_a_model_leave_the_built_in_default_and_no_word(
+    content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths.settings_file().parent.mkdir(parents=True)
+    paths.settings_file().write_text(content, "utf-8", "surrogateescape")
+    assert default_model() == Default(DEFAULT_MODEL)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("name", ["../mine", "a b", "\0", "/"])
+def test_a_default_that_is_no_name_has_vanished(folder: Path, name: str) -> None:
+    settings.save(paths.settings_file(), replace(settings.Preferences(), model=name))
+    assert default_model() == Default(DEFAULT_MODEL, name)
 
 
 def test_no_model_that_is_not_there_becomes_the_default(command: Cli, folder: Path) -> None:
