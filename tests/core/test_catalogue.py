@@ -140,6 +140,17 @@ def test_a_renamed_model_is_the_same_model(command: Cli, folder: Path) -> None:
     assert read_card(folder / before.id) == before
 
 
+def test_a_rename_that_was_killed_leaves_a_whole_model_and_the_same_again_completes_it(folder: Path) -> None:
+    before = read_card(folder / "mine")
+    command = [sys.executable, "-c", RENAME_KILLED]
+    assert subprocess.run(command, cwd=ROOT, check=False, env=dict(os.environ)).returncode == -signal.SIGKILL
+    assert names_in(folder) == ["mine"]
+    assert ModelIdentity.of(before).is_of(Bundle.open(folder / "mine").card)
+    catalogue.rename("mine", "ours")
+    after = read_card(folder / "ours")
+    assert (after.id, after.as_built) == ("ours", before)
+
+
 def test_another_model_is_another_model_whatever_it_is_called(folder: Path) -> None:
     card = read_card(folder / "mine")
     other = replace(card, recipe_sha256="2" * 64).renamed("mine")
@@ -240,6 +251,14 @@ def test_a_model_that_was_set_aside_comes_back_unless_its_place_is_taken(folder:
     catalogue.discard(aside)
     assert names_in(folder) == ["mine"]
 
+
+RENAME_KILLED = """
+import os, signal
+from pathlib import Path
+from canopy_desktop.model import catalogue
+Path.rename = lambda path, target: os.kill(os.getpid(), signal.SIGKILL)
+catalogue.rename("mine", "ours")
+"""
 
 KILLED = """
 import os, shutil, signal, sys
