@@ -58,7 +58,7 @@ class ColumnBlock:
         self.touched = 0  # the store's count of events when it was made, left, or made again last
         self.token_ids: IntArray = np.zeros(size, np.int64)
         self.last: Stored = memory.empty((size, architecture.hidden), np.float32)
-        self.in_chunk = np.zeros(size, np.bool_)  # passed through the model with others at once
+        self.pass_ends: IntArray = np.zeros(size, np.int64)  # of the passes that made them, see `passes.pass_end`
         self._architecture = architecture
         self._precision = precision
         self._memory = memory
@@ -68,15 +68,15 @@ class ColumnBlock:
         """What is there of a kind, if anything."""
         return self._parts[kind]
 
-    def fill(self, token_ids: Sequence[int], columns: PassColumns) -> tuple[Slot, ...]:
-        """Keep what a pass left of these tokens, for which there must be room."""
+    def fill(self, token_ids: Sequence[int], columns: PassColumns, end: int) -> tuple[Slot, ...]:
+        """Keep what a pass left of these tokens, for which there must be room, and its `passes.pass_end`."""
         rows = slice(self.used, self.used + len(token_ids))
         parts = [part for part in self._parts.values() if part is not None]
         for kind, part in zip(Kept, parts, strict=True):
             part.write(rows, of_kind(columns, kind))
         self.token_ids[rows] = token_ids
         self.last[rows] = columns.last
-        self.in_chunk[rows] = len(token_ids) > 1
+        self.pass_ends[rows] = end
         for part in parts:
             part.there[rows] = True
         self.used = rows.stop  # the columns count from now on
@@ -179,9 +179,12 @@ class ColumnStore:
             self._touch([block])
         return block
 
-    def fill(self, token_ids: Sequence[int], columns: PassColumns) -> tuple[Slot, ...]:
-        """Keep what a pass left of these tokens; returns their slots. `room` was called for them."""
-        slots = self.room(len(token_ids)).fill(token_ids, columns)
+    def fill(self, token_ids: Sequence[int], columns: PassColumns, end: int) -> tuple[Slot, ...]:
+        """Keep what a pass left of these tokens, and its `passes.pass_end`; returns their slots.
+
+        `room` was called for them.
+        """
+        slots = self.room(len(token_ids)).fill(token_ids, columns, end)
         self._bytes += len(slots) * self.bytes_per_column
         return slots
 
@@ -221,9 +224,9 @@ class ColumnStore:
         """(slots,) bool: of which of these columns a kind has made room for others."""
         return np.concatenate([block.gone(kind, first, last) for block, first, last in self.runs(slots)])
 
-    def in_chunk(self, slots: IntArray) -> AnyArray:
-        """(slots,) bool: which of these passed through the model with others at once."""
-        return np.concatenate([block.in_chunk[first:last] for block, first, last in self.runs(slots)])
+    def pass_ends(self, slots: IntArray) -> IntArray:
+        """(slots,) where the pass ended that made each of these, see `passes.pass_end`."""
+        return np.concatenate([block.pass_ends[first:last] for block, first, last in self.runs(slots)])
 
     def locate(self, slot: Slot) -> tuple[ColumnBlock, int]:
         """The block and row of a slot. Raises `LookupError` for one that is not of this store."""

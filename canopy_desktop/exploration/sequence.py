@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
+from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.errors import EngineError, OutOfMemoryError
 from canopy_desktop.exploration.budget import automatic_budget
 from canopy_desktop.exploration.columns import ColumnStore, joined
+from canopy_desktop.exploration.passes import pass_end, pass_with, passes_again
 from canopy_desktop.exploration.records import Kept, Slot
-from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns, chunks_of
+from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class TokenSequence:
             self.columns.room(len(token_ids))
             self._fit(len(token_ids) * column_bytes)  # the block before may go now
             logits, columns = self.decoder.feed(token_ids, bias=bias)
-            slots = self.columns.fill(token_ids, columns)
+            slots = self.columns.fill(token_ids, columns, pass_end(self._length, len(token_ids)))
         except MemoryError as error:
             self.decoder.truncate(self._length)
             raise OutOfMemoryError(self._length) from error
@@ -101,11 +102,12 @@ class TokenSequence:
     def replay(self, slots: IntArray, position: int, *, bias: AttentionBias | None = None) -> tuple[int, PassColumns]:
         """Pass the token at `position` of a text once more, made as it was made, so that every bit is as it was.
 
-        One that came in a chunk takes a neighbour along: a pass of two rounds as any chunk does. Returns the position
-        of the pass's first token, and what it left. `bias` is what the columns were made with. Raises
+        One that came in a chunk takes others along, as `pass_with` finds them. Returns the position of the pass's first
+        token, and what it left. `bias` is what the columns were made with. Raises
         `InterruptedStepError`, `ProviderError`, or `LookupError` for slots that are forgotten.
         """
-        first, last = self._made_with(slots, position)
+        ends, head_size = self.columns.pass_ends(slots), self.decoder.architecture.head_size
+        first, last = pass_with(position, position + 1, ends, head_size)
         return first, self._pass_again(slots, first, last, bias)
 
     def remake(self, slots: IntArray, kind: Kept) -> Iterator[tuple[int, int]]:
@@ -117,10 +119,11 @@ class TokenSequence:
         """
         columns = self.columns
         self._hold(slots)  # something may have to go for it
-        gone = columns.gone(slots, kind)
+        gone, ends = columns.gone(slots, kind), columns.pass_ends(slots)
+        head_size = self.decoder.architecture.head_size
         done, total = 0, int(np.count_nonzero(gone))
-        for first, last in passes_again(gone, columns.in_chunk(slots)):
-            start, stop = self._made_with(slots, first) if last - first == 1 else (first, last)
+        for first, last in passes_again(gone, ends, head_size):
+            start, stop = pass_with(first, last, ends, head_size)
             try:
                 made = self._pass_again(slots, start, stop)
                 self._fit((last - first) * columns.bytes_of[kind], spared=kind)
@@ -184,18 +187,6 @@ class TokenSequence:
                 "The memory budget of %d MB is too small for this text and its branches", self.budget // 10**6
             )
 
-    def _made_with(self, slots: IntArray, position: int) -> tuple[int, int]:
-        """The first position and the end of a pass that makes the token at `position` as it was made."""
-        near = range(max(0, position - 1), min(position + 2, slots.size))
-        in_chunk = {}
-        for place in near:
-            block, row = self.columns.locate(int(slots[place]))
-            in_chunk[place] = bool(block.in_chunk[row])
-        if not in_chunk[position] or len(near) < 2:
-            return position, position + 1
-        first = position - 1 if in_chunk.get(position - 1) or not in_chunk.get(position + 1) else position
-        return first, first + 2
-
     def _shared_with(self, slots: IntArray) -> int:
         count = min(self._length, slots.size)
         differs = np.flatnonzero(self._slots[:count] != slots[:count])
@@ -209,21 +200,3 @@ class TokenSequence:
             self._slots = grown
         self._slots[self._length : end] = slots
         self._length = end
-
-
-def passes_again(gone: AnyArray, in_chunk: AnyArray) -> list[tuple[int, int]]:
-    """Cut a text so that what is gone is made as it was made: chunks from chunks, single ones by themselves.
-
-    Both (positions,) bool. Returns the first position and the end of each pass, in order; one of a single position
-    that came in a chunk needs a neighbour.
-    """
-    kinds = np.where(gone, 1 + in_chunk, 0)
-    found: list[tuple[int, int]] = []
-    for part in np.split(np.arange(kinds.size), np.flatnonzero(np.diff(kinds)) + 1):
-        if not part.size or not gone[part[0]]:
-            continue
-        first = int(part[0])
-        for count in chunks_of(part.size) if in_chunk[first] else [1] * part.size:
-            found.append((first, first + count))
-            first += count
-    return found

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from canopy_desktop.arrays import FloatArray
+from canopy_desktop.exploration.passes import ALONE
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.decoder import AttentionBias, DecoderSession, chunks_of
 from canopy_desktop.model.device import on_host
@@ -102,6 +103,5 @@ def _shared(held: Sequence[int], ids: Sequence[int]) -> int:
 
 def _chunked_beginning(sequence: TokenSequence) -> int:
     """How many of the first columns passed through the model in chunks."""
-    made = [block.in_chunk[first:last] for block, first, last in sequence.columns.runs(sequence.slots)]
-    single = np.flatnonzero(~np.concatenate(made)) if made else np.empty(0, np.int64)
+    single = np.flatnonzero(sequence.columns.pass_ends(sequence.slots) == ALONE) if len(sequence) else np.empty(0)
     return int(single[0]) if single.size else len(sequence)

@@ -89,7 +89,7 @@ def left_behind(session: ModelSession, generation: Generation) -> dict[tuple[int
     for node in range(PROMPT_NODE, len(tree)):
         slots = tree.slots(node)
         arrays = [sequence.columns.residuals(slots, row) for row in (0, 1, -1)]
-        arrays += [sequence.columns.queries(slots, 1), sequence.columns.in_chunk(slots)]
+        arrays += [sequence.columns.queries(slots, 1), sequence.columns.pass_ends(slots)]
         arrays += [sequence.keys(slots, 1, 0), sequence.values(slots, 0, 1)]
         for kind, array in enumerate(arrays):
             found[node, kind] = array.tobytes()

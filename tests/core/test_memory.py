@@ -17,8 +17,9 @@ from canopy_desktop.commands.loading import open_session
 from canopy_desktop.errors import ColumnsGoneError, InterruptedStepError, OutOfMemoryError
 from canopy_desktop.exploration.budget import MOST_BYTES, UNLIMITED, automatic_budget
 from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.passes import pass_end, pass_with, passes_again
 from canopy_desktop.exploration.records import Kept
-from canopy_desktop.exploration.sequence import TokenSequence, passes_again
+from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.cache import Cache
@@ -287,14 +288,52 @@ def test_what_was_made_again_goes_last() -> None:
     assert went == [[True, False, False], [True, False, True], [True, True, True]]
 
 
+SMALL, LARGE = 64, 256  # numbers of a head
+
+
+def ends_of(*counts: int) -> np.ndarray:
+    """What the columns of passes of so many tokens remember."""
+    lasts = np.cumsum(counts)
+    return np.concatenate(
+        [np.full(count, pass_end(int(last) - count, count)) for count, last in zip(counts, lasts, strict=True)]
+    )
+
+
 def test_passes_are_cut_as_the_columns_were_made() -> None:
-    in_chunk = np.array([True] * 300 + [False] * 3 + [True] * 2)
-    everything = passes_again(np.ones(305, np.bool_), in_chunk)
-    assert everything == [(0, 256), (256, 300), (300, 301), (301, 302), (302, 303), (303, 305)]
+    ends = ends_of(300, 1, 1, 1, 2)
+    everything = np.ones(305, np.bool_)
+    singles = [(300, 301), (301, 302), (302, 303), (303, 305)]
+    assert passes_again(everything, ends, SMALL) == [(0, 256), (256, 300), *singles]
     some = np.zeros(305, np.bool_)
     some[[0, 5, 6, 299, 300, 302]] = True
-    assert passes_again(some, in_chunk) == [(0, 1), (5, 7), (299, 300), (300, 301), (302, 303)]
-    assert passes_again(some[:0], in_chunk[:0]) == []
+    for head_size in (SMALL, LARGE):
+        assert passes_again(some, ends, head_size) == [(0, 1), (5, 7), (299, 300), (300, 301), (302, 303)]
+        assert passes_again(some[:0], ends[:0], head_size) == []
+    assert passes_again(everything, ends_of(256, 44, 1, 1, 1, 2), LARGE) == [(0, 256), (256, 300), *singles]
+    assert passes_again(everything[:90], ends_of(40, 50), LARGE) == [(0, 40), (40, 90)]
+    assert passes_again(everything[:90], ends_of(40, 50), SMALL) == [(0, 90)]
+
+
+def test_a_column_passes_again_with_a_neighbour_or_with_large_heads_to_the_end_of_its_pass() -> None:
+    ends = ends_of(40, 1, 215, 44)
+    pairs = {0: (0, 2), 39: (38, 40), 40: (40, 41), 41: (41, 43), 255: (254, 256), 256: (255, 257), 299: (298, 300)}
+    assert {at: pass_with(at, at + 1, ends, SMALL) for at in pairs} == pairs
+    to_the_end = {
+        0: (0, 40),
+        39: (38, 40),
+        40: (40, 41),
+        41: (41, 256),
+        127: (126, 256),
+        255: (254, 256),
+        256: (256, 300),
+    }
+    assert {at: pass_with(at, at + 1, ends, LARGE) for at in to_the_end} == to_the_end
+    for at in range(ends.size):
+        first, last = pass_with(at, at + 1, ends, LARGE)
+        assert len(set(ends[first:last])) == 1
+        assert last - first == 1 or (last - first) % 128 != 1
+    cut = ends[:1]
+    assert pass_with(0, 1, cut, SMALL) == pass_with(0, 1, cut, LARGE) == (0, 1)
 
 
 def test_without_memory_for_the_move_nothing_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,17 @@
 """Which ways through the model give the same bits, and how far the others are apart (docs/architecture.md)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
 
+from canopy_desktop.arrays import FloatArray
+from canopy_desktop.exploration.passes import ALIKE
 from canopy_desktop.model.decoder import chunks_of
+from canopy_desktop.model.provider import open_session
 from tests.core.engine import all_logits, go_on, log_softmax, one_by_one, prefill, session_of
 from tests.reference import fixtures
 
@@ -149,3 +155,60 @@ def test_paris_depends_on_what_is_may_look_at(session) -> None:
     after = np.exp(log_softmax(logits))[paris]
     assert before > 0.7
     assert after < 0.06
+
+
+# --- heads of more numbers than are multiplied at once
+
+
+def attention_alone(head_size: int) -> ort.InferenceSession:
+    """The operator as the graph has it, four heads over one, without rotation."""
+    edges: dict[str, tuple[int, list[int | str]]] = {
+        "qkv": (TensorProto.FLOAT, [1, "new", 6 * head_size]),
+        "key": (TensorProto.FLOAT, [1, 1, "capacity", head_size]),
+        "value": (TensorProto.FLOAT, [1, 1, "capacity", head_size]),
+        "seqlens": (TensorProto.INT32, [1]),
+        "total": (TensorProto.INT32, []),
+        "bias": (TensorProto.FLOAT, [1, 1, "new", "length"]),
+    }
+    node = helper.make_node(
+        "GroupQueryAttention", ["qkv", "", "", "key", "value", "seqlens", "total", "", "", "", "bias"],
+        ["mixed", "keys", "values"], domain="com.microsoft", num_heads=4, kv_num_heads=1,
+    )  # fmt: skip
+    inputs = [helper.make_tensor_value_info(name, *edge) for name, edge in edges.items()]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("mixed", "keys", "values")]
+    graph = helper.make_graph([node], "attention", inputs, outputs)
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    return open_session(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
+
+
+def attended(session: ort.InferenceSession, rows: FloatArray, head_size: int, cuts: Sequence[int]) -> FloatArray:
+    """What attention makes of rows that pass in pieces which end at `cuts`."""
+    cache = [np.zeros((1, 1, 512, head_size), np.float32) for _ in range(2)]
+    found, first = [], 0
+    for last in cuts:
+        mixed = np.empty((1, last - first, 4 * head_size), np.float32)
+        binding = session.io_binding()
+        inputs = (
+            np.ascontiguousarray(rows[None, first:last]), *cache, np.array([last - 1], np.int32),
+            np.array(last, np.int32), np.zeros((1, 1, last - first, last), np.float32),
+        )  # fmt: skip
+        for edge, array in zip(session.get_inputs(), inputs, strict=True):
+            binding.bind_input(edge.name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for edge, array in zip(session.get_outputs(), (mixed, *cache), strict=True):
+            binding.bind_output(edge.name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        session.run_with_iobinding(binding)
+        found.append(mixed[0])
+        first = last
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("head_size", [64, 128, 160, 256, 512])
+def test_rows_of_passes_that_end_alike_have_the_same_bits_and_those_of_small_heads_always(head_size: int) -> None:
+    rows = np.random.default_rng(head_size).standard_normal((400, 6 * head_size)).astype(np.float32)
+    session, differing = attention_alone(head_size), 0
+    whole = attended(session, rows, head_size, (400,))
+    for cuts in ((2, 40, 400), (64, 200, 400), (65, 150, 192, 400), (128, 256, 400), (100, 130, 320, 340, 400)):
+        found = attended(session, rows, head_size, cuts)
+        assert np.array_equal(found[cuts[-2] :], whole[cuts[-2] :])
+        differing += int((found != whole).any(axis=1).sum())
+    assert (differing > 0) == (head_size > ALIKE)

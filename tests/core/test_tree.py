@@ -172,8 +172,8 @@ def test_slots_of_a_store_are_never_those_of_the_one_before() -> None:
         rope_base=1e4, epsilon=1e-5,
     )  # fmt: skip
     store = ColumnStore(shape)
-    old = store.fill([0, 1, 2], left_by(shape, np.zeros(3)))
-    new = store.successor().fill([0, 1], left_by(shape, np.zeros(2)))
+    old = store.fill([0, 1, 2], left_by(shape, np.zeros(3)), 3)
+    new = store.successor().fill([0, 1], left_by(shape, np.zeros(2)), 2)
     assert not set(old) & set(new)
     with pytest.raises(LookupError):
         store.successor().residuals(np.array(old), 0)
@@ -187,7 +187,7 @@ def test_columns_come_back_in_the_order_asked_for_across_blocks() -> None:
     store, slots = ColumnStore(shape), []
     for count in (5, *[1] * 70, 3):
         numbers = np.arange(len(slots), len(slots) + count)
-        slots.extend(store.fill(numbers.tolist(), left_by(shape, numbers)))
+        slots.extend(store.fill(numbers.tolist(), left_by(shape, numbers), numbers.size))
     asked = np.array([slots[i] for i in (0, 1, 4, 5, 6, 60, 74, 75, 77, 2)])
     assert store.residuals(asked, 0)[:, 0].tolist() == [0, 1, 4, 5, 6, 60, 74, 75, 77, 2]
     assert store.token_ids(asked).tolist() == [0, 1, 4, 5, 6, 60, 74, 75, 77, 2]
@@ -200,7 +200,7 @@ def test_all_but_the_last_residual_can_be_kept_in_16_bits(precision: type, kept:
         rope_base=1e4, epsilon=1e-5,
     )  # fmt: skip
     store = ColumnStore(shape, precision=precision)
-    slots = np.array(store.fill([1, 2], left_by(shape, np.array([24_505.0, 0.1]))))
+    slots = np.array(store.fill([1, 2], left_by(shape, np.array([24_505.0, 0.1])), 2))
     for found in (store.queries(slots, 0), store.residuals(slots, 0)):
         assert found.dtype == np.float32
         assert found[1] == pytest.approx(kept, abs=1e-7)
