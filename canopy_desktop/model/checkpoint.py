@@ -76,7 +76,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(
         path=folder,
         title=one_line(checkpoint_name(folder).replace("--", "/")),
-        licence=_licence(folder),
+        licence=stated_licence(folder),
         family=family,
         architecture=architecture,
         tokenizer=read_tokenizer(folder, config, architecture.vocabulary),
@@ -119,7 +119,7 @@ def _lone_weights(folder: Path) -> list[str]:
     return [*names] or [WEIGHTS]
 
 
-def _licence(folder: Path) -> str | None:
+def stated_licence(folder: Path) -> str | None:
     """What the description of the model says about its licence, if there is one that can be read."""
     try:
         found = _LICENCE.match(read_text(folder, README) or "")

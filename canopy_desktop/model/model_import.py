@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,19 @@ from canopy_desktop.errors import BuildError, CanopyError, SourceError
 from canopy_desktop.model.build import FULL_REMEDY, Origin, Progress, Source, make, working_folder
 from canopy_desktop.model.bundle import Bundle, file_sum, installed_bundles
 from canopy_desktop.model.card import WeightForm, read_card
-from canopy_desktop.model.checkpoint import checkpoint_files, checkpoint_name, open_checkpoint
+from canopy_desktop.model.checkpoint import SUFFIX, checkpoint_files, checkpoint_name, open_checkpoint
 from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
 from canopy_desktop.model.families import expected_shapes
 from canopy_desktop.model.gguf_file import check_header, open_gguf
+from canopy_desktop.model.onnx_folder import (
+    GRAPH_SUFFIX,
+    OnnxModel,
+    has_decoder,
+    onnx_files,
+    onnx_name,
+    open_onnx_model,
+)
+from canopy_desktop.model.onnx_witness import compare
 from canopy_desktop.model.recipe import BUILDER
 
 MAX_NAME = 80  # characters of an id that is made from a file's name
@@ -35,22 +45,47 @@ class Imported:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A form that models come in."""
+
+    name: Callable[[Path], str]  # what one is called
+    files: Callable[[Path], Sequence[Path]]  # all that decide what is built
+    open: Callable[[Path], Source]
+
+
+def _gguf_files(path: Path) -> tuple[Path]:
+    check_header(path)
+    return (path,)
+
+
+_GGUF = _Kind(lambda path: path.name, _gguf_files, open_gguf)
+_CHECKPOINT = _Kind(checkpoint_name, checkpoint_files, open_checkpoint)
+_ONNX = _Kind(onnx_name, onnx_files, open_onnx_model)
+
+
+def _kind_of(path: Path) -> _Kind:
+    """A folder with both is taken as a checkpoint: nothing was rounded or written anew in it."""
+    if not path.is_dir():
+        return _ONNX if path.suffix == GRAPH_SUFFIX else _GGUF
+    return _ONNX if has_decoder(path) and not any(path.glob(f"*{SUFFIX}")) else _CHECKPOINT
+
+
 def bundle_id(path: Path, form: WeightForm) -> str:
     """An id from a file's or folder's name: lower case, and `-fp32` behind the exact form."""
-    name = checkpoint_name(path).rpartition("--")[2] if path.is_dir() else path.stem
+    kind = _kind_of(path)
+    name = path.stem if kind is _GGUF else kind.name(path).rpartition("--")[2]
     plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:MAX_NAME] or "model"
     return plain if form is WeightForm.INT8 else f"{plain}-{form.value}"
 
 
 def import_source(path: Path, form: WeightForm, name: str, folder: Path, progress: Progress) -> Imported:
-    """Build the bundle of a GGUF or of a checkpoint folder in `folder` / `name`.
+    """Build the bundle of a GGUF, a checkpoint folder or an ONNX decoder in `folder` / `name`.
 
     Nothing is built where one of the same files and form is there already. Raises `CanopyError`.
     """
-    is_folder = path.is_dir()
-    if not is_folder:
-        check_header(path)
-    files = checkpoint_files(path) if is_folder else (path,)
+    kind = _kind_of(path)
+    files = kind.files(path)
     progress("reading", 0.0)
     try:
         source_sha256 = _sum(files)
@@ -64,18 +99,19 @@ def import_source(path: Path, form: WeightForm, name: str, folder: Path, progres
     if target.exists() and _digest_of(target) != digest:
         raise BuildError(f"{target} is there already", "Choose another name with --name, or remove it first.")
     progress("reading", 0.1)
-    model: Source = open_checkpoint(path) if is_folder else open_gguf(path)
+    model = kind.open(path)
+    trial = partial(compare, model) if isinstance(model, OnnxModel) else _try_out
     with working_folder(folder) as work:
         _check_space(model, form, folder)
         origin = Origin(
             id=name,
             title=model.title or path.stem,
             licence=model.licence or "not stated",
-            source=checkpoint_name(path) if is_folder else path.name,
+            source=kind.name(path),
             source_sha256=source_sha256,
             recipe_sha256=digest,
         )
-        return Imported(name, make(origin, form, model, folder, progress, work, _try_out), True)
+        return Imported(name, make(origin, form, model, folder, progress, work, trial), True)
 
 
 def _sum(files: Sequence[Path]) -> str:

@@ -171,15 +171,21 @@ def share_threads(count: int = 0) -> None:
     ort.set_global_thread_pool_sizes(count, 1)
 
 
-def open_session(model: Path | bytes, *, card: GraphicsCard | None = None) -> ort.InferenceSession:
+def open_session(
+    model: Path | bytes, *, card: GraphicsCard | None = None, as_written: bool = False
+) -> ort.InferenceSession:
     """A session of a graph in a file or in memory, on the CPU, or on `card` with every node of the graph.
+
+    `as_written`: every node as it stands there, and nothing computed before a run.
 
     Raises `ProviderError` or `CardMemoryError`; never a session on another provider than asked for.
     """
     if not share_threads.cache_info().currsize:
         share_threads()
     options = ort.SessionOptions()
-    options.log_severity_level = QUIET if card is None else SILENT  # what it prints it also raises
+    options.log_severity_level = QUIET if card is None and not as_written else SILENT  # what it prints it also raises
+    if as_written:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.use_per_session_threads = False
     name, provider = ("cpu", CPU) if card is None else ("cuda", CUDA)
     wanted: str | tuple[str, dict[str, str]] = provider
