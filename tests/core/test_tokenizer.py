@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from canopy_desktop.model.tokenizer_build import (
     byte_alphabet,
     read_tokenizer_fields,
 )
+from canopy_desktop.model.tokenizer_check import check_tokenizer
 
 DATA = Path(__file__).parent.parent / "reference" / "data"
 BETWEEN_BYTES = "\x04"  # has no token in SmolLM2's vocabulary
@@ -354,6 +355,30 @@ def test_of_two_merges_the_one_with_the_higher_score_comes_first(tmp_path: Path)
 def test_pieces_that_would_come_out_wrong_are_refused(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
     with pytest.raises(SourceError, match=named):
         read_tokenizer_fields(written_pieces(tmp_path, small_pieces(**changes)))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda found: found["normalizer"]["normalizers"].append({"type": "Lowercase"}),
+        lambda found: found.__setitem__("normalizer", {"type": "Lowercase"}),
+        lambda found: found.__setitem__("normalizer", None),
+        lambda found: found["model"].__setitem__("byte_fallback", False),
+        lambda found: found["model"].__setitem__("dropout", 0.5),
+        lambda found: found["model"]["vocab"].__setitem__("<0x100>", found["model"]["vocab"].pop("<0xFF>")),
+        lambda found: found["model"]["vocab"].__setitem__("zz", 3),
+        lambda found: found["added_tokens"][0].__setitem__("normalized", True),
+    ],
+)
+def test_pieces_that_do_something_else_are_no_part_of_a_bundle(tmp_path: Path, edit: Callable[[Any], object]) -> None:
+    path, size = tmp_path / "tokenizer.json", len(small_pieces().tokens)
+    path.write_text(build_tokenizer_json(small_pieces()), "utf-8")
+    check_tokenizer(tmp_path, path.name, size)
+    found = json.loads(path.read_text("utf-8"))
+    edit(found)
+    path.write_text(json.dumps(found), "utf-8")
+    with pytest.raises(BundleError):
+        check_tokenizer(tmp_path, path.name, size)
 
 
 def test_a_tokenizer_that_begins_with_a_token_that_is_none_is_refused(tmp_path: Path) -> None:
