@@ -216,12 +216,11 @@ class GraphBuilder:
 
     def _add_to_stream(self, layer: int, source: str, matrix: str, norm: str, target: str) -> None:
         """What a half of a block gives for the stream, normed if the model does so before it is added."""
-        name = f"blk.{layer}"
-        if not self._a.post_norms:
-            self._linear(source, f"{name}.{matrix}.weight", target)
-            return
-        self._linear(source, f"{name}.{matrix}.weight", f"{target}.given")
-        self._norm(f"{target}.given", f"{name}.{norm}.weight", target)
+        name, normed = f"blk.{layer}", self._a.post_norms
+        given = f"{target}.given" if normed else target
+        self._linear(source, f"{name}.{matrix}.weight", given)
+        if normed:
+            self._norm(given, f"{name}.{norm}.weight", target)
 
     def _attention(self, layer: int, normed: str) -> None:
         a, how = self._a, self._a.attention(layer)

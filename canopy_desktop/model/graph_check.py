@@ -186,6 +186,8 @@ def _check_blocks(model: ModelProto, a: Architecture) -> None:
     if bent != (a.layers if a.activation is Activation.GELU else 0):
         raise ValueError("and the card disagree about what bends the gates")
     heads = [node for node in model.graph.node if node.op_type == "GroupQueryAttention"]
+    if len(heads) != a.layers:
+        raise ValueError("and the card disagree about the number of layers")
     for layer, node in enumerate(heads):
         said = {attribute.name: attribute for attribute in node.attribute}
         window = said["local_window_size"].i if "local_window_size" in said else None
