@@ -91,7 +91,7 @@ class Scope:
 
     def __init__(self, path: Path, graph: GraphProto, outer: Mapping[str, StoredArray]) -> None:
         own = {tensor.name: StoredArray(path, tensor) for tensor in graph.initializer}
-        constants = (node for node in graph.node if node.op_type == "Constant")
+        constants = (node for node in graph.node if node.op_type == "Constant" and node.output)
         for node in constants:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
@@ -180,6 +180,9 @@ def _check_nodes(scopes: Sequence[Scope]) -> None:
         raise ValueError(f"has more than {MAX_NODES} nodes")
     for scope in scopes:
         for node in scope.nodes:
+            words = (node.name, node.op_type, node.domain, *node.input, *node.output)
+            if not all(isinstance(word, str) for word in words):  # protobuf gives bytes where they are no text
+                raise ValueError("has a node whose names are no text")
             if node.op_type not in OPERATORS.get(node.domain.removeprefix("ai.onnx"), ()):
                 kind = f"{node.domain[:50]} {node.op_type[:50]}".strip()
                 raise ValueError(f"uses the operator {kind!r}, which is not known")
@@ -196,8 +199,8 @@ def _place(tensor: TensorProto) -> dict[str, str]:
 
 
 def _location(tensor: TensorProto) -> str:
-    location = _place(tensor).get("location", "")
-    if not location or Path(location).name != location or "\\" in location:
+    location = str(_place(tensor).get("location", ""))  # protobuf gives bytes where it is no text
+    if not location.isprintable() or "\\" in location or not location or Path(location).name != location:
         raise ValueError(f"names {location[:100]!r} for its weights, which is no file beside it")
     return location
 

@@ -97,7 +97,7 @@ def open_onnx_model(path: Path) -> OnnxModel:
     rows = [count * a.head_size for count in (a.heads, a.kv_heads, a.kv_heads)]
     found = split_fused(find_weights(file), rows)
     embedding, output = (published_name(family, part) for part in (EMBEDDING, OUTPUT_MATRIX))
-    if a.tied and output in found and not _same(found[embedding], found[output]):
+    if a.tied and {embedding, output} <= found.keys() and not _same(found[embedding], found[output]):
         architecture = replace(a, tied=False)  # quantised apart
     expected = {published_name(family, part): shape for part, shape in expected_shapes(architecture).items()}
     weights = {part: weight for part, weight in found.items() if part in expected}

@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ValueInfoProto, helper
 
 from canopy_desktop.arrays import AnyArray, DoubleArray, FloatArray
-from canopy_desktop.errors import BuildError, SourceError
+from canopy_desktop.errors import BuildError, ProviderError, SourceError
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
@@ -72,7 +72,8 @@ def read_by_original(model: OnnxModel, token_ids: Sequence[int]) -> Reading:
     try:
         outputs = open_session(model.path, as_written=True).run(names, inputs)
     except Exception as error:  # onnxruntime has no public base class of its errors
-        raise BuildError(f"its original does not run ({first_line(error)})", REMEDY) from error
+        reason = error.reason if isinstance(error, ProviderError) else first_line(error)
+        raise BuildError(f"its original does not run ({reason})", REMEDY) from error
     logits, *cache = (np.asarray(output, np.float32)[0] for output in outputs)
     shapes = {logits.shape, *(part.shape for part in cache)}
     if shapes != {(len(token_ids), a.vocabulary), (a.kv_heads, len(token_ids), a.head_size)}:
