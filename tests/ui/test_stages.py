@@ -291,10 +291,16 @@ def strip(qtbot: QtBot) -> Iterator[StageStrip]:
 FACTS: tuple[StageFacts, ...] = (Drawn(PARIS, ChosenBy.PERSON, None, 0.0, 0.1, 0),) * len(StepStage)
 
 
+def standing(strip: StageStrip) -> list[StepStage]:
+    """The stages that are marked."""
+    return [stage for stage, cell in strip._cells.items() if cell.isChecked()]
+
+
 def test_before_the_first_step_the_strip_says_what_to_do(strip: StageStrip, driver: Driver) -> None:
     StageLink(strip, driver.controller)
     driver.wait_painted()
     assert strip.line() == "Press Stage: the next token is made stage by stage"
+    assert standing(strip) == []
     driver.type("")
     assert strip.line().startswith("Type a prompt")
 
@@ -307,6 +313,7 @@ def test_the_strip_tells_the_selected_step_and_nothing_of_a_token_of_the_prompt(
     driver.wait_for(RunPhase.FINISHED)
     assert strip.figures()[0] == "1 token"
     assert strip.figures()[-1] == "stop"
+    assert standing(strip) == [LAST]
     driver.controller.select(3)
     driver.wait_painted()
     assert strip.figures()[0] == "3 tokens"
@@ -314,6 +321,7 @@ def test_the_strip_tells_the_selected_step_and_nothing_of_a_token_of_the_prompt(
     driver.controller.select(1)
     driver.wait_painted()
     assert strip.figures() == [""] * len(StepStage)
+    assert standing(strip) == []
     assert strip.line().startswith("This token stands in the prompt")
 
 

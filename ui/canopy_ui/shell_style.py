@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from canopy_ui.theme import Theme
 
+GAP, BAR_PADDING = 6, 4  # at every zoom: Qt's own, which a window has until the theme changes
+
 
 def shell_style(theme: Theme) -> str:
     """Qt's style sheet for a theme and its zoom."""
-    radius, gap = theme.px(6), max(6, theme.px(8))
-    small = max(12, theme.px(13))
+    radius, small = theme.px(6), max(12, theme.px(13))
     return f"""
 QMainWindow {{ background: {theme.window}; }}
-QMainWindow::separator {{ background: {theme.window}; width: {gap}px; height: {gap}px; }}
+QMainWindow::separator {{ background: {theme.window}; width: {GAP}px; height: {GAP}px; }}
 QMainWindow::separator:hover {{ background: {theme.accent_soft}; }}
-QToolBar#transport {{ background: {theme.panel}; border: none; border-bottom: 1px solid {theme.border};
-    padding: {theme.px(6)}px {theme.px(10)}px; spacing: {theme.px(6)}px; }}
+QToolBar#transport, QToolBar#stages {{ background: {theme.panel}; border: none;
+    border-bottom: 1px solid {theme.border}; padding: {BAR_PADDING}px; }}
 QToolBar#transport QLabel[look="brand"] {{ color: {theme.accent}; font-size: {max(12, theme.px(17))}px;
     font-weight: 600; padding-right: {theme.px(6)}px; }}
 QToolBar#transport QLabel[look="chip"] {{ border: 1px solid {theme.border}; border-radius: {radius}px;
     padding: {theme.px(4)}px {theme.px(8)}px; font-size: {small}px; }}
-QToolBar#stages {{ background: {theme.panel}; border: none; border-bottom: 1px solid {theme.border};
-    padding: {theme.px(2)}px {theme.px(4)}px; }}
 QPushButton[look="stage"] {{ padding: {theme.px(2)}px {theme.px(8)}px; }}
 QPushButton[look="stage"]:focus {{ padding: {theme.px(2) - 1}px {theme.px(8) - 1}px; }}
 QPushButton[look="stage"]:checked {{ background: {theme.accent_soft}; color: {theme.accent};

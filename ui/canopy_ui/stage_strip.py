@@ -78,7 +78,7 @@ class StageStrip(QToolBar):
 
     def set_stages(self, stages: StepStages | None, stage: StepStage, invitation: str = "") -> None:
         """Show a step's stages, and that one stands at `stage`; the invitation where there is no step."""
-        self._cells[stage].setChecked(True)
+        self._mark(stage if stages else None)
         for each, cell in self._cells.items():
             facts = stages.of(each) if stages else None
             cell.set_figure(figure_of(facts) if facts else "", line_of(facts) if facts else "")
@@ -86,7 +86,7 @@ class StageStrip(QToolBar):
 
     def set_busy(self, stage: StepStage, figures: Mapping[StepStage, str] = NO_FIGURES, line: str = "") -> None:
         """The model is at work: figures come too fast to be read, but for those that are given."""
-        self._cells[stage].setChecked(True)
+        self._mark(stage)
         for each, cell in self._cells.items():
             cell.set_figure(figures.get(each, QUIET), "")
         self._line.set_text(line or QUIET)
@@ -98,6 +98,13 @@ class StageStrip(QToolBar):
     def figures(self) -> list[str]:
         """The figure of each stage."""
         return [cell.figure() for cell in self._cells.values()]
+
+    def _mark(self, stage: StepStage | None) -> None:
+        """Mark where one stands; None: no step, so nowhere."""
+        self._group.setExclusive(False)
+        for each, cell in self._cells.items():
+            cell.setChecked(each is stage)
+        self._group.setExclusive(True)
 
     def _line_of(self, stages: StepStages, stage: StepStage) -> str:
         """What happens at a stage, with its name where no path names it."""

@@ -31,7 +31,7 @@ QPushButton {{ background: {theme.panel}; color: {theme.text}; border: 1px solid
     border-radius: {radius}px; padding: {theme.px(5)}px {theme.px(10)}px; }}
 QPushButton:hover {{ background: {theme.accent_soft}; }}
 QPushButton:focus {{ border: 2px solid {theme.accent}; padding: {theme.px(5) - 1}px {theme.px(10) - 1}px; }}
-QPushButton:disabled {{ color: {theme.secondary}; border-color: {theme.border}; }}
+QPushButton:disabled {{ color: {theme.secondary}; border-color: {theme.hatch_line}; }}
 QPushButton[look="primary"] {{ background: {theme.accent}; color: {theme.on_accent}; border-color: {theme.accent};
     font-weight: 600; }}
 QPushButton[look="primary"]:focus {{ border: 2px solid {theme.text}; }}
@@ -48,7 +48,7 @@ QToolButton[look="small"] {{ background: {theme.panel}; color: {theme.text}; bor
     border-radius: {small}px; padding: {theme.px(2)}px {theme.px(5)}px; }}
 QToolButton[look="small"]:hover {{ background: {theme.accent_soft}; }}
 QToolButton[look="small"]:focus {{ border-color: {theme.accent}; }}
-QToolButton[look="small"]:disabled {{ color: {theme.secondary}; border-color: {theme.border}; }}
+QToolButton[look="small"]:disabled {{ color: {theme.secondary}; border-color: {theme.hatch_line}; }}
 QToolButton[look="small"]::menu-indicator {{ image: none; }}
 QPushButton::menu-indicator {{ image: none; width: 0; }}
 QPlainTextEdit[look="editor"] {{ background: {theme.panel}; color: {theme.text};
