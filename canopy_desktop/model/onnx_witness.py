@@ -5,6 +5,7 @@ So nothing that the graph computes is guessed: what was taken for granted about 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ import numpy as np
 from onnx import ValueInfoProto, helper
 
 from canopy_desktop.arrays import AnyArray, DoubleArray, FloatArray
-from canopy_desktop.errors import BuildError, ProviderError, SourceError
+from canopy_desktop.errors import BuildError, SourceError
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
 from canopy_desktop.model.device import on_host
 from canopy_desktop.model.onnx_folder import OnnxModel
 from canopy_desktop.model.onnx_weights import Rounding
-from canopy_desktop.model.provider import first_line, open_session
+from canopy_desktop.model.provider import open_session
 
 TEXTS = 3  # times CHECK_TEXT
 SINGLE = 4  # tokens at the end that pass one by one
@@ -32,6 +33,7 @@ CACHE = 0.15
 # Nats a token. For SmolLM2 rounding to 8 bits gives 0.006, activations of 8 bits with one scale 0.51.
 DIVERGENCE = {Rounding.NONE: 0.1, Rounding.FINE: 0.1, Rounding.COARSE: 1.0}
 REMEDY = "Its graph does something that is not known: import the model's checkpoint, or a GGUF of it."
+logger = logging.getLogger(__name__)
 _PAST = re.compile(r"past_key_values\.\d+\.(key|value)")
 
 
@@ -72,8 +74,8 @@ def read_by_original(model: OnnxModel, token_ids: Sequence[int]) -> Reading:
     try:
         outputs = open_session(model.path, as_written=True).run(names, inputs)
     except Exception as error:  # onnxruntime has no public base class of its errors
-        reason = error.reason if isinstance(error, ProviderError) else first_line(error)
-        raise BuildError(f"its original does not run ({reason})", REMEDY) from error
+        logger.warning("%s does not run: %s", model.path, error)
+        raise BuildError("its original does not run in onnxruntime", REMEDY) from error
     logits, *cache = (np.asarray(output, np.float32)[0] for output in outputs)
     shapes = {logits.shape, *(part.shape for part in cache)}
     if shapes != {(len(token_ids), a.vocabulary), (a.kv_heads, len(token_ids), a.head_size)}:

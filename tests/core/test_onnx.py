@@ -1,4 +1,4 @@
-"""An ONNX decoder gives what a GGUF of the same model gives, and is the witness of it."""
+"""An ONNX decoder gives what the checkpoint that it was exported from gives, and is the witness of it."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from tests.core.engine import all_logits, prefill
 from tests.core.exports import tiny_of, write_folder
 from tests.reference import fixtures
 
-EXACT = ("llama", "llama-factors", "qwen2", "qwen3", "qwen2-merged", "qwen2-fp16", "qwen2-built")
+EXACT = ("llama", "llama-factors", "qwen2", "qwen3", "gemma3", "qwen2-merged", "qwen2-fp16", "qwen2-built")
 ROUNDED = {
     "qwen2-q4": Rounding.NONE, "qwen2-q8": Rounding.NONE, "qwen2-uint8": Rounding.COARSE,
     "qwen3-built-q4": Rounding.FINE,
@@ -57,9 +57,13 @@ def imported(source: Path, form: WeightForm, name: str, folder: Path) -> Bundle:
     ("name", "form"),
     [*((name, WeightForm.FP32) for name in EXACT), ("qwen2", WeightForm.INT8), ("qwen3", WeightForm.INT8)],
 )
-def test_the_bundle_of_an_export_is_that_of_its_gguf_bit_for_bit(name: str, form: WeightForm, tmp_path: Path) -> None:
+def test_the_bundle_of_an_export_is_that_of_its_checkpoint_bit_for_bit(
+    name: str, form: WeightForm, tmp_path: Path
+) -> None:
     found = imported(write_folder(name, tmp_path / name), form, "mine", tmp_path / "models").card
-    expected = imported(fixtures.tiny_model(tiny_of(name)).gguf, form, "other", tmp_path / "models").card
+    expected = imported(
+        write_checkpoint(tiny_of(name), tmp_path / "checkpoint"), form, "other", tmp_path / "models"
+    ).card
     assert found.files == expected.files  # graphs, weights and tokenizer
     assert found.architecture == expected.architecture
     assert found.end_ids == expected.end_ids

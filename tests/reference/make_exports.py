@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from make_checkpoints import CHECKPOINTS, build, tokenizer
-from make_tiny import BEGIN, CHAT, END, MODELS, vocabulary
+from make_checkpoints import CHECKPOINTS, build
+from make_checkpoints import FOLDER as CHECKPOINT_FOLDER
 from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
@@ -27,24 +27,18 @@ from onnxruntime_genai.models.builder import create_model
 from optimum.exporters.onnx import main_export
 from optimum.onnx import merge_decoders
 from source import DATA
-from transformers import PreTrainedTokenizerFast
 
 FOLDER = DATA / "exports"
-EXPORTED = ("llama", "llama-factors", "qwen2", "qwen3")
+EXPORTED = ("llama", "llama-factors", "qwen2", "qwen3", "gemma3")
 Arrays = dict[str, np.ndarray]
 
 
 def write_checkpoint(name: str, folder: Path) -> Arrays:
-    """A tiny checkpoint in 32 bits, as transformers writes it; returns its weights."""
-    written, tiny = CHECKPOINTS[name], MODELS[CHECKPOINTS[name].tiny]
-    model = build(name, written).float()
-    model.config.bos_token_id, model.config.eos_token_id = 0, 1
+    """A tiny checkpoint in 32 bits, with the tokenizer that it has among the fixtures; returns its weights."""
+    model = build(name, CHECKPOINTS[name]).float()
     model.save_pretrained(folder)
-    cut = tokenizer(vocabulary(), tiny.pre, begins=tiny.begins, composed=written.composed)
-    chat = CHAT if tiny.chat else None
-    PreTrainedTokenizerFast(tokenizer_object=cut, bos_token=BEGIN, eos_token=END, chat_template=chat).save_pretrained(
-        folder
-    )
+    for path in (CHECKPOINT_FOLDER / name).glob("*token*.json"):
+        shutil.copyfile(path, folder / path.name)
     return {key: value.numpy() for key, value in model.state_dict().items()}
 
 
