@@ -114,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--precision", choices=("int8", "fp32"), help="form of the weights; default: the recipe's")
     build.add_argument("--accept-licence", action="store_true", help="you have read the model's terms and accept them")
     load = _add(
-        actions, "import", "make a model of a GGUF or a checkpoint's folder, or copy one that was built elsewhere"
+        actions, "import", "make a model of a GGUF, a checkpoint or an ONNX model, or copy one that was built elsewhere"
     )
     load.add_argument("path", metavar="PATH")
     load.add_argument("--name", metavar="ID", help="what the model is called; default: as its file or folder")

@@ -79,14 +79,14 @@ def build_model(name: str, precision: str | None, *, accepts: bool = False) -> d
 
 
 def import_model(path: Path, name: str | None, precision: str | None, *, percent: bool = False) -> dict[str, Any]:
-    """Make a bundle of a GGUF file or a checkpoint's folder, or copy the folder of one that was built elsewhere."""
+    """Make a bundle of a GGUF file, a checkpoint or an ONNX decoder, or copy the folder of one built elsewhere."""
     is_bundle = (path / CARD_FILE).exists()
     if not path.exists() or (path.is_dir() and not is_bundle and not (path / CONFIG).exists()):
-        has = f"of a checkpoint, which has a {CONFIG}, or of a model bundle, which has a {CARD_FILE}"
+        has = f"of a checkpoint or an ONNX model, which has a {CONFIG}, or of a model bundle, which has a {CARD_FILE}"
         raise UsageError(f"{path} is neither a GGUF file nor the folder {has}.")
     if is_bundle:
         if name is not None or precision is not None:
-            raise UsageError("--name and --precision are for GGUF files and checkpoints: a bundle keeps its own.")
+            raise UsageError("--name and --precision are for models that are built: a bundle keeps its own.")
         return import_bundle(path)
     from canopy_desktop.model.model_import import bundle_id, import_source
 

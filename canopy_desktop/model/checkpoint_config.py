@@ -142,8 +142,8 @@ def _class(config: Values) -> PublishedClass:
     if kind is None:
         known = ", ".join(CLASSES)
         raise config.refuse(
-            f"names the architecture {_short(names)}, and only {known} are supported: others would have to be exported "
-            "through optimum, which is not possible here yet"
+            f"names the architecture {_short(names)}, and only {known} are supported: models of other kinds cannot be "
+            "run here yet"
         )
     if config.get("model_type") != kind.model_type:
         raise config.refuse(f"names {names[0]!r} and another model_type")

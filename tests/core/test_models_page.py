@@ -5,6 +5,7 @@ from pathlib import Path
 from canopy_desktop.model.card import Activation
 from canopy_desktop.model.checkpoint_config import CLASSES
 from canopy_desktop.model.families import FAMILIES, Family
+from canopy_desktop.model.onnx_folder import FORMS
 from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
 from canopy_desktop.model.tokenizer_build import BYTE_LEVEL, SENTENCEPIECE
 
@@ -14,6 +15,7 @@ HEADER = """| `general.architecture` | in a checkpoint | for example | beside a 
 PRE_HEADER = """\
 | `tokenizer.ggml.model` | `tokenizer.ggml.pre` | begin token, if the file does not say | in a checkpoint |
 |---|---|---|---|"""
+ONNX_HEADER = "| a graph's name ends with | its weights |\n|---|---|\n"
 PIECES_ROW = f"| `{SENTENCEPIECE}` | – | yes | yes |"
 
 
@@ -43,3 +45,10 @@ def family_row(family: Family) -> str:
 def pre_tokenizer_row(pre: PreTokenizer) -> str:
     flags = " | ".join("yes" if flag else "no" for flag in (pre.begins, pre.published))
     return f"| `{BYTE_LEVEL}` | {', '.join(f'`{name}`' for name in pre.names)} | {flags} |"
+
+
+def test_the_page_names_the_forms_of_graphs_from_the_most_exact_on() -> None:
+    text = PAGE.read_text("utf-8")
+    rows = text.partition(ONNX_HEADER)[2].partition("<!-- end of the table -->")[0].strip().splitlines()
+    named = [name.strip(" `") for row in rows for name in row.split("|")[1].split(",")]
+    assert tuple("" if name == "–" else name for name in named) == FORMS
