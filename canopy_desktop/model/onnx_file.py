@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,10 +31,11 @@ OPERATORS = {
                    "Reciprocal", "ReduceMean", "ReduceSum", "Reshape", "ScatterND", "Shape", "Sigmoid",
                    "SimplifiedLayerNormalization", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
                    "Transpose", "Trilu", "Unsqueeze", "Where"}),
-    MICROSOFT: frozenset({"GroupQueryAttention", "MatMulNBits", "RotaryEmbedding", "SimplifiedLayerNormalization",
-                          "SkipSimplifiedLayerNormalization"}),
+    MICROSOFT: frozenset({"GatherBlockQuantized", "GroupQueryAttention", "MatMulNBits", "RotaryEmbedding",
+                          "SimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization"}),
 }  # fmt: skip
-_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.INT8, TensorProto.UINT8})
+_HALF_BYTES = frozenset({TensorProto.INT4, TensorProto.UINT4})
+_TYPES = _HALF_BYTES | {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8}
 _BRANCHES = frozenset({"then_branch", "else_branch"})
 _IN_MODEL = frozenset({"ir_version", "producer_name", "producer_version", "domain", "model_version", "doc_string",
                        "graph", "opset_import", "metadata_props"})  # fmt: skip
@@ -55,6 +57,11 @@ class StoredArray:
     def shape(self) -> tuple[int, ...]:
         """Its dimensions."""
         return tuple(self.tensor.dims)
+
+    @property
+    def kind(self) -> np.dtype[Any]:
+        """The type of its numbers."""
+        return np.dtype(helper.tensor_dtype_to_np_dtype(self.tensor.data_type))
 
     @property
     def is_exact(self) -> bool:
@@ -80,10 +87,13 @@ class StoredArray:
             raise SourceError(self.path, f"its weight {self.name[:100]!r} is not of the size that it says") from error
 
     def _from_file(self, file: Path) -> AnyArray:
-        kind = np.dtype(helper.tensor_dtype_to_np_dtype(self.tensor.data_type))
         with file.open("rb") as stored:
             stored.seek(int(_place(self.tensor).get("offset", 0)))
-            return np.fromfile(stored, kind, math.prod(self.shape))
+            raw = np.fromfile(stored, np.uint8, _bytes_of(self.tensor))
+        if self.tensor.data_type in _HALF_BYTES:
+            within = TensorProto(data_type=self.tensor.data_type, dims=self.shape, raw_data=raw.tobytes())
+            return numpy_helper.to_array(within)
+        return raw.view(helper.tensor_dtype_to_np_dtype(self.tensor.data_type))
 
 
 class Scope:
@@ -97,6 +107,7 @@ class Scope:
                 if attribute.HasField("t"):
                     own[node.output[0]] = StoredArray(path, attribute.t)
         self.nodes: Sequence[NodeProto] = graph.node
+        self.tensors: Sequence[TensorProto] = graph.initializer
         self.arrays: Mapping[str, StoredArray] = {**outer, **own}
         self.makers = {name: node for node in graph.node for name in node.output}
         self._users: dict[str, list[NodeProto]] = {}
@@ -156,6 +167,8 @@ def _scopes(path: Path, graph: GraphProto, outer: Mapping[str, StoredArray], dep
     """A graph and its branches, which have none of their own."""
     if graph.sparse_initializer or graph.quantization_annotation:
         raise ValueError("has weights of a kind that is not known")
+    if len({tensor.name for tensor in graph.initializer}) < len(graph.initializer):
+        raise ValueError("has two weights of the same name")
     scope = Scope(path, graph, outer)
     yield scope
     for node in graph.node:
@@ -190,8 +203,7 @@ def _check_nodes(scopes: Sequence[Scope]) -> None:
 
 def _beside(scope: Scope) -> list[TensorProto]:
     """The tensors that lie in files beside the graph."""
-    tensors = (array.tensor for array in scope.arrays.values())
-    return [tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data]
+    return [tensor for tensor in scope.tensors if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data]
 
 
 def _place(tensor: TensorProto) -> dict[str, str]:
@@ -213,11 +225,18 @@ def _size(folder: Path, path: Path, location: str) -> int:
     return own.stat().st_size
 
 
+def _bytes_of(tensor: TensorProto) -> int:
+    count: int = math.prod(tensor.dims)
+    if tensor.data_type in _HALF_BYTES:
+        return -(-count // 2)
+    return count * int(np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize)
+
+
 def _check_place(tensor: TensorProto, size: int) -> None:
     """A tensor's place must hold exactly its numbers."""
     said = _place(tensor)
     try:
-        count = math.prod(tensor.dims) * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        count = _bytes_of(tensor)
         offset, length = int(said.get("offset", 0)), int(said.get("length", count))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError("has a weight without a place") from error

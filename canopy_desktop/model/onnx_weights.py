@@ -155,32 +155,50 @@ def _of_integers(scope: Scope, node: NodeProto) -> Weight | None:
     return replace(weight.transposed(), rounding=Rounding.COARSE)
 
 
-def _of_bits(scope: Scope, node: NodeProto) -> Weight | None:
+def _of_bits(scope: Scope, node: NodeProto) -> Weight:
     """Blocks of 4 or 8 bits along the inputs, each with a scale and perhaps a zero point."""
-    said = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    rows, width, size, bits = said["N"], said["K"], said["block_size"], said.get("bits", 4)
-    steps, scales, *rest = (scope.arrays[name] for name in node.input[1:])
-    blocks, zeros = -(-width // size), [zero.shape for zero in rest]
-    packed = -(-blocks * bits // 8)
-    if bits not in (4, 8) or steps.shape != (rows, blocks, size * bits // 8):
+    said = _attributes(node)
+    names = [*node.input[1:3], *(name for name in node.input[3:] if name)]
+    weight = _blocks(scope, names, said["N"], said["K"], said["block_size"], said.get("bits", 4))
+    is_float = said.get("accuracy_level", 0) in FLOAT_LEVELS
+    return weight if is_float else replace(weight, rounding=Rounding.FINE)
+
+
+def _of_block_rows(scope: Scope, node: NodeProto) -> Weight:
+    """An embedding in the same blocks, as bytes or as numbers of 4 bits."""
+    said = _attributes(node)
+    size, bits, (table, _, scale, *zero) = said.get("block_size", 128), said.get("bits", 4), node.input
+    rows, width = scope.arrays[table].shape
+    if said.get("gather_axis", 0) != 0 or said.get("quantize_axis", 1) not in (1, -1):
         raise ValueError
-    if scales.shape not in ((rows, blocks), (rows * blocks,)):
+    if scope.arrays[table].kind == np.uint8:
+        return _blocks(scope, [table, scale, *zero], rows, width * 8 // bits, size, bits)
+    return _steps(scope, table, scale, "".join(zero), size=size)
+
+
+def _blocks(scope: Scope, names: Sequence[str], rows: int, width: int, size: int, bits: int) -> Weight:
+    """(rows, width) numbers in blocks of `size`; `names`: of the bytes, of the scales, and perhaps of zero points."""
+    steps, scales, *zeros = (scope.arrays[name] for name in names)
+    blocks = -(-width // size)
+    if bits not in (4, 8) or steps.shape not in ((rows, blocks, size * bits // 8), (rows, blocks * size * bits // 8)):
         raise ValueError
-    if zeros not in ([], [(rows, packed)], [(rows * packed,)], [(rows, blocks)], [(rows * blocks,)]):
+    each = [(rows, blocks), (rows * blocks,)]
+    packed = [(rows, -(-blocks * bits // 8)), (rows * -(-blocks * bits // 8),)]
+    if scales.shape not in each or len(zeros) > 1:
+        raise ValueError
+    if any(zero.shape not in (packed if zero.kind == np.uint8 else each) for zero in zeros):
         raise ValueError
 
     def load() -> AnyArray:
         numbers = _unpacked(steps.load(), bits).reshape(rows, blocks, size).astype(np.float32)
-        zero: AnyArray = np.array(1 << (bits - 1))
-        if rest:
-            said_zero = rest[0].load().reshape(rows, -1)
-            unpacked = _unpacked(said_zero, bits)[:, :blocks] if said_zero.dtype == np.uint8 else said_zero
-            zero = unpacked[..., None]
+        middle: AnyArray = np.array(1 << (bits - 1))
+        for zero in zeros:
+            said = zero.load().reshape(rows, -1)
+            middle = (_unpacked(said, bits)[:, :blocks] if zero.kind == np.uint8 else said)[..., None]
         factors = scales.load().reshape(rows, blocks, 1).astype(np.float32)
-        return ((numbers - zero.astype(np.float32)) * factors).reshape(rows, -1)[:, :width]
+        return ((numbers - middle.astype(np.float32)) * factors).reshape(rows, -1)[:, :width]
 
-    is_exact = said.get("accuracy_level", 0) in FLOAT_LEVELS and scales.is_exact
-    return Weight((rows, width), tuple(node.input[1:]), Rounding.NONE if is_exact else Rounding.FINE, load)
+    return Weight((rows, width), tuple(names), Rounding.NONE if scales.is_exact else Rounding.FINE, load)
 
 
 # What a node of each kind takes that is a weight: what a checkpoint would call it, and how it is read.
@@ -189,6 +207,7 @@ _READERS: dict[str, tuple[str, _Reader]] = {
     "MatMulInteger": ("weight", _of_integers),
     "MatMulNBits": ("weight", _of_bits),
     "Gather": ("weight", _of_rows),
+    "GatherBlockQuantized": ("weight", _of_block_rows),
     "Mul": ("weight", _of_gain),
     "SimplifiedLayerNormalization": ("weight", _of_gain),
     "SkipSimplifiedLayerNormalization": ("weight", _of_gain),
@@ -217,7 +236,7 @@ def _constant(scope: Scope, name: str, steps: int = MAX_STEPS) -> Weight | None:
 
 def _dequantized(scope: Scope, node: NodeProto, name: str) -> Weight:
     """What a `DequantizeLinear` makes of a kept array, along its rows or columns, or in blocks of them."""
-    said: dict[str, Any] = {found.name: helper.get_attribute_value(found) for found in node.attribute}
+    said = _attributes(node)
     zero = node.input[2] if len(node.input) > 2 else ""
     axis = said.get("axis", 1) % len(scope.arrays[name].shape)
     return _steps(scope, name, node.input[1], zero, axis=axis, size=said.get("block_size", 0))
@@ -248,6 +267,10 @@ def _steps(scope: Scope, name: str, scale: str, zero: str, *, axis: int = 1, siz
         return numbers * spread(factor.load().astype(np.float32))
 
     return Weight(steps.shape, (name, scale), Rounding.NONE if factor.is_exact else Rounding.FINE, load)
+
+
+def _attributes(node: NodeProto) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def _unpacked(values: AnyArray, bits: int) -> AnyArray:

@@ -85,6 +85,7 @@ UNKNOWN: dict[str, tuple[Change, str]] = {
     ),
     "functions": (lambda m: m.functions.add(name="f"), "functions"),
     "training": (lambda m: m.training_info.add(), "training_info"),
+    "two weights of one name": (lambda m: m.graph.initializer.append(query(m)), "two weights of the same name"),
     "sparse weights": (lambda m: m.graph.sparse_initializer.add(), "of a kind that is not known"),
     "a constant in another file": (
         lambda m: m.graph.node[3].attribute.append(helper.make_attribute("value", BESIDE)), "outside of its file",

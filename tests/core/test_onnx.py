@@ -8,14 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
+import onnx
 import pytest
+from onnx import ModelProto, helper, numpy_helper
 
+from canopy_desktop.arrays import AnyArray, FloatArray
 from canopy_desktop.errors import BuildError
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.build import Origin, make, working_folder
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.graph import MICROSOFT
 from canopy_desktop.model.model_import import bundle_id, import_source
 from canopy_desktop.model.onnx_folder import OnnxModel, find_decoder, open_onnx_model
 from canopy_desktop.model.onnx_weights import Rounding
@@ -24,7 +29,7 @@ from canopy_desktop.model.provider import ProviderChoice
 from tests.core.checkpoints import change, write_checkpoint
 from tests.core.command import Cli
 from tests.core.engine import all_logits, prefill
-from tests.core.exports import tiny_of, write_folder
+from tests.core.exports import tiny_of, whole_graph, write_folder
 from tests.reference import fixtures
 
 EXACT = ("llama", "llama-factors", "qwen2", "qwen3", "gemma3", "qwen2-merged", "qwen2-fp16", "qwen2-built")
@@ -99,6 +104,72 @@ def test_rounded_weights_are_those_of_the_model_but_for_a_step(name: str, tmp_pa
 @pytest.mark.parametrize("form", WeightForm)
 def test_the_original_of_rounded_weights_confirms_the_bundle(name: str, form: WeightForm, tmp_path: Path) -> None:
     assert imported(write_folder(name, tmp_path / name), form, "mine", tmp_path / "models").card.weights is form
+
+
+def in_steps(values: FloatArray, bits: int) -> tuple[AnyArray, FloatArray]:
+    """Steps from 0 on in blocks of 32 along rows, around the middle, and a scale for each block."""
+    blocks, middle = values.reshape(len(values), -1, 32), 1 << (bits - 1)
+    scales = np.abs(blocks).max(axis=-1) / (middle - 1)
+    return (np.rint(blocks / scales[..., None]) + middle).astype(np.uint8).reshape(values.shape), scales
+
+
+def with_rounded(model: ModelProto, used_by: str, kind: str) -> ModelProto:
+    """The graph with one of its weights in another form."""
+    place, node = next(found for found in enumerate(model.graph.node) if found[1].name == used_by)
+    name = next(name for name in node.input if name.startswith(("onnx::", "model.embed")))
+    values = numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == name))
+    bits = 8 if "8" in kind else 4
+    steps, scales = in_steps(values, bits)
+    model.graph.initializer.append(numpy_helper.from_array(scales, "scales"))
+    blocks = {"gather_axis": 0, "quantize_axis": 1, "block_size": 32, "domain": MICROSOFT}
+    if kind == "bytes":
+        packed = steps[:, 0::2] | steps[:, 1::2] << 4
+        model.graph.initializer.append(numpy_helper.from_array(packed, "steps"))
+        inputs = ["steps", "input_ids", "scales"]
+        made = [helper.make_node("GatherBlockQuantized", inputs, node.output, node.name, bits=4, **blocks)]
+    elif kind == "int4":
+        around = (steps.astype(np.int8) - 8).astype(ml_dtypes.int4)
+        model.graph.initializer.append(numpy_helper.from_array(around, "steps"))
+        made = [
+            helper.make_node("GatherBlockQuantized", ["steps", "input_ids", "scales"], node.output, node.name, **blocks)
+        ]
+    else:
+        model.graph.initializer.append(numpy_helper.from_array(steps, "steps"))
+        model.graph.initializer.append(numpy_helper.from_array(np.full(scales.shape, 128, np.uint8), "middles"))
+        put_right = helper.make_node("DequantizeLinear", ["steps", "scales", "middles"], ["w"], axis=1, block_size=32)
+        made = [put_right, helper.make_node(node.op_type, [node.input[0], "w"], node.output, node.name)]
+    del model.graph.node[place]
+    for node in reversed(made):
+        model.graph.node.insert(place, node)
+    model.opset_import[0].version = 21
+    model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    model.ir_version = 10
+    return model
+
+
+EMBEDDING, GATE = "/model/embed_tokens/Gather", "/model/layers.1/mlp/gate_proj/MatMul"
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize(
+    ("used_by", "kind", "part"),
+    [
+        (EMBEDDING, "bytes", "token_embd.weight"),
+        (EMBEDDING, "int4", "token_embd.weight"),
+        (GATE, "8 bits, put right before", "blk.1.ffn_gate.weight"),
+    ],
+)
+def test_blocks_in_other_operators_are_read_as_onnxruntime_reads_them(
+    used_by: str, kind: str, part: str, beside: bool, tmp_path: Path
+) -> None:
+    folder = write_folder("qwen2", tmp_path / "x")
+    exact = open_onnx_model(folder).matrix(part)
+    model = with_rounded(whole_graph("qwen2"), used_by, kind)
+    onnx.save_model(model, folder / "model.onnx", save_as_external_data=beside, location="weights", size_threshold=64)
+    found = open_onnx_model(folder)
+    assert found.rounding is Rounding.NONE  # so the original confirms every logit within 0.001
+    assert imported(folder, WeightForm.FP32, "mine", tmp_path / "models")
+    assert 0 < np.abs(found.matrix(part) - exact).max() <= np.abs(exact).max() / (127 if "8" in kind else 7)
 
 
 def test_an_output_matrix_that_was_rounded_apart_from_the_embedding_stays_apart(tmp_path: Path) -> None:
