@@ -10,8 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
+import onnxruntime as ort
 from onnx import ValueInfoProto, helper
 
 from canopy_desktop.arrays import AnyArray, DoubleArray, FloatArray
@@ -32,6 +34,7 @@ LOGIT, RELATIVE = 1e-3, 1e-4  # of the largest logit: what two ways of computing
 CACHE = 0.15
 # Nats a token. For SmolLM2 rounding to 8 bits gives 0.006, activations of 8 bits with one scale 0.51.
 DIVERGENCE = {Rounding.NONE: 0.1, Rounding.FINE: 0.1, Rounding.COARSE: 1.0}
+PATIENCE_S = 600.0  # far longer than a model that fits into memory takes for so short a text
 REMEDY = "Its graph does something that is not known: import the model's checkpoint, or a GGUF of it."
 logger = logging.getLogger(__name__)
 _PAST = re.compile(r"past_key_values\.\d+\.(key|value)")
@@ -62,7 +65,7 @@ def divergence(expected: FloatArray, found: FloatArray) -> float:
     return float((np.exp(first) * (first - second)).sum(axis=-1).mean())
 
 
-def read_by_original(model: OnnxModel, token_ids: Sequence[int]) -> Reading:
+def read_by_original(model: OnnxModel, token_ids: Sequence[int], *, patience_s: float = PATIENCE_S) -> Reading:
     """What the graph itself makes of a text. Raises `SourceError` or `BuildError`."""
     a, graph = model.architecture, model.file.model.graph
     layers = min(LAYERS, a.layers)
@@ -71,11 +74,16 @@ def read_by_original(model: OnnxModel, token_ids: Sequence[int]) -> Reading:
         raise SourceError(model.path, f"its graph does not give {min(missing)}: export it with past")
     own = {tensor.name for tensor in graph.initializer}
     inputs = {value.name: _input(model, value, token_ids) for value in graph.input if value.name not in own}
+    options = ort.RunOptions()
+    timer = Timer(patience_s, setattr, (options, "terminate", True))
+    timer.start()
     try:
-        outputs = open_session(model.path, as_written=True).run(names, inputs)
+        outputs = open_session(model.path, as_written=True).run(names, inputs, options)
     except Exception as error:  # onnxruntime has no public base class of its errors
         logger.warning("%s does not run: %s", model.path, error)
-        raise BuildError("its original does not run in onnxruntime", REMEDY) from error
+        raise BuildError(f"its original does not run in onnxruntime within {patience_s:.0f} s", REMEDY) from error
+    finally:
+        timer.cancel()
     logits, *cache = (np.asarray(output, np.float32)[0] for output in outputs)
     shapes = {logits.shape, *(part.shape for part in cache)}
     if shapes != {(len(token_ids), a.vocabulary), (a.kv_heads, len(token_ids), a.head_size)}:

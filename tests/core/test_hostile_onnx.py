@@ -15,6 +15,7 @@ from canopy_desktop.model.graph import MICROSOFT
 from canopy_desktop.model.model_import import import_source
 from canopy_desktop.model.onnx_file import MAX_FILE_BYTES
 from canopy_desktop.model.onnx_folder import open_onnx_model
+from canopy_desktop.model.onnx_witness import read_by_original
 from tests.core.checkpoints import change
 from tests.core.exports import whole_graph, write_folder
 
@@ -327,6 +328,20 @@ def other_logits(model: ModelProto) -> None:
     last = next(node for node in model.graph.node if "logits" in node.output)
     last.output[0] = "all"
     model.graph.node.append(helper.make_node("Transpose", ["all"], ["logits"], perm=[0, 2, 1]))
+
+
+def slow(model: ModelProto) -> None:
+    """Some minutes of products that nobody asks for."""
+    nodes = [helper.make_node("ConstantOfShape", ["wide"], ["made.0"])]
+    nodes += [helper.make_node("MatMul", [f"made.{n}", f"made.{n}"], [f"made.{n + 1}"]) for n in range(2_000)]
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1_000, 1_000]), "wide"))
+    model.graph.node.extend(nodes)
+
+
+def test_an_original_that_does_not_come_to_an_end_is_ended(folder: Path) -> None:
+    model = open_onnx_model(rewrite(folder, slow))
+    with pytest.raises(BuildError, match="does not run in onnxruntime within 1 s"):
+        read_by_original(model, [1, 2, 3], patience_s=1.0)
 
 
 WITNESSES: dict[str, tuple[Change, str]] = {
