@@ -67,7 +67,7 @@ _ONNX = _Kind(onnx_name, onnx_files, open_onnx_model)
 def _kind_of(path: Path) -> _Kind:
     """A folder with both is taken as a checkpoint: nothing was rounded or written anew in it."""
     if not path.is_dir():
-        return _ONNX if path.suffix == GRAPH_SUFFIX else _GGUF
+        return _ONNX if path.suffix.lower() == GRAPH_SUFFIX else _GGUF
     return _ONNX if has_decoder(path) and not any(path.glob(f"*{SUFFIX}")) else _CHECKPOINT
 
 

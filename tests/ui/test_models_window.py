@@ -18,6 +18,7 @@ from canopy_desktop.model.card import read_card
 from canopy_desktop.model.device import HostMemory
 from canopy_ui.actions import Command
 from canopy_ui.controller import Controller
+from canopy_ui.file_menu import dropped_file
 from canopy_ui.main_window import MainWindow
 from canopy_ui.models_window import ModelsWindow
 from canopy_ui.panels.prompt_panel import PromptPanel
@@ -305,6 +306,23 @@ def test_a_dropped_file_is_imported_and_selected(place: Place) -> None:
     assert row is not None
     assert row.id == "tiny_qwen3"
     assert [path.name for path in place.folder.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.gguf", True), ("model_q4.ONNX", True), ("folder/config.json", False), ("folder", True), ("a.txt", False)],
+)
+def test_what_may_be_a_model_is_taken_where_it_is_dropped(tmp_path: Path, name: str, expected: bool) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix:
+        path.touch()
+    else:
+        path.mkdir()
+        (path / "config.json").touch()
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    assert (dropped_file(data) == path) is expected
 
 
 def test_an_import_that_is_cancelled_leaves_nothing(place: Place) -> None:

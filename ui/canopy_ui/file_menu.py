@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QPlainTextEdit, QWidget
 from canopy_ui.actions import Command
 from canopy_ui.files import SUFFIX, Files
 
+MODEL_FILES = (".gguf", ".onnx")
 MODEL_FOLDERS = ("card.json", "config.json")  # one of which the folder of a model has
 
 
@@ -146,4 +147,4 @@ def dropped_file(data: QMimeData) -> Path | None:
 
 
 def _is_model(path: Path) -> bool:
-    return path.suffix.lower() == ".gguf" or any((path / name).is_file() for name in MODEL_FOLDERS)
+    return path.suffix.lower() in MODEL_FILES or any((path / name).is_file() for name in MODEL_FOLDERS)

@@ -85,7 +85,7 @@ class ModelsWindow(QDialog):
         self._rename = self._button(self.tr("Rename …"), self.tr("Give it another id (F2)"))
         self._verify = self._button(self.tr("Verify"), self.tr("Check that every file is as it was built"))
         self._remove = self._button(self.tr("Remove"), self.tr("Take it off the disk when the window closes (Del)"))
-        self._file = self._button(self.tr("Import file …"), self.tr("Make a model of a GGUF file"))
+        self._file = self._button(self.tr("Import file …"), self.tr("Make a model of a GGUF or ONNX file"))
         self._folder = self._button(self.tr("Import folder …"), self.tr("Bring in a model that is a folder"))
         self._arrange()
         self._connect()
@@ -318,7 +318,7 @@ class ModelsWindow(QDialog):
     def _on_file_clicked(self) -> None:
         dialog = QFileDialog(self, self.tr("Import a model"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([self.tr("GGUF files (*.gguf)"), self.tr("All files (*)")])
+        dialog.setNameFilters([self.tr("Model files (*.gguf *.onnx)"), self.tr("All files (*)")])
         self._ask_for_source(dialog)
 
     @Slot()
