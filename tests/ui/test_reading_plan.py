@@ -27,6 +27,7 @@ from canopy_ui.reader import (
     RowRequest,
     SurprisalRequest,
 )
+from canopy_ui.pace import REST_FACTOR
 from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan, place_of
 from tests.support.records import step_record
 
@@ -121,10 +122,11 @@ def test_a_slow_attention_leaves_the_model_time_while_it_generates() -> None:
     wish = one(plan.wishes(made, LOOK, 10.0, busy=True), AttentionRequest)
     assert wish is not None
     plan.take(answer(wish), 10.1)
+    rested = 10.1 + REST_FACTOR * 0.1
     made.add(step(0, PROMPT_NODE, 2))
     made.add(step(1, 0, 3))
-    assert one(plan.wishes(made, LOOK, 10.2, busy=True), AttentionRequest) is None
-    assert one(plan.wishes(made, LOOK, 10.51, busy=True), AttentionRequest) is not None
+    assert one(plan.wishes(made, LOOK, rested - 0.01, busy=True), AttentionRequest) is None
+    assert one(plan.wishes(made, LOOK, rested + 0.01, busy=True), AttentionRequest) is not None
 
 
 def test_surprisal_is_read_in_chunks_until_the_prompt_is_covered() -> None:

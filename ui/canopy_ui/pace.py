@@ -8,7 +8,7 @@ from collections.abc import Callable
 FASTEST_MS = 33
 SLOWEST_MS = 100
 SHARE = 0.15  # of one core that painting may take from the model
-REST_FACTOR = 4.0  # while the model generates, the reader rests this many times what a picture took
+REST_FACTOR = 9.0  # while the model generates, the reader rests this many times what a picture took
 
 
 class Pace:
