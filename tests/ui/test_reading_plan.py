@@ -18,6 +18,7 @@ from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.model.chat import PromptPart, TemplatedPrompt
+from canopy_ui.pace import REST_FACTOR
 from canopy_ui.reader import (
     AttentionRequest,
     DecisionRequest,
@@ -27,7 +28,6 @@ from canopy_ui.reader import (
     RowRequest,
     SurprisalRequest,
 )
-from canopy_ui.pace import REST_FACTOR
 from canopy_ui.reading_plan import SURPRISAL_CHUNK, ReadingPlan, place_of
 from tests.support.records import step_record
 
