@@ -31,7 +31,6 @@ from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.program import make_application
 from canopy_ui.shortcuts import ShortcutsDialog
 from canopy_ui.state import RunPhase
-from canopy_ui.view_menu import ZOOM_STEPS
 from canopy_ui.workspace_tabs import WorkspaceButton, WorkspaceTabs
 from canopy_ui.workspaces import NAMES, WORKSPACES, Direction, Split, Workspace, leaves, workspace_named
 from tests.support import scripted
@@ -423,12 +422,11 @@ def test_every_look_paints_and_fits_a_projector(make_window: MakeWindow, theme: 
 
 def test_a_look_that_is_changed_takes_the_room_that_it_takes_from_the_start(window: MainWindow, qtbot: QtBot) -> None:
     bars = (window.transport, window.stages)
-    before, zoom = [bar.height() for bar in bars], window.commands[Command.ZOOM_IN]
+    before = [bar.height() for bar in bars]
     window._view_menu.theme_chosen.emit("contrast")
     qtbot.wait(50)
     assert [bar.height() for bar in bars] == before
-    for _ in ZOOM_STEPS:
-        zoom.trigger()
+    window._zoom(250)
     qtbot.wait(50)
     assert window.minimumSizeHint().height() <= 720
 
