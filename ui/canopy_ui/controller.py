@@ -1072,4 +1072,6 @@ class Controller(QObject):
     def touch(self) -> None:
         """Paint soon, at the screen's pace."""
         if not self._repaint.isActive():
-            self._repaint.start(self._pace.interval_ms(busy=self.state.busy))
+            busy = self.state.busy
+            rested = 0.0 if busy else 1000 * (time.perf_counter() - self._painted)  # after a pause the answer comes at once
+            self._repaint.start(max(0, round(self._pace.interval_ms(busy=busy) - rested)))
