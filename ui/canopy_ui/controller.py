@@ -1070,8 +1070,8 @@ class Controller(QObject):
             self._repaint.start(wait_ms)
 
     def touch(self) -> None:
-        """Paint soon, at the screen's pace."""
+        """Paint soon, at the screen's pace: at once where nothing runs and nothing was painted for so long."""
         if not self._repaint.isActive():
             busy = self.state.busy
-            rested = 0.0 if busy else 1000 * (time.perf_counter() - self._painted)  # after a pause the answer comes at once
+            rested = 0.0 if busy else 1000 * (time.perf_counter() - self._painted)
             self._repaint.start(max(0, round(self._pace.interval_ms(busy=busy) - rested)))
