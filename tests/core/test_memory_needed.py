@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from canopy_desktop.errors import MemoryNeededError
@@ -59,6 +60,13 @@ def test_the_prediction_is_what_a_process_takes(request: pytest.FixtureRequest, 
     command = [sys.executable, "-c", MEASURED, str(folder), str(context)]
     found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert total(read_card(folder), context) == pytest.approx(json.loads(found.stdout), rel=TOLERANCE)
+
+
+def test_the_peak_is_of_the_program_and_not_of_what_started_it() -> None:
+    large = np.ones(400_000_000, np.uint8)
+    peak = "from canopy_desktop.commands.measure import peak_memory_bytes; print(peak_memory_bytes())"
+    found = subprocess.run([sys.executable, "-c", peak], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert 10_000_000 < int(found.stdout) < large.nbytes
 
 
 def test_the_decoders_own_numbers_are_counted_with() -> None:
