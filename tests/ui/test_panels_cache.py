@@ -226,6 +226,8 @@ def test_a_size_that_changes_while_it_is_measured_is_measured_again(driver: Driv
     panel.shown_changed.emit(True)
     driver.open()
     measuring, asked = driver.controller.measuring, []
+    driver.wait_painted()
+    driver.qtbot.waitUntil(lambda: measuring.idle, timeout=PATIENCE_MS)  # the link's own question was answered
     measuring.cache_size_requested.disconnect()
     measuring.cache_size_requested.connect(lambda: asked.append(driver.controller.state.phase))
     measuring.measure_cache()
