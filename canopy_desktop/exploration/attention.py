@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
@@ -10,6 +14,8 @@ from canopy_desktop.model.card import LayerAttention
 
 SCORES = 224_000  # computed at once: they stay in a core's own cache
 MOST_ROWS = 128  # more would compute too much that is later
+MOST_THREADS = 2
+FEW_SCORES = 2_000_000  # a few milliseconds: starting a second thread would not pay
 
 
 def attention_rows(queries: FloatArray, keys: FloatArray, first: int, how: LayerAttention) -> FloatArray:
@@ -61,26 +67,38 @@ def attention_cells(
     last_row = first + queries.shape[0]
     scaled = keys * np.float32(how.scale)
     inside = _by_place_in_cell(scaled[left:right], cell)  # (cell, head_size, column cells)
-    outside = np.concatenate([np.arange(left), np.arange(right, keys.shape[0])])
+    outside = np.delete(np.arange(keys.shape[0]), slice(left, right))
+    outer = scaled[outside]
     positions = left + np.arange(cell)[:, None] + cell * np.arange(inside.shape[2])  # (cell, column cells)
     found = np.full((-(-queries.shape[0] // cell), inside.shape[2]), np.nan, np.float32)
     step = max(1, min(SCORES // keys.shape[0], MOST_ROWS) // cell) * cell
-    for start in range(first, last_row, step):
-        stop = min(start + step, last_row)
-        rows = queries[start - first : stop - first]
-        seen = np.clip(-(-(stop - left) // cell), 0, inside.shape[2])  # column cells that are not all later
-        scores = np.matmul(rows[None], inside[:, :, :seen])  # (cell, rows, seen)
-        _mask(scores, positions[:, :seen], start, right, hide_first, how.window)
-        others = outside[outside < stop]
-        besides = rows @ scaled[others].T  # (rows, others)
-        _mask(besides[None], others[None], start, keys.shape[0], hide_first, how.window)
-        cells = _normalised(scores, besides)
-        top = (start - first) // cell
-        lines = np.arange(0, stop - start, cell)
-        part = np.maximum.reduceat(cells, lines, axis=0) if cell > 1 else cells
-        ends = np.minimum(start + lines + cell, last_row) - 1  # the last row of each line of cells
-        part[left + cell * np.arange(seen) > ends[:, None]] = np.nan
-        found[top : top + lines.size, :seen] = part
+
+    def fill(starts: Iterable[int]) -> None:
+        for start in starts:
+            stop = min(start + step, last_row)
+            rows = queries[start - first : stop - first]
+            seen = np.clip(-(-(stop - left) // cell), 0, inside.shape[2])  # column cells that are not all later
+            scores = np.matmul(rows[None], inside[:, :, :seen])  # (cell, rows, seen)
+            _mask(scores, positions[:, :seen], start, right, hide_first, how.window)
+            earlier = np.searchsorted(outside, stop)
+            besides = rows @ outer[:earlier].T  # (rows, earlier)
+            _mask(besides[None], outside[None, :earlier], start, keys.shape[0], hide_first, how.window)
+            cells = _normalised(scores, besides)
+            top = (start - first) // cell
+            lines = np.arange(0, stop - start, cell)
+            part = np.maximum.reduceat(cells, lines, axis=0) if cell > 1 else cells
+            ends = np.minimum(start + lines + cell, last_row) - 1  # the last row of each line of cells
+            part[left + cell * np.arange(seen) > ends[:, None]] = np.nan
+            found[top : top + lines.size, :seen] = part
+
+    starts = range(first, last_row, step)
+    threads = 1 if queries.shape[0] * last_row < FEW_SCORES else min(MOST_THREADS, os.cpu_count() or 1)
+    if threads == 1:
+        fill(starts)
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="attention") as pool:
+            for done in [pool.submit(fill, starts[turn::threads]) for turn in range(threads)]:
+                done.result()
     if hide_first and cell == 1 and left == 0 and right > 0:
         found[:, 0] = np.nan
     return found

@@ -1,13 +1,16 @@
 """Attention as it is drawn: cells, the hidden first token, and columns that are on the move."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from canopy_desktop.arrays import FloatArray
 from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration import attention
 from canopy_desktop.exploration.attention import attention_cells, attention_rows
 from canopy_desktop.exploration.heads import layer_weights
 from canopy_desktop.model.card import LayerAttention
@@ -106,6 +109,19 @@ def test_a_window_hides_what_lies_before_it_in_every_region(window: int, cell: i
     alone = layer_weights(queries[49:50], keys[None, :50], how)[0]
     assert np.abs(alone - exact[49, :50]).max() < 1e-5
     assert (alone[: max(0, 50 - window)] == 0).all()
+
+
+@pytest.mark.parametrize("cell", [1, 3])
+def test_two_threads_compute_the_same_bits(monkeypatch: pytest.MonkeyPatch, cell: int) -> None:
+    queries, keys = vectors(900)
+
+    def cells() -> FloatArray:
+        return attention_cells(queries[200:], keys, PLAIN, first=200, columns=(100, 700), cell=cell)
+
+    alone = cells()
+    monkeypatch.setattr(attention, "FEW_SCORES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert np.array_equal(cells(), alone, equal_nan=True)
 
 
 def test_rows_in_the_middle_of_a_text_see_nothing_later() -> None:
