@@ -18,6 +18,7 @@ from canopy_desktop.exploration.budget import automatic_budget
 from canopy_desktop.exploration.columns import ColumnStore, joined
 from canopy_desktop.exploration.passes import pass_end, pass_with, passes_again
 from canopy_desktop.exploration.records import Kept, Slot
+from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.decoder import AttentionBias, DecoderSession, PassColumns
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,11 @@ class TokenSequence:
 
     def __len__(self) -> int:
         return self._length
+
+    @property
+    def architecture(self) -> Architecture:
+        """The numbers of the model that fills the cache."""
+        return self.decoder.architecture
 
     @property
     def bytes(self) -> int:
@@ -142,6 +148,10 @@ class TokenSequence:
         self._exceeded = False
         if self._wanted_budget is None:
             self.budget = automatic_budget(self.decoder.cache.memory)
+
+    def queries(self, slots: IntArray, layer: int, own: slice) -> FloatArray:
+        """Queries of these columns before rotation, (slots, the part `own`); see `ColumnStore.queries`."""
+        return self.columns.queries(slots, layer, own)
 
     def keys(self, slots: IntArray, layer: int, kv_head: int) -> FloatArray | None:
         """Rotated keys of these columns, (slots, head_size); None if they are forgotten, or on the move just now."""
