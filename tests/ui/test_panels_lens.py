@@ -184,6 +184,19 @@ def test_a_run_s_new_columns_are_appended_so_that_what_is_in_sight_stays(driver:
     assert not resets
 
 
+def test_the_newest_column_stands_at_the_right_edge_whatever_the_width_was_before(
+    panel: LensPanel, qtbot: QtBot
+) -> None:
+    grid = panel._grid
+    edges = []
+    for width in (330, 560, 470, 700, 420):
+        panel.resize(width, 500)
+        qtbot.wait(20)
+        last = grid._table.columnCount() - 1
+        edges.append(grid.viewport().width() - grid.columnViewportPosition(last) - grid.columnWidth(last))
+    assert all(0 <= edge < grid.columnWidth(0) for edge in edges), edges
+
+
 def test_before_a_prompt_the_panel_says_when_it_shows_something(qtbot: QtBot) -> None:
     panel = LensPanel(theme_named("light"))
     qtbot.addWidget(panel)

@@ -111,8 +111,8 @@ class LensGrid(CopyableTable):
         self._tell_sight()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
         self._fit_cells()
+        super().resizeEvent(event)  # how far one can scroll depends on the cells
         self.verticalScrollBar().setValue(0)  # the model's own answer stays in sight where there is room
         self._show_place()
         self._tell_sight()
