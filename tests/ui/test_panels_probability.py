@@ -20,6 +20,7 @@ from canopy_ui.theme import theme_named
 from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.bar_columns import grouped_columns
 from canopy_ui.widgets.bar_scale import BarScale, ScaleKind
+from tests.support.painted import painted_texts
 from tests.support.scripted import byte_tokenizer
 from tests.ui.support import distribution
 
@@ -240,3 +241,18 @@ def test_where_there_is_no_room_stages_of_a_kind_share_a_column(
     stages: tuple[StageName | None, ...], fitting: int, wide: int, groups: tuple[tuple[int, ...], ...]
 ) -> None:
     assert grouped_columns(columns(*stages), fitting, wide) == groups
+
+
+@pytest.mark.parametrize("width", range(330, 700, 30))
+def test_a_heading_that_does_not_fit_names_the_kind_instead_of_ending_in_dots(
+    panel: ProbabilityPanel, width: int
+) -> None:
+    shown = distribution()
+    stages = columns(StageName.TEMPERATURE, StageName.TOP_K, StageName.TOP_P)
+    bars = tuple(replace(bar, probabilities=(bar.probability,) * len(stages)) for bar in shown.bars)
+    settings = DecodingSettings(temperature=0.8, top_k=40, top_p=0.95)
+    panel.resize(width, 360)
+    panel.set_distribution(replace(shown, bars=bars, columns=tuple(stages), settings=settings))
+    heads = [text.text for text in painted_texts(panel._chart.viewport()) if text.place[1] < panel._chart._top]
+    assert any(head in {"cuts", "settings", "top-k 40, top-p 0.95", "top-p 0.95"} for head in heads)
+    assert not [head for head in heads if "…" in head], heads

@@ -7,6 +7,7 @@ from PySide6.QtGui import (
     QBrush,
     QColor,
     QFont,
+    QFontMetrics,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
@@ -24,7 +25,7 @@ from canopy_ui.widgets.bar_columns import BarColumns
 from canopy_ui.widgets.bar_scale import BarScale, ScaleKind
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.numbers import grouped, percent
-from canopy_ui.widgets.stage_words import column_count, column_title, stage_name
+from canopy_ui.widgets.stage_words import column_count, column_title, short_title, stage_name
 
 _TOLD = 5  # tokens that are told in words where none is meant
 _LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
@@ -215,6 +216,9 @@ class BarChart(QAbstractScrollArea):
         line = self._theme.px(18)
         for number, group in enumerate(columns.groups):
             first, second = self._headings(view, group)
+            room = columns.head(number, QRectF(0, 0, 1, line)).width()
+            if group and group[0] and QFontMetrics(self._small_font).horizontalAdvance(first) > room:
+                first = short_title([view.columns[place] for place in group], view.settings)
             for text, font, colour, top in (
                 (first, self._small_font, self._theme.text, 0),
                 (second, self._small_font, self._theme.secondary, line),
@@ -223,9 +227,8 @@ class BarChart(QAbstractScrollArea):
                     continue
                 painter.setFont(font)
                 painter.setPen(QColor(colour))
-                rect = columns.head(number, QRectF(0, top, 1, line))
-                elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, round(rect.width()))
-                painter.drawText(rect, _RIGHT, elided)
+                elided = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, round(room))
+                painter.drawText(columns.head(number, QRectF(0, top, 1, line)), _RIGHT, elided)
 
     def _headings(self, view: DistributionView, group: tuple[int, ...]) -> tuple[str, str]:
         if not group:

@@ -69,6 +69,17 @@ def column_title(column: ChartColumn, settings: DecodingSettings) -> str:
             return _tr("typical-p {value:g}").format(value=settings.typical_p)
 
 
+def short_title(columns: Sequence[ChartColumn], settings: DecodingSettings) -> str:
+    """The head of columns that stand as one, where that of `column_title` has no room."""
+    stages = {column.stage for column in columns}
+    if stages == {StageName.TEMPERATURE}:
+        return _tr("÷ {value:g}").format(value=settings.temperature)
+    if stages <= {StageName.PENALTIES, StageName.BIAS, StageName.MIN_TOKENS}:
+        return _tr("penalties")
+    cuts = {StageName.TOP_K, StageName.TOP_P, StageName.MIN_P, StageName.TYPICAL_P}
+    return _tr("cuts") if stages <= cuts else _tr("settings")
+
+
 def column_count(columns: Sequence[ChartColumn]) -> str:
     """How many tokens stages in a row left, and what they did to them together."""
     kept, removed = columns[-1].kept, sum(column.removed for column in columns)
