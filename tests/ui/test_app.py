@@ -15,7 +15,7 @@ from canopy_ui.app import main
 MAIN = "import sys; from canopy_ui.app import main; sys.exit(main())"
 
 
-def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", MAIN, *arguments], capture_output=True, text=True, timeout=timeout, check=False
     )

@@ -19,6 +19,7 @@ from canopy_desktop.model.device import HostMemory
 from canopy_ui.actions import Command
 from canopy_ui.controller import Controller
 from canopy_ui.file_menu import dropped_file
+from canopy_ui.import_process import ImportEnd, ImportProcess
 from canopy_ui.main_window import MainWindow
 from canopy_ui.models_window import ModelsWindow
 from canopy_ui.panels.prompt_panel import PromptPanel
@@ -329,8 +330,16 @@ def test_an_import_that_is_cancelled_leaves_nothing(place: Place) -> None:
     place.models.import_source(SOURCE)
     place.until(lambda: place.desk.view.importing is not None and place.desk.view.importing.percent)
     place.button("Cancel").click()
-    place.until(lambda: "cancelled" in place.told())
-    assert sorted(path.name for path in place.folder.iterdir()) == ["one", "two"]
+    place.until(place.told)
+    came_too_late = "cancelled" not in place.told()  # on a machine that is busy with something else
+    assert sorted(path.name for path in place.folder.iterdir()) == ["one", *(["tiny_qwen3"] * came_too_late), "two"]
+
+
+def test_a_model_that_was_ready_before_the_cancel_came_is_told_of() -> None:
+    process = ImportProcess()
+    process._cancelled = True
+    assert process._outcome(0, '{"id": "ready", "imported": true}') == ImportEnd(id="ready")
+    assert process._outcome(130, "") == ImportEnd()
 
 
 def test_what_cannot_be_imported_is_one_sentence(place: Place, tmp_path: Path) -> None:

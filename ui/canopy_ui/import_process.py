@@ -110,12 +110,12 @@ class ImportProcess(QObject):
             self._process.kill()
 
     def _outcome(self, status: int, said: str) -> ImportEnd:
-        if self._cancelled:
-            return ImportEnd()
         try:
             found = json.loads(said)
-            return ImportEnd(id=found["id"], is_new=found.get("imported", True))
+            return ImportEnd(id=found["id"], is_new=found.get("imported", True))  # cancelled too late is imported
         except (ValueError, KeyError):
+            if self._cancelled:
+                return ImportEnd()
             logger.warning("The import ended with %d: %s", status, self._said)
             return ImportEnd(error=self._said or self.tr("The import ended without a word."))
 
