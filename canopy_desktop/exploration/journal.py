@@ -54,6 +54,7 @@ class Journal:
         self._writer: LineWriter | None = None
         self._nodes = 0
         self._count = 0
+        self._aside: dict[int, Path] = {}  # by the number of the exploration
         self._dirty = threading.Event()
         self.problem: StorageError | None = None
 
@@ -63,13 +64,15 @@ class Journal:
         self._nodes = 0
         self._start(self._writer.beginning(beginning))
 
-    def take_up(self, kept: KeptExploration, tokens: TokenTable, replaces: Path | None) -> None:
-        """A kept exploration goes on; the journal that it came from goes, if any."""
+    def take_up(self, kept: KeptExploration, tokens: TokenTable, replaces: Path | None, number: int = 0) -> None:
+        """A kept exploration goes on; the journal that it came from goes, and the one set aside under `number`."""
         self._writer = LineWriter(tokens)
         self._nodes = len(kept.steps)
         self._start(self._writer.whole(kept))
-        if replaces is not None and self._file is not None:
-            discard(replaces)
+        if self._file is not None:
+            for left in (replaces, self._aside.pop(number, None)):
+                if left is not None:
+                    discard(left)
 
     def note(self, event: GenerationEvent) -> None:
         """Write what has happened, if it has to be kept."""
@@ -122,16 +125,28 @@ class Journal:
             if one is not None:
                 discard(one)
 
+    def set_aside(self, number: int) -> None:
+        """Another exploration comes; this one stays for later, until it is taken up again under its number."""
+        path = self._close()
+        if path is not None:
+            self._aside[number] = path
+
     def close(self) -> None:
         """The program ends in order: the next one finds the exploration as it was."""
+        self._close()
+
+    def _close(self) -> Path | None:
+        """Where the journal is from now on; None where there is none."""
         path = self._path
         self.sync()
         self._leave()
-        if path is not None:
-            try:
-                path.replace(path.with_suffix(CLOSED))
-            except OSError as error:
-                logger.warning("The journal could not be closed: %s", error)
+        if path is None:
+            return None
+        try:
+            return path.replace(path.with_suffix(CLOSED))
+        except OSError as error:
+            logger.warning("The journal could not be closed: %s", error)
+            return path
 
     def _start(self, lines: Iterable[bytes]) -> None:
         before = self._path

@@ -1,9 +1,12 @@
 """Undo and redo: where a person stood before each deed, what was named and hidden then, and what had been chosen.
 
 An exploration only grows, so nothing that the model made has to be taken back: undoing goes back to where one stood,
-and brings back names and what was deleted. A deed that only names something leaves the cursor where it is, and one that
-changes what comes next (settings, context window, output filter) or tries something brings back that alone. A text that
-another one replaced, or a reset cleared, is shown again like one from a file.
+and brings back names and what was deleted. A deed that only names, folds or searches leaves the cursor where it is, and
+one that changes what comes next (prompt, settings, context window, output filter, facts) or tries something brings back
+that alone. A text that another one replaced, or a reset cleared, is shown again like one from a file.
+
+Whole texts are held as they are kept, without columns: about 9.5 KB a step, a twentieth of what its columns take. So
+three of them, of at most 16,384 steps (156 MB) together, and always the last one; what was done before is forgotten.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.branches import RECORDED, Ref
 from canopy_desktop.exploration.kept import KeptExploration, KeptMarks
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.searching import Searched
 from canopy_desktop.exploration.window import ContextWindow
 
 MOST = 200  # deeds that are remembered
-MOST_TEXTS = 3  # explorations that are remembered with them
+MOST_TEXTS = 3  # explorations that are remembered with them,
+MOST_STEPS = 16_384  # and steps of these together
 
 
 class Deed(Enum):
@@ -32,17 +37,34 @@ class Deed(Enum):
     BRANCH = "branch"
     RENAME = "rename"
     DELETE = "delete"
+    FOLD = "fold"  # or show again what was folded
+    SEARCH = "search"  # beams, or draws
+    PROMPT = "prompt"  # but for what is typed, which a text field undoes itself
     SETTINGS = "settings"
+    SEEDS = "seeds"  # whether every text has another one
     WINDOW = "window"
     FILTER = "filter"
+    FACTS = "facts"
     BLOCK = "block"  # a look was forbidden, or allowed again
     BEGIN = "begin"  # another text took the place of one
     RESET = "reset"
+    NEW = "new"  # a reset, of a file
+    OPEN = "open"
 
     @property
     def needs_text(self) -> bool:
         """Whether it is taken back within the text that is shown."""
-        return _CHANGED.get(self, _MOVED) in (_MOVED, ("marks",))
+        return not _IN_TEXT.isdisjoint(_CHANGED.get(self, _MOVED))
+
+    @property
+    def whole(self) -> bool:
+        """Whether it puts another text, or none, in the place of one."""
+        return _CHANGED.get(self) is _BEGUN
+
+    @property
+    def of_files(self) -> bool:
+        """Whether it is about files, so that a text which gives way and is not saved is found again after a crash."""
+        return self in (Deed.NEW, Deed.OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +101,50 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
+class Searches:
+    """The searches that lie over the tree."""
+
+    numbers: tuple[int, ...] = ()
+    found: tuple[Searched, ...] = field(default=(), compare=False, repr=False)
+
+    @classmethod
+    def of(cls, found: Iterable[Searched]) -> Searches:
+        """These, as far as they have come."""
+        searched = tuple(found)
+        return cls(tuple(one.wish.number for one in searched), searched)
+
+    def as_known(self, known: Mapping[int, Searched]) -> dict[int, Searched]:
+        """By number, as they are known by now; one that is not, and was at work, has been stopped."""
+        return {number: known.get(number, one.stopped() if one.busy else one) for number, one in self._numbered()}
+
+    def _numbered(self) -> Iterable[tuple[int, Searched]]:
+        return zip(self.numbers, self.found, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """Nodes of the tree that hide what is below them, and long chains that are shown whole."""
+
+    folded: frozenset[Ref] = frozenset()
+    opened: frozenset[Ref] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class ShownText:
     """The exploration that is shown, by number, and what it takes to show it again."""
 
     number: int  # 0: none is shown
     kept: KeptExploration | None = field(default=None, compare=False, repr=False)
     request: PromptRequest | None = field(default=None, compare=False, repr=False)  # what stood in the prompt's fields
+    marks: Marks = field(default_factory=Marks, compare=False, repr=False)
+    searches: Searches = field(default_factory=Searches, compare=False, repr=False)
+    folding: Folding = field(default_factory=Folding, compare=False, repr=False)
+    position: int | None = field(default=None, compare=False)  # that was selected; None: the newest
+
+    @property
+    def steps(self) -> int:
+        """So many are held with it."""
+        return 0 if self.kept is None else len(self.kept.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +160,14 @@ class Standing:
 
     cursor: int | None = None
     marks: Marks | None = None
+    folding: Folding | None = None
+    searches: Searches | None = None
+    request: PromptRequest | None = None  # of the next exploration, without facts
     settings: DecodingSettings | None = None
+    new_seeds: bool | None = None
     window: ContextWindow | None = None  # of the next exploration
     filtered: object | None = None  # the window's choice of an output filter
+    facts: object | None = None  # and of a file of facts
     block: TriedBlock | None = None
     text: ShownText | None = None
 
@@ -114,46 +179,59 @@ class Change:
     deed: Deed
     before: DecodingSettings | None = None
     after: DecodingSettings | None = None
+    what: str = ""  # it was done to
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A deed, and what undoing or redoing it brings back."""
+
+    deed: Deed
+    standing: Standing
+    what: str = ""  # it was done to
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
     """What was before each deed, and what undone deeds led to; the newest is the last of both."""
 
-    past: tuple[tuple[Deed, Standing], ...] = ()
-    future: tuple[tuple[Deed, Standing], ...] = ()
+    past: tuple[Done, ...] = ()
+    future: tuple[Done, ...] = ()
 
-    def noted(self, deed: Deed, before: Standing, *, joined: bool = False) -> Trail:
+    def noted(self, deed: Deed, before: Standing, what: str = "", *, joined: bool = False) -> Trail:
         """Remember what was before a deed. What was undone cannot be redone any more.
 
         `joined`: it goes on with the last one, as a slider does that is still being moved, and is undone with it.
         """
-        if joined and self.past and self.past[-1][0] is deed:
+        if joined and self.past and self.past[-1].deed is deed:
             return Trail(self.past, ())
-        past = (*self.past, (deed, _part(before, _CHANGED.get(deed, _MOVED))))[-MOST:]
-        texts = [place for place, (_, standing) in enumerate(past) if standing.text is not None]
-        return Trail(past[texts[-MOST_TEXTS] :] if len(texts) > MOST_TEXTS else past, ())
+        return Trail(_held((*self.past, Done(deed, _part(before, _CHANGED.get(deed, _MOVED)), what))[-MOST:]), ())
 
-    def next_undone(self, now: Standing) -> tuple[Deed, Standing] | None:
+    def without(self, deed: Deed) -> Trail:
+        """With nothing of one kind."""
+        past, future = ([done for done in all_done if done.deed is not deed] for all_done in (self.past, self.future))
+        return Trail(tuple(past), tuple(future))
+
+    def next_undone(self, now: Standing) -> Done | None:
         """The last deed that changed something, and what was before it. None: there is none."""
-        return next((entry for entry in reversed(self.past) if not _same(entry[1], now)), None)
+        return next((done for done in reversed(self.past) if not _same(done.standing, now)), None)
 
     def undone(self, now: Standing) -> tuple[Trail, Standing] | None:
         """One deed back, and what to bring back; deeds that changed nothing are passed over. None: there is none."""
         past = self.past
-        while past and _same(past[-1][1], now):
+        while past and _same(past[-1].standing, now):
             past = past[:-1]
         if not past:
             return None
-        deed, before = past[-1]
-        return Trail(past[:-1], (*self.future, (deed, _as(now, before)))), before
+        done = past[-1]
+        return Trail(past[:-1], (*self.future, _led_to(done, now))), done.standing
 
     def redone(self, now: Standing) -> tuple[Trail, Standing] | None:
         """The deed that was undone last, and what it led to. None: there is none."""
         if not self.future:
             return None
-        deed, after = self.future[-1]
-        return Trail((*self.past, (deed, _as(now, after))), self.future[:-1]), after
+        done = self.future[-1]
+        return Trail((*self.past, _led_to(done, now)), self.future[:-1]), done.standing
 
     def can_undo(self, now: Standing) -> bool:
         """Whether there is a deed that changed something."""
@@ -162,15 +240,39 @@ class Trail:
 
 _MOVED = ("cursor", "marks")
 _BEGUN = ("text", "settings", "window", "filtered")
+_IN_TEXT = frozenset({"cursor", "marks", "folding", "searches"})
 _CHANGED = {
     Deed.RENAME: ("marks",),
+    Deed.FOLD: ("folding",),
+    Deed.SEARCH: ("searches",),
+    Deed.PROMPT: ("request",),
     Deed.SETTINGS: ("settings",),
+    Deed.SEEDS: ("new_seeds", "settings"),
     Deed.WINDOW: ("window",),
     Deed.FILTER: ("filtered",),
+    Deed.FACTS: ("facts",),
     Deed.BLOCK: ("block",),
     Deed.BEGIN: _BEGUN,
     Deed.RESET: _BEGUN,
+    Deed.NEW: _BEGUN,
+    Deed.OPEN: _BEGUN,
 }
+
+
+def _held(past: tuple[Done, ...]) -> tuple[Done, ...]:
+    """As far back as whole texts may be held."""
+    texts = steps = 0
+    for place in reversed(range(len(past))):
+        text = past[place].standing.text
+        if text is not None:
+            texts, steps = texts + (text.kept is not None), steps + text.steps
+            if texts > 1 and (texts > MOST_TEXTS or steps > MOST_STEPS):
+                return past[place + 1 :]
+    return past
+
+
+def _led_to(done: Done, now: Standing) -> Done:
+    return replace(done, standing=_as(now, done.standing))
 
 
 def _part(standing: Standing, names: Iterable[str]) -> Standing:

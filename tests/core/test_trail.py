@@ -1,8 +1,28 @@
 """Undo and redo, without a window."""
 
+from dataclasses import replace
+
+from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.branches import Ref
-from canopy_desktop.exploration.trail import MOST, MOST_TEXTS, Deed, Marks, ShownText, Standing, Trail
+from canopy_desktop.exploration.kept import KeptExploration
+from canopy_desktop.exploration.searching import Searched, SearchKind, SearchPhase, SearchWish
+from canopy_desktop.exploration.trail import (
+    MOST,
+    MOST_STEPS,
+    MOST_TEXTS,
+    Deed,
+    Done,
+    Marks,
+    Searches,
+    ShownText,
+    Standing,
+    Trail,
+    TriedBlock,
+)
+from tests.support.keeping import begin, beginning, kept, run
+from tests.support.scripted import ScriptedSession
 
 HERE, THERE, BEYOND = (Standing(node, Marks()) for node in (3, 5, 9))
 
@@ -80,23 +100,23 @@ def test_only_so_many_deeds_are_remembered() -> None:
     for node in range(MOST + 5):
         trail = trail.noted(Deed.GO, Standing(node, Marks()))
     assert len(trail.past) == MOST
-    assert trail.past[-1][1].cursor == MOST + 4
+    assert trail.past[-1].standing.cursor == MOST + 4
 
 
 def test_a_setting_is_taken_back_without_a_step_in_the_tree() -> None:
     cold, warm = DecodingSettings(), DecodingSettings(temperature=0.8)
-    trail = Trail().noted(Deed.GO, HERE).noted(Deed.SETTINGS, Standing(5, Marks(), cold))
-    undone = trail.undone(Standing(9, Marks(), warm))
+    trail = Trail().noted(Deed.GO, HERE).noted(Deed.SETTINGS, Standing(5, Marks(), settings=cold))
+    undone = trail.undone(Standing(9, Marks(), settings=warm))
     assert undone is not None
     assert undone[1] == Standing(settings=cold)
-    redone = undone[0].redone(Standing(5, Marks(), cold))
+    redone = undone[0].redone(Standing(5, Marks(), settings=cold))
     assert redone == (trail, Standing(settings=warm))
 
 
 def test_a_deed_that_goes_on_is_undone_with_what_it_goes_on_from() -> None:
     cold, warm = (Standing(settings=DecodingSettings(temperature=value)) for value in (0.0, 0.8))
     trail = Trail().noted(Deed.SETTINGS, cold).noted(Deed.SETTINGS, warm, joined=True)
-    assert trail.past == ((Deed.SETTINGS, cold),)
+    assert trail.past == (Done(Deed.SETTINGS, cold),)
     other = Trail().noted(Deed.WINDOW, cold).noted(Deed.SETTINGS, warm, joined=True)
     assert len(other.past) == 2
 
@@ -112,11 +132,64 @@ def test_a_reset_is_taken_back_before_what_was_done_in_the_text() -> None:
     assert again[1] == HERE
 
 
-def test_only_so_many_texts_are_remembered() -> None:
-    trail = Trail()
+def held_of(trail: Trail) -> list[int]:
+    return [done.standing.text.number for done in trail.past if done.standing.text is not None]
+
+
+def test_only_so_many_texts_are_remembered_with_what_was_done_in_them() -> None:
+    text, trail = kept_text(1), Trail()
     for number in range(1, MOST_TEXTS + 3):
         trail = trail.noted(Deed.GO, Standing(number, Marks()))
-        trail = trail.noted(Deed.BEGIN, Standing(number, Marks(), text=ShownText(number)))
-    texts = [before.text.number for _, before in trail.past if before.text is not None]
-    assert texts == list(range(3, MOST_TEXTS + 3))
-    assert trail.past[0][0] is Deed.BEGIN
+        trail = trail.noted(Deed.BEGIN, Standing(number, Marks(), text=ShownText(number, text)))
+    assert held_of(trail) == list(range(3, MOST_TEXTS + 3))
+    assert trail.past[0].deed is Deed.GO
+
+
+def test_long_texts_are_remembered_less_far_back_and_the_last_one_always() -> None:
+    text, trail = kept_text(MOST_STEPS // 2), Trail()
+    for number in range(1, 4):
+        trail = trail.noted(Deed.OPEN, Standing(text=ShownText(number, text)), f"{number}.canopy")
+    assert held_of(trail) == [2, 3]
+    trail = trail.noted(Deed.OPEN, Standing(text=ShownText(4, kept_text(MOST_STEPS + 1))))
+    assert held_of(trail) == [4]
+    trail = trail.noted(Deed.BEGIN, Standing(text=ShownText(0)))
+    assert held_of(trail) == [4, 0]
+
+
+def test_what_is_left_out_can_neither_be_undone_nor_redone() -> None:
+    trail = Trail().noted(Deed.RUN, HERE).noted(Deed.BLOCK, Standing(block=TriedBlock(None)))
+    wish = TriedBlock(BlockWish(query=5, key=2, column=False, layer=1, head=2))
+    undone = trail.undone(Standing(9, Marks(), block=wish))
+    assert undone is not None
+    assert [done.deed for done in trail.without(Deed.BLOCK).past] == [Deed.RUN]
+    assert undone[0].without(Deed.BLOCK).future == ()
+
+
+def test_searches_come_back_as_far_as_they_had_come() -> None:
+    read, further = (searched(1, SearchPhase.SEARCHING, done) for done in (1, 2))
+    found = Searches.of([read, searched(2, SearchPhase.FINISHED, 3)])
+    assert found == Searches.of([further, searched(2, SearchPhase.FINISHED, 3)])
+    assert found.as_known({1: further})[1] is further
+    back = found.as_known({})
+    assert (back[1].phase, back[2].phase) == (SearchPhase.STOPPED, SearchPhase.FINISHED)
+
+
+def kept_text(steps: int) -> KeptExploration:
+    """A text of so many steps, all of them the same one."""
+    generation = ScriptedSession().new_generation()
+    begun = beginning(ScriptedSession(), "abc", DecodingSettings(max_tokens=1))
+    begin(generation, begun)
+    (step,) = run(generation)
+    return replace(kept(begun, generation), steps=(step,) * steps)
+
+
+def searched(number: int, phase: SearchPhase, done: int) -> Searched:
+    wish = SearchWish(
+        number=number,
+        node=0,
+        text=History(prompt=(1,), generated=()),
+        kind=SearchKind.BEAMS,
+        count=2,
+        settings=DecodingSettings(),
+    )
+    return Searched(wish=wish, phase=phase, done=done)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
@@ -9,7 +11,7 @@ from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_desktop.exploration.branches import RECORDED, BranchWish, PrunedShown, Ref
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.searching import SearchAsk, Searched, SearchWish, search_settings
-from canopy_desktop.exploration.trail import Deed, Marks
+from canopy_desktop.exploration.trail import Deed, Folding, Marks, Searches
 from canopy_desktop.exploration.tree import Exploration
 from canopy_ui.chronicle import Chronicle
 
@@ -29,8 +31,7 @@ class BranchDesk(QObject):
     def __init__(self, chronicle: Chronicle, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._chronicle = chronicle
-        self._folded: frozenset[Ref] = frozenset()
-        self._opened: frozenset[Ref] = frozenset()
+        self.folding = Folding()
         self._pruned = PrunedShown.ONCE_KEPT
         self._room = 150
         self._searches = 0  # begun so far
@@ -48,7 +49,13 @@ class BranchDesk(QObject):
     @property
     def newest(self) -> Searched | None:
         """The search that was begun last."""
-        return self._chronicle.searches.get(self._searches)
+        searches = self._chronicle.searches
+        return searches[max(searches)] if searches else None
+
+    @property
+    def searches(self) -> Searches:
+        """Those that lie over the tree."""
+        return Searches.of(self._chronicle.searches.values())
 
     def show(self, shown: bool) -> None:
         """Whether a panel shows the tree."""
@@ -59,10 +66,26 @@ class BranchDesk(QObject):
         """Another text begins, or none is left."""
         self.search_stop_requested.emit()
         self._outdated = self._under_way
-        self._folded = self._opened = frozenset()
+        self.folding = Folding()
         self._pictured = None
         self.picture_changed.emit(None)
         self.search_changed.emit(None)
+
+    def bring_back(
+        self, marks: Marks | None = None, searches: Searches | None = None, folding: Folding | None = None
+    ) -> None:
+        """Have the tree as it was; None: that stays as it is. A search that is taken away stops."""
+        if marks is not None:
+            self._chronicle.marks = marks
+        if folding is not None:
+            self.folding = folding
+        if searches is not None:
+            newest = self.newest
+            self._chronicle.searches = searches.as_known(self._chronicle.searches)
+            if newest is not None and newest.wish.number not in self._chronicle.searches:
+                self.search_stop_requested.emit()
+            self.search_changed.emit(self.newest)
+        self.changed.emit()
 
     def ask(self) -> None:
         """Ask for the picture, unless it is there or under way."""
@@ -71,7 +94,7 @@ class BranchDesk(QObject):
             return
         self._show_what_one_stands_on(exploration)
         marks, searches = self._chronicle.marks, tuple(self._chronicle.searches.values())
-        shown = (self._folded, self._opened, self._pruned, self._room)
+        shown = (self.folding, self._pruned, self._room)
         follows_from = (exploration, len(exploration), exploration.cursor, marks, *shown, *searches)
         if follows_from == self._pictured:
             return
@@ -84,8 +107,8 @@ class BranchDesk(QObject):
                 searches=searches,
                 names=marks.names,
                 hidden=marks.hidden,
-                folded=self._folded,
-                opened=self._opened,
+                folded=self.folding.folded,
+                opened=self.folding.opened,
                 pruned=self._pruned,
                 room=float(self._room),
             )
@@ -104,6 +127,7 @@ class BranchDesk(QObject):
         exploration = self._chronicle.exploration
         if exploration is None:
             return
+        self.deed_coming.emit(Deed.SEARCH)
         self._searches += 1
         wish = SearchWish(
             number=self._searches,
@@ -123,7 +147,7 @@ class BranchDesk(QObject):
         """A search has come further, or has ended."""
         if searched.wish.number in self._chronicle.searches:
             self._chronicle.searches[searched.wish.number] = searched
-            if searched.wish.number == self._searches:
+            if searched is self.newest:
                 self.search_changed.emit(searched)
             self.changed.emit()
 
@@ -144,15 +168,11 @@ class BranchDesk(QObject):
 
     def fold(self, refs: tuple[Ref, ...]) -> None:
         """Show a node without what is below it, or with it again."""
-        folded = bool(self._folded.intersection(refs))
-        self._folded = self._folded.difference(refs) if folded else self._folded.union(refs[:1])
-        self.changed.emit()
+        self._fold(replace(self.folding, folded=_switched(self.folding.folded, refs)))
 
     def open(self, refs: tuple[Ref, ...]) -> None:
         """Show the long chain that begins with a node whole, or not."""
-        opened = bool(self._opened.intersection(refs))
-        self._opened = self._opened.difference(refs) if opened else self._opened.union(refs[:1])
-        self.changed.emit()
+        self._fold(replace(self.folding, opened=_switched(self.folding.opened, refs)))
 
     def show_pruned(self, pruned: PrunedShown) -> None:
         """Which candidates that lead nowhere are shown."""
@@ -164,6 +184,11 @@ class BranchDesk(QObject):
         if characters != self._room:
             self._room = characters
             self.changed.emit()
+
+    def _fold(self, folding: Folding) -> None:
+        self.deed_coming.emit(Deed.FOLD)
+        self.folding = folding
+        self.changed.emit()
 
     def _mark(self, deed: Deed, marks: Marks) -> None:
         if marks != self._chronicle.marks:
@@ -177,3 +202,8 @@ class BranchDesk(QObject):
         if marks.hidden:
             standing = frozenset(Ref(RECORDED, step.node) for step in exploration.path(exploration.cursor))
             self._chronicle.marks = marks.shown(standing)
+
+
+def _switched(chosen: frozenset[Ref], refs: tuple[Ref, ...]) -> frozenset[Ref]:
+    """Without a node, or with it, by the first of its references."""
+    return chosen.difference(refs) if chosen.intersection(refs) else chosen.union(refs[:1])

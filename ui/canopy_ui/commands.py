@@ -48,11 +48,12 @@ class StartCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReopenCommand:
-    """Take up a kept exploration: its columns are made again, then it waits."""
+    """Take up a kept exploration: its columns are made again, then it waits; of another model, it is only kept."""
 
     run_id: int
     kept: KeptExploration
     journal: Path | None  # that it came from, and that is not needed any more
+    number: int = 0  # by which it may have been set aside; 0: it has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

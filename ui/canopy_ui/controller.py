@@ -106,8 +106,9 @@ class Controller(QObject):
     brought_back = Signal(object)  # Standing, by undo or redo
     begun = Signal()  # a run was started or taken up again
     step_taken = Signal()  # the run in hand has another token, and nothing was painted since
-    journal_set_aside = Signal()  # what was shown before is kept for later
-    reopened = Signal(object)  # PromptRequest of an exploration that was kept
+    giving_way = Signal()  # a person has another text, or none, shown in a moment, and means files by it
+    journals_changed = Signal()  # what was shown before is kept for later, or is not any more
+    reopened = Signal(object)  # PromptRequest that the fields have to show
     settled = Signal()  # nothing runs, and everything that is looked at is there
 
     def __init__(
@@ -146,6 +147,7 @@ class Controller(QObject):
         self._block: BlockWish | None = None  # the look that is forbidden on trial
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
+        self._decided = self.decoding  # by which settings, before that drew a new seed
         self._sliding: SlideProgress | None = None
         self._remaking: RemakeProgress | ReplayProgress | None = None
         self._phase = RunPhase.LOADING
@@ -155,6 +157,7 @@ class Controller(QObject):
         self._in_journal = False  # the journal has it
         self._kept_marks = self._chronicle.marks  # those that the journal has
         self._explorations = 0  # that were shown so far
+        self._number = 0  # of the one that is shown
         self._run_id = 0
         self._oldest_run = 1  # the run that began the exploration
         self._playing = False  # how the person went on last: Run, or Step
@@ -174,6 +177,7 @@ class Controller(QObject):
     def _connect(self) -> None:
         self._repaint.timeout.connect(self._on_repaint_due)
         self.draft.encoded.connect(self._on_draft_encoded)
+        self.facts.deed_coming.connect(self.trail.note)
         self.facts.changed.connect(self.draft.set_facts)
         self.facts.changed.connect(self._check_answer)
         self.state_changed.connect(self._check_answer)
@@ -183,7 +187,7 @@ class Controller(QObject):
         worker.load_failed.connect(self._on_worker_load_failed)
         worker.event_ready.connect(self._on_worker_event_ready)
         worker.journal_failed.connect(self.failed)
-        worker.journal_set_aside.connect(self.journal_set_aside)
+        worker.journals_changed.connect(self.journals_changed)
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
         worker.block_tried.connect(self._on_worker_block_tried)
         reader.result_ready.connect(self._on_reader_result_ready)
@@ -245,6 +249,7 @@ class Controller(QObject):
         if self.state.can_stop and not self.alone:
             self._threads.stop_run()
         kept, tokens = self.snapshot(), self.token_table
+        tree = self._chronicle.marks, self.branches.searches, self.branches.folding
         self._oldest_run = self._new_run()
         self._walker.stop()
         self.session = self._starting = None
@@ -253,10 +258,12 @@ class Controller(QObject):
         self.comparison.forget()
         self.inside.forget()
         self.branches.forget()
-        self.trail.forget()
+        self._block = None
+        self.trail.leave_out(Deed.BLOCK)  # another model has other heads
         if kept is not None:
             self._kept, self.alone = replace(kept.unmade(), tokens=tokens), True
             self._chronicle.reopen(self._kept)
+            self.branches.bring_back(*tree)
             self._threads.tokens_known.emit(tokens)
         self._enter(RunPhase.LOADING)
         self._threads.change_model(opener)
@@ -388,10 +395,22 @@ class Controller(QObject):
     @Slot()
     def reset(self) -> None:
         """Clear the text; the prompt stays."""
+        self._leave_text(Deed.RESET)
+
+    def new(self) -> None:
+        """Clear the text, as a file is closed."""
+        self._leave_text(Deed.NEW)
+
+    def _leave_text(self, deed: Deed) -> None:
         if self.state.can_reset:
             if self._chronicle.begun:
-                self.trail.note(Deed.RESET)
+                self._note_whole(deed)
             self._clear()
+
+    def _note_whole(self, deed: Deed, what: str = "") -> None:
+        self.trail.note(deed, what)
+        if deed.of_files:
+            self.giving_way.emit()
 
     def _clear(self) -> None:
         if self.state.can_stop:
@@ -404,10 +423,11 @@ class Controller(QObject):
         self.branches.forget()
         self._show_context()
         self.select(None)
-        self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
+        if self._phase is not RunPhase.LOADING:
+            self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
 
     def reopen(self, kept: KeptExploration, journal: Path | None = None) -> None:
-        """Show an exploration that was kept, and make its columns again once its model is there.
+        """Show at the start what was kept, and make its columns again once its model is there.
 
         `journal`: the one that it came from, which goes when another one has taken over.
         """
@@ -415,12 +435,18 @@ class Controller(QObject):
         self.trail.forget()
         self._publish_state()
 
-    def _reopen(self, kept: KeptExploration, journal: Path | None = None) -> None:
+    def open_kept(self, kept: KeptExploration, name: str, journal: Path | None = None) -> None:
+        """Show an exploration like `reopen`, which a person chose by this name; it can be undone."""
+        self._note_whole(Deed.OPEN, name)
+        self._reopen(kept, journal)
+        self._publish_state()
+
+    def _reopen(self, kept: KeptExploration, journal: Path | None = None, number: int | None = None) -> None:
         if self.state.can_stop and not self.alone:
             self._threads.stop_run()
         self._oldest_run = self._new_run()
         self._starting, self._must_resume = None, False
-        self._let_go_of_kept()
+        self._let_go_of_kept(number)
         self._kept, self._kept_in, self.alone = kept, journal, True
         self.inside.forget()
         self._chronicle.reopen(kept)
@@ -438,8 +464,8 @@ class Controller(QObject):
         self._replay()
 
     def set_aside(self) -> None:
-        """Leave what is kept of this exploration for later; another one has to follow. `journal_set_aside` follows."""
-        self._threads.set_aside_requested.emit()
+        """Leave what is kept of this exploration for later; another one has to follow. `journals_changed` follows."""
+        self._threads.set_aside_requested.emit(self._number)
 
     def snapshot(self) -> KeptExploration | None:
         """What would be saved now; its tokens are those of `token_table`."""
@@ -475,7 +501,7 @@ class Controller(QObject):
         if exploration is None:
             return Revision()
         size = len(exploration) + len(exploration.all_slides)
-        return Revision(self._explorations, size, self._chronicle.marks.kept())
+        return Revision(self._number, size, self._chronicle.marks.kept())
 
     def _replay(self) -> None:
         """Let the model go on with what was reopened, if it is the one that made it."""
@@ -484,29 +510,37 @@ class Controller(QObject):
             return
         if not kept.beginning.model.is_of(session.card):
             if not self._in_journal:
-                self._threads.discard_requested.emit(None)  # what was shown before has given way
+                self._threads.keep_requested.emit(self._reopen_command(kept))
+                self._in_journal, self._kept_in = True, None
             self._enter(RunPhase.PAUSED)
             return
         self.alone = False
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.tokens_known.emit(session.tokenizer)
         self._in_journal = True
-        self._threads.reopen(ReopenCommand(run_id=self._new_run(), kept=kept, journal=self._kept_in))
+        self._new_run()
+        self._threads.reopen(self._reopen_command(kept))
         self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=exploration.replay_length())
         self._enter(RunPhase.PREFILLING)
+
+    def _reopen_command(self, kept: KeptExploration) -> ReopenCommand:
+        return ReopenCommand(run_id=self._run_id, kept=kept, journal=self._kept_in, number=self._number)
 
     def _keep_marks(self) -> None:
         """Tell the journal what a person named and deleted."""
         marks = self._chronicle.marks
-        if marks is not self._kept_marks and not self.alone:
+        if marks is not self._kept_marks and self._in_journal:
+            self._kept_marks = marks
             self._threads.marks_requested.emit(marks.kept())
-        self._kept_marks = marks
 
-    def _let_go_of_kept(self) -> None:
+    def _let_go_of_kept(self, number: int | None = None) -> None:
+        """Another exploration comes, or none; `number`: of one that was shown before."""
         self._walker.stop()
         self._kept = self._kept_in = None
         self.alone = self._in_journal = False
-        self._explorations += 1
+        if number is None:
+            self._explorations += 1
+        self._number = self._explorations if number is None else number
 
     def _lacks_model(self) -> bool:
         """Whether what is shown is of a model that is not here, which is said then."""
@@ -571,8 +605,36 @@ class Controller(QObject):
 
     @Slot(bool)
     def draw_new_seeds(self, wanted: bool) -> None:
-        """Whether every prompt that is begun anew has another seed."""
-        self.new_seeds = wanted
+        """Whether every prompt that is begun anew has another seed; if so, there is one now."""
+        if wanted or self.new_seeds:
+            self.trail.note(Deed.SEEDS)
+            self.new_seeds = wanted
+            if wanted:
+                self._decide_by(self._with_new_seed())
+            self._publish_state()
+
+    def _with_new_seed(self) -> DecodingSettings:
+        return replace(self.decoding, seed=secrets.randbelow(NEW_SEEDS))
+
+    @Slot(object)
+    def edit_prompt(self, request: PromptRequest) -> None:
+        """Take what stands in the prompt's fields. What is typed into one of them, that field undoes itself."""
+        typed = replace(self.draft.request, text=request.text, system_text=request.system_text)
+        if replace(request, facts=()) != replace(typed, facts=()):
+            self.trail.note(Deed.PROMPT)
+        self.draft.edit(request)
+        self._publish_state()
+
+    @Slot(object)
+    def replace_prompt(self, request: PromptRequest) -> None:
+        """Put this into the prompt's fields, in the place of what stands there."""
+        self.trail.note(Deed.PROMPT)
+        self._fill_in(request)
+        self._publish_state()
+
+    def _fill_in(self, request: PromptRequest) -> None:
+        self.draft.edit(request)
+        self.reopened.emit(request)
 
     @Slot(object)
     def set_window(self, window: ContextWindow) -> None:
@@ -654,52 +716,76 @@ class Controller(QObject):
     @Slot()
     def undo(self) -> None:
         """Take back the last deed."""
-        if self.state.can_undo:
-            self._bring_back(self.trail.undo())
+        if self.state.undoes is not None:
+            self._bring_back(self.state.undoes.deed, self.trail.undo())
 
     @Slot()
     def redo(self) -> None:
         """Do once more what was undone last."""
-        if self.state.can_redo:
-            self._bring_back(self.trail.redo())
+        if self.state.redoes is not None:
+            self._bring_back(self.state.redoes.deed, self.trail.redo())
 
     def _standing(self, whole: bool) -> Standing:
         """How things stand; `whole`: with what it takes to show the text again."""
-        text = ShownText(self.revision.exploration)
+        text = ShownText(self._number if self._chronicle.begun else 0)
+        marks, searches, folding = self._chronicle.marks, self.branches.searches, self.branches.folding
         if whole:
             kept = self.snapshot()
-            kept = None if kept is None else replace(kept, tokens=self.token_table)
-            text = replace(text, kept=kept, request=self.draft.request)
+            text = replace(
+                text,
+                kept=None if kept is None else replace(kept, tokens=self.token_table),
+                request=self.draft.request,
+                marks=marks,
+                searches=searches,
+                folding=folding,
+                position=self.selection.position,
+            )
         return Standing(
             cursor=self._chronicle.cursor,
-            marks=self._chronicle.marks,
+            marks=marks,
+            folding=folding,
+            searches=searches,
+            request=replace(self.draft.request, facts=()),
             settings=self.decoding,
+            new_seeds=self.new_seeds,
             window=self.window,
             filtered=self.filter,
+            facts=self.facts.choice,
             block=TriedBlock(self._block),
             text=text,
         )
 
-    def _bring_back(self, standing: Standing | None) -> None:
+    def _show_again(self, text: ShownText) -> None:
+        if text.kept is None:
+            self._clear()
+        else:
+            self._reopen(text.kept.unmade(), number=text.number)
+        self.branches.bring_back(text.marks, text.searches, text.folding)
+        if text.request is not None:
+            self._fill_in(text.request)
+        self.select(text.position)
+
+    def _bring_back(self, deed: Deed, standing: Standing | None) -> None:
         """Nothing of it is a deed of its own."""
         if standing is None:
             return
-        text = standing.text
-        if text is not None and text.kept is not None:
-            self._reopen(text.kept.unmade())
-        elif text is not None:
-            self._clear()
-        if text is not None and text.request is not None:
-            self.draft.edit(text.request)
-            self.reopened.emit(text.request)
-        if standing.marks is not None:
-            self._chronicle.marks = standing.marks
+        if standing.text is not None:
+            if deed.of_files:
+                self.giving_way.emit()
+            self._show_again(standing.text)
+        self.branches.bring_back(standing.marks, standing.searches, standing.folding)
+        if standing.request is not None:
+            self._fill_in(standing.request)
         if standing.settings is not None:
             self._decide_by(standing.settings)
+        if standing.new_seeds is not None:
+            self.new_seeds = standing.new_seeds
         if standing.window is not None:
             self._begin_with(standing.window)
         if isinstance(standing.filtered, FilterChoice):
             self._filter_by(standing.filtered)
+        if isinstance(standing.facts, FactsChoice):
+            self.facts.bring_back(standing.facts)
         if standing.block is not None:
             self._block = standing.block.wish
         if standing.cursor not in (None, self._chronicle.cursor):
@@ -910,8 +996,9 @@ class Controller(QObject):
         except CanopyError as error:
             self.failed.emit(error)
             return
+        self._decided = self.decoding
         if self.new_seeds:
-            self._decide_by(replace(self.decoding, seed=secrets.randbelow(NEW_SEEDS)))
+            self._decide_by(self._with_new_seed())
         self._playing = play
         self._starting = self._wish
         command = StartCommand(
@@ -963,8 +1050,7 @@ class Controller(QObject):
     def _begin(self, event: PromptAccepted) -> None:
         if self.session is None:
             return
-        if self._chronicle.begun:
-            self.trail.note(Deed.BEGIN)
+        self.trail.note(Deed.BEGIN, settings=self._decided)
         self._oldest_run = event.run_id
         self._run_wish, self._starting = self._starting, None
         self._must_resume = False

@@ -30,12 +30,19 @@ def deed_words(change: Change) -> str:
         Deed.BRANCH: _tr("new branch"),
         Deed.RENAME: _tr("name"),
         Deed.DELETE: _tr("deletion"),
+        Deed.FOLD: _tr("folding"),
+        Deed.SEARCH: _tr("search"),
+        Deed.PROMPT: _tr("prompt"),
         Deed.SETTINGS: _tr("settings"),
+        Deed.SEEDS: _tr("choice of seeds"),
         Deed.WINDOW: _tr("context window"),
         Deed.FILTER: _tr("output filter"),
+        Deed.FACTS: _tr("facts"),
         Deed.BLOCK: _tr("forbidden look"),
         Deed.BEGIN: _tr("new text"),
         Deed.RESET: _tr("reset"),
+        Deed.NEW: _tr("new exploration"),
+        Deed.OPEN: _tr("opening {name}").format(name=change.what or _tr("what was not saved")),
     }[change.deed]
 
 

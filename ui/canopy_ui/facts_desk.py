@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.exploration.fact_check import CheckedClaim
 from canopy_desktop.exploration.facts import Facts
+from canopy_desktop.exploration.trail import Deed
 from canopy_ui.background import Background
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class FactsDesk(QObject):
     """Lives on the GUI thread; what takes long is done beside it."""
 
     changed = Signal(object)  # FactsChoice
+    deed_coming = Signal(object)  # Deed, right before it is done
     refused = Signal(object)  # Exception: the file cannot be used, and the choice stays
     checked = Signal(object)  # CheckedAnswer, or None: there is nothing to compare
 
@@ -76,13 +78,18 @@ class FactsDesk(QObject):
     def leave(self) -> None:
         """Take no facts."""
         self._reading.forget()
-        self._take(FactsChoice(best=self.choice.best))
+        self._choose(FactsChoice(best=self.choice.best))
 
     @Slot(int)
     def take_best(self, count: int) -> None:
         """Put so many facts into a prompt; 0: all."""
-        if count != self.choice.best:
-            self._take(replace(self.choice, best=count))
+        self._choose(replace(self.choice, best=count))
+
+    def bring_back(self, choice: FactsChoice) -> None:
+        """Take what was chosen before; no deed of its own."""
+        self._reading.forget()
+        if choice != self.choice:
+            self._take(choice)
 
     def check(self, answer: str) -> None:
         """Compare an answer with the facts; `checked` follows."""
@@ -102,6 +109,11 @@ class FactsDesk(QObject):
             self._told = checked
             self.checked.emit(checked)
 
+    def _choose(self, choice: FactsChoice) -> None:
+        if choice != self.choice:
+            self.deed_coming.emit(Deed.FACTS)
+            self._take(choice)
+
     def _take(self, choice: FactsChoice) -> None:
         self.choice = choice
         self.changed.emit(choice)
@@ -113,7 +125,11 @@ class FactsDesk(QObject):
             self.refused.emit(answer)
         else:
             file, facts = answer
-            self._take(replace(self.choice, file=file, facts=facts))
+            choice = replace(self.choice, file=file, facts=facts)
+            if file == self.choice.file and self.choice.facts is None:  # it was remembered
+                self._take(choice)
+            else:
+                self._choose(choice)
 
     @Slot(object)
     def _on_checked(self, answer: CheckedAnswer | Exception) -> None:

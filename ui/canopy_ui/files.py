@@ -37,6 +37,14 @@ class _Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """The file that an exploration belongs to."""
+
+    file: Path
+    saved: Revision | None = None  # what the file has; None: it lacks something, or is another exploration's by now
+
+
+@dataclass(frozen=True, slots=True)
 class _Saved:
     file: Path
     revision: Revision
@@ -71,30 +79,38 @@ class Files(QObject):
     ) -> None:
         """`journal` is the controller's; `folder`: where journals are. Both None: nothing is kept but files."""
         super().__init__(parent)
-        self.file: Path | None = None
         self.recent = tuple(Path(path) for path in recent[:MOST_RECENT])
         self.offers: tuple[FoundJournal, ...] = ()
         self._controller = controller
         self._journal = journal
         self._folder = folder
-        self._saved: Revision | None = None  # what the file has; None: it lacks something
-        self._shown = 0  # the number of the exploration that the file is of
-        self._modified = False
-        self._reading, self._writing, self._syncing = Background(self), Background(self), Background(self)
+        self._places: dict[int, _Place] = {}  # by the number of the exploration, for undo shows one again
+        self._told: tuple[Path | None, bool] = (None, False)  # the file, and whether it lacks something
+        self._reading, self._looking = Background(self), Background(self)
+        self._writing, self._syncing = Background(self), Background(self)
         self._reading.answered.connect(self._on_read)
+        self._looking.answered.connect(self._on_looked)
         self._writing.answered.connect(self._on_written)
         self._sync = QTimer(self, interval=SYNC_MS)
         self._sync.timeout.connect(self._on_sync_due)
         if journal is not None:
             self._sync.start()
         controller.state_changed.connect(self._on_state_changed)
-        controller.journal_set_aside.connect(self._on_journal_set_aside)
+        controller.giving_way.connect(self._on_giving_way)
+        controller.journals_changed.connect(self._on_journals_changed)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of what is shown."""
+        place = self._places.get(self._controller.revision.exploration)
+        return None if place is None else place.file
 
     @property
     def modified(self) -> bool:
         """Whether something is shown that no file has."""
         revision = self._controller.revision
-        return revision.size > 0 and revision != self._saved
+        place = self._places.get(revision.exploration)
+        return revision.size > 0 and (place is None or revision != place.saved)
 
     @property
     def can_save(self) -> bool:
@@ -131,9 +147,7 @@ class Files(QObject):
 
     def new(self) -> None:
         """Begin with an empty text; what is not saved is offered from then on."""
-        self._set_aside()
-        self._controller.reset()
-        self._show_file(None)
+        self._controller.new()
 
     def save(self, file: Path) -> None:
         """Write what is shown into a file."""
@@ -146,42 +160,53 @@ class Files(QObject):
     def close(self) -> None:
         """Wait until everything is written."""
         self._sync.stop()
-        for thread in (self._reading, self._writing, self._syncing):
+        self._folder = None
+        for thread in (self._reading, self._looking, self._writing, self._syncing):
             thread.close()
 
     @Slot(object)
     def _on_read(self, answer: object) -> None:
         match answer:
-            case _Opened():
-                self._set_aside()
-                self._show(answer)
+            case _Opened(kept=kept, file=file, journal=journal):
+                self._controller.open_kept(kept, "" if file is None else file.name, journal)
+                self._place(answer)
             case _Found(opened=opened, offers=offers):
                 self.offers = offers
                 if opened is not None:
-                    self._show(opened)
+                    self._controller.reopen(opened.kept, opened.journal)
+                    self._place(opened)
                 self.changed.emit()
             case _:
                 self._fail(answer)
 
-    def _show(self, opened: _Opened) -> None:
-        self._controller.reopen(opened.kept, opened.journal)
-        self._show_file(opened.file)
+    def _place(self, opened: _Opened) -> None:
+        """What was opened belongs to its file."""
+        revision = self._controller.revision
         if opened.file is not None and opened.saved:
-            self._note_saved(opened.file, self._controller.revision)
-        self.changed.emit()
+            self._note_saved(opened.file, revision)
+        elif opened.file is not None:
+            self._places[revision.exploration] = _Place(opened.file)
+        self._tell()
+
+    @Slot(object)
+    def _on_looked(self, answer: object) -> None:
+        if isinstance(answer, _Found):
+            self.offers = answer.offers
+            self.changed.emit()
+        else:
+            self._fail(answer)
 
     @Slot(object)
     def _on_written(self, answer: object) -> None:
         if isinstance(answer, _Saved):
-            self.file = answer.file
             self._note_saved(answer.file, answer.revision)
         else:
             self._fail(answer)
         self.changed.emit()
 
     def _note_saved(self, file: Path, revision: Revision) -> None:
-        self._saved, self._shown = revision, revision.exploration
-        self._modified = self.modified
+        others = {number: _Place(file) for number, place in self._places.items() if place.file == file}
+        self._places |= {**others, revision.exploration: _Place(file, revision)}
         self.recent = (file, *(path for path in self.recent if path != file))[:MOST_RECENT]
 
     def _fail(self, error: object) -> None:
@@ -193,29 +218,25 @@ class Files(QObject):
             logger.error("Unexpected error with an exploration's file", exc_info=error)
             self.failed.emit(error)
 
-    def _show_file(self, file: Path | None) -> None:
-        self.file, self._saved = file, None
-        self._shown = self._controller.revision.exploration
-        self._modified = self.modified
-        self.changed.emit()
-
-    def _set_aside(self) -> None:
+    @Slot()
+    def _on_giving_way(self) -> None:
         """Another exploration comes: this one's journal stays where a file lacks something of it."""
         if self.modified:
             self._controller.set_aside()
 
     @Slot()
-    def _on_journal_set_aside(self) -> None:
+    def _on_journals_changed(self) -> None:
         if self._folder is not None:
-            self._reading.ask(partial(_offers, self._folder))
+            self._looking.ask(partial(_offers, self._folder))
 
     @Slot(object)
     def _on_state_changed(self, state: object) -> None:
-        if self.file is not None and self._controller.revision.exploration != self._shown:
-            self._show_file(None)  # another exploration was begun
-        elif self.modified != self._modified:
-            self._modified = self.modified
-            self.changed.emit()
+        if (self.file, self.modified) != self._told:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = self.file, self.modified
+        self.changed.emit()
 
     @Slot()
     def _on_sync_due(self) -> None:

@@ -34,7 +34,8 @@ class Threads(QObject):
     start_requested = Signal(object)  # StartCommand
     reopen_requested = Signal(object)  # ReopenCommand
     discard_requested = Signal(object)  # Path of the journal that the exploration came from, or None
-    set_aside_requested = Signal()
+    keep_requested = Signal(object)  # ReopenCommand
+    set_aside_requested = Signal(int)  # the number of the exploration
     marks_requested = Signal(object)  # KeptMarks
     tokens_known = Signal(object)  # TokenTable of what is shown
     resume_requested = Signal(object)  # ResumeCommand
@@ -84,6 +85,7 @@ class Threads(QObject):
         self.start_requested.connect(self.worker.start)
         self.reopen_requested.connect(self.worker.reopen)
         self.discard_requested.connect(self.worker.discard)
+        self.keep_requested.connect(self.worker.keep)
         self.set_aside_requested.connect(self.worker.set_aside)
         self.resume_requested.connect(self.worker.resume)
         self.choose_requested.connect(self.worker.choose)

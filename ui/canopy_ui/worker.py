@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from canopy_desktop.exploration.searching import SearchWish
     from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.exploration.trial import Trial
+    from canopy_desktop.model.tokenizer import TokenTable
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Worker(QObject):
     inside_looked = Signal(object)  # InsideResult
 
     journal_failed = Signal(object)  # StorageError
-    journal_set_aside = Signal()
+    journals_changed = Signal()
 
     def __init__(self, opener: Opener, journal: Journal | None = None) -> None:
         """`journal`: where everything is kept that happens; None: nowhere."""
@@ -219,10 +220,21 @@ class Worker(QObject):
         self._take_up(command.run_id)
         with self._reporting_errors():
             self._loaded().reopen(command.run_id, command.kept)
-            if self._journal is not None and self._session is not None:
-                self._journal.take_up(command.kept, self._session.tokenizer, command.journal)
-                self._report_journal()
+            if self._session is not None:
+                self._keep_whole(command, self._session.tokenizer)
             self._turns.start(0)
+
+    @Slot(object)
+    def keep(self, command: ReopenCommand) -> None:
+        """Keep an exploration of another model as it is."""
+        with self._reporting_errors():
+            self._keep_whole(command, command.kept.tokens)
+
+    def _keep_whole(self, command: ReopenCommand, tokens: TokenTable) -> None:
+        if self._journal is not None:
+            self._journal.take_up(command.kept, tokens, command.journal, command.number)
+            self._report_journal()
+            self.journals_changed.emit()
 
     @Slot(object)
     def discard(self, left: Path | None) -> None:
@@ -236,12 +248,12 @@ class Worker(QObject):
         if self._journal is not None:
             self._journal.marked(marks)
 
-    @Slot()
-    def set_aside(self) -> None:
-        """Leave what was kept of the exploration for later, for another one comes."""
+    @Slot(int)
+    def set_aside(self, number: int) -> None:
+        """Leave what was kept of the exploration with this number for later, for another one comes."""
         if self._journal is not None:
-            self._journal.close()
-            self.journal_set_aside.emit()
+            self._journal.set_aside(number)
+            self.journals_changed.emit()
 
     @Slot(object)
     def resume(self, command: ResumeCommand) -> None:

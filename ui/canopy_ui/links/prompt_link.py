@@ -44,6 +44,7 @@ class PromptLink(QObject):
         panel.step_clicked.connect(controller.step)
         panel.submitted.connect(self._on_prompt_submitted)
         panel.continue_clicked.connect(self._on_continue_clicked)
+        panel.example_chosen.connect(controller.replace_prompt)
         panel.facts_file_wanted.connect(controller.facts.read)
         panel.facts_off_wanted.connect(controller.facts.leave)
         panel.best_facts_wanted.connect(controller.facts.take_best)
@@ -104,7 +105,7 @@ class PromptLink(QObject):
     def _on_continue_clicked(self) -> None:
         request = self._controller.continued()
         if request is not None:
-            self._panel.set_prompt(request)
+            self._controller.replace_prompt(request)
             self._panel.setFocus()
 
     @Slot(object)
@@ -113,7 +114,7 @@ class PromptLink(QObject):
 
     @Slot()
     def _on_prompt_changed(self) -> None:
-        self._controller.draft.edit(self._panel.request())
+        self._controller.edit_prompt(self._panel.request())
         self._show_continuable()
 
     @Slot(object)

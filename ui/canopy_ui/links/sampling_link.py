@@ -40,6 +40,8 @@ class SamplingLink(QObject):
 
     @Slot(object)
     def _on_brought_back(self, standing: Standing) -> None:
+        if standing.new_seeds is not None:
+            self._panel.set_new_seeds(standing.new_seeds)
         if standing.filtered is not None:
             self._panel.set_filter(self._controller.filter)
 

@@ -48,6 +48,7 @@ class PromptPanel(Panel):
     window_changed = Signal(object)  # ContextWindow
     position_hovered = Signal(object)  # int, or None
     continue_clicked = Signal()  # the answer into the chat's history
+    example_chosen = Signal(object)  # PromptRequest with its text, right before it stands in the fields
     facts_file_wanted = Signal(str)
     facts_off_wanted = Signal()
     best_facts_wanted = Signal(int)  # so many that fit best; 0: all
@@ -342,5 +343,6 @@ class PromptPanel(Panel):
             self.submitted.emit((self.request(), self.settings(), play))
 
     def _on_example_chosen(self, example: Example) -> None:
-        request = self.request()
-        self.set_prompt(replace(request, text=example.prompt, chat=example.chat))
+        request = replace(self.request(), text=example.prompt, chat=example.chat)
+        self.example_chosen.emit(request)
+        self.set_prompt(request)

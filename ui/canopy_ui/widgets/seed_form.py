@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from PySide6.QtCore import QRegularExpression, Signal, Slot
 from PySide6.QtGui import QRegularExpressionValidator
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QWidget
@@ -12,15 +10,14 @@ from canopy_desktop.decoding.settings import MAX_SEED
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.segmented import Segmented
 
-NEW_SEEDS = 1_000_000  # short numbers, to be written down
 KEEP, NEW = 0, 1
 
 
 class SeedForm(QWidget):
-    """A number that can be typed, kept, or drawn anew."""
+    """A number that can be typed, kept, or asked for anew."""
 
     seed_changed = Signal(object)  # int, of up to 63 bits
-    new_seeds_wanted = Signal(bool)  # a new one for every prompt that is begun anew
+    new_seeds_wanted = Signal(bool)  # a new one now, and for every prompt that is begun anew
 
     def __init__(self, theme: Theme, parent: QWidget | None = None, *, lasting: bool = True) -> None:
         """`lasting`: whether one can ask for another seed for every run."""
@@ -65,10 +62,6 @@ class SeedForm(QWidget):
     @Slot(int)
     def _on_way_chosen(self, way: int) -> None:
         self.new_seeds_wanted.emit(way == NEW)
-        if way == NEW:
-            seed = secrets.randbelow(NEW_SEEDS)
-            self.set_seed(seed)
-            self.seed_changed.emit(seed)
 
 
 def _number(text: str) -> int:
