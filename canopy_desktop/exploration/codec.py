@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from canopy_desktop.decoding.output_filter import FilterAction, FilterFailure, FilterList, OutputFilter
@@ -111,6 +112,7 @@ def _converter() -> cattrs.Converter:
     for kind in (int, str, bool):
         converter.register_structure_hook(kind, _exact)
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(StrEnum, lambda value, kind: kind(_exact(value, str)))
     converter.register_structure_hook_factory(_is_tuple, lambda kind: _tuple_reader(converter, kind))
     converter.register_unstructure_hook(Candidate, _candidate_row)
     converter.register_structure_hook(Candidate, _candidate)

@@ -157,6 +157,11 @@ class ColumnStore:
         return self.bytes_of_last + sum(self.bytes_of.values())
 
     @property
+    def precision(self) -> type[np.floating]:
+        """The type of kept queries."""
+        return self._precision
+
+    @property
     def residual_rows(self) -> int:
         """Residuals of a column that are kept: the embedding, and one for each block."""
         return self._architecture.layers + 1

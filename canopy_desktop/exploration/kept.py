@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from canopy_desktop.decoding.output_filter import OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
+from canopy_desktop.exploration.kept_attention import KeptAttention
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import UNMADE, ChosenBy, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration, Stand
@@ -85,6 +86,7 @@ class KeptExploration:
     stand: Stand
     marks: KeptMarks = field(default_factory=KeptMarks)
     tokens: TokenTable = field(repr=False)
+    attention: KeptAttention | None = field(default=None, repr=False)  # of a text; no journal has it
 
     def tree(self) -> Exploration:
         """A tree of its own."""

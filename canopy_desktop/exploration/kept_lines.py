@@ -14,17 +14,19 @@ from typing import Any, TypeVar
 from canopy_desktop.decoding.settings_json import parsed
 from canopy_desktop.exploration.codec import FILTER, SETTINGS, BrokenValueError, Codec
 from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens, in_order, named_ids
+from canopy_desktop.exploration.kept_attention import AttentionNote
 from canopy_desktop.exploration.records import PROMPT_NODE, UNMADE, StepRecord, WindowSlid
 from canopy_desktop.exploration.tree import Exploration, Stand
 from canopy_desktop.exploration.view import TokenRole
 from canopy_desktop.model.tokenizer import Token, TokenTable
 
-VERSION = 1
+VERSION = 2  # 1 had neither attention nor searches
 MAX_LINE = 16_000_000  # bytes
 MAX_STEPS = 100_000
 MAX_SLID = 10_000_000  # tokens of all slides together
 MAX_WALKED = 20_000_000  # nodes that are passed on all ways from branch to branch
 MAX_CONTEXT = 1 << 22
+MAX_HEADS = 50_000  # of all layers of a model whose attention is kept
 _ROLES = frozenset(role.value for role in TokenRole) - {TokenRole.GENERATED.value}
 _Number = TypeVar("_Number", int, float)
 _SLACK = 1e-6  # of probabilities that were rounded
@@ -76,8 +78,12 @@ class LineWriter:
         """What a person made of the branches by now."""
         yield _line("marks", self._codec.encode(marks))
 
+    def attention(self, note: AttentionNote) -> Iterator[bytes]:
+        """Whose attention is kept beside these lines; the last one."""
+        yield _line("attention", self._codec.encode(note))
+
     def whole(self, kept: KeptExploration) -> Iterator[bytes]:
-        """All lines of an exploration."""
+        """All lines of an exploration but that of its attention."""
         yield from self.beginning(kept.beginning)
         if kept.prefill_ms is not None:
             yield from self.prefilled(kept.prefill_ms)
@@ -100,6 +106,7 @@ class LineReader:
     """Builds an exploration from lines. Each call raises `BrokenValueError` for a line that does not belong there."""
 
     def __init__(self) -> None:
+        self.attention: AttentionNote | None = None  # whose attention has to be beside the lines
         self._codec = Codec()
         self._tokens: dict[int, Token] = {}
         self._beginning: Beginning | None = None
@@ -124,7 +131,7 @@ class LineReader:
         self._first = False
         match name:
             case "canopy":
-                if value != VERSION:
+                if type(value) is not int or not 1 <= value <= VERSION:
                     raise BrokenValueError("it is of another version")
             case "tokens":
                 self._take_tokens(value)
@@ -151,6 +158,8 @@ class LineReader:
 
     def _take_event(self, name: str, value: Any) -> None:
         tree, codec = self._exploring(), self._codec
+        if self.attention is not None:
+            raise BrokenValueError("something comes after its attention")
         match name:
             case "prefilled":
                 self._prefill_ms = _ranged(codec.decode(value, float), 0, float("inf"))
@@ -172,6 +181,8 @@ class LineReader:
                 tree.go_to(self._reached(value))
             case "left_branch":
                 tree.leave_branch(self._reached(value))
+            case "attention":
+                self._note_attention(tree, codec.decode(value, AttentionNote))
             case _:
                 raise BrokenValueError(f"nothing is called {name!r:.40}")
 
@@ -227,6 +238,11 @@ class LineReader:
             tree.add_slide(replace(slide, slots=(UNMADE,) * count))
         except ValueError as error:
             raise BrokenValueError("it slides too late") from error
+
+    def _note_attention(self, tree: Exploration, note: AttentionNote) -> None:
+        _ranged(note.tokens, 1, tree.window_length(self._node(note.node)))
+        _ranged(note.architecture.layers * note.architecture.heads, 1, MAX_HEADS)
+        self.attention = note
 
     def _exploring(self) -> Exploration:
         if self._tree is None:

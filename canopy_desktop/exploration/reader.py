@@ -13,6 +13,7 @@ from canopy_desktop.exploration.attention_reader import AttentionReader
 from canopy_desktop.exploration.decision import Decision, decide
 from canopy_desktop.exploration.decision_view import DrawsReading
 from canopy_desktop.exploration.draws import first_draws
+from canopy_desktop.exploration.kept_attention import AttentionNote, KeptAttention
 from canopy_desktop.exploration.lens import lens_grid
 from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish, cell_of
 from canopy_desktop.exploration.records import Slot
@@ -97,6 +98,26 @@ class ColumnReader(AttentionReader):
             sums = np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64)
             bits[start - first : stop - first] = (np.log(sums) + largest - chosen) * NATS_TO_BITS
         return bits
+
+    def keep(self, slots: IntArray, node: int) -> KeptAttention | None:
+        """Copies of these columns' queries and keys, those of the window at `node`. Raises `ColumnsGoneError`."""
+        sequence, a = self._sequence, self._sequence.architecture
+        note = AttentionNote(node=node, tokens=int(slots.size), architecture=a)
+        generation, shapes = sequence.generation, note.shapes
+        queries = np.empty(shapes[0], sequence.columns.precision)
+        keys = np.empty(shapes[1], sequence.decoder.cache.precision)
+        everything = slice(shapes[0][-1])
+        try:
+            for layer in range(a.layers):
+                queries[layer] = sequence.queries(slots, layer, everything)
+                for head in range(a.kv_heads):
+                    found = sequence.keys(slots, layer, head)
+                    if found is None:
+                        return None
+                    keys[layer, head] = found
+        except LookupError:
+            return None
+        return KeptAttention(note=note, queries=queries, keys=keys) if sequence.generation == generation else None
 
     def _logits(self, slot: Slot, row: int = -1) -> FloatArray | None:
         try:

@@ -15,6 +15,7 @@ from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.memory_needed import require_memory, usual_context
 from canopy_desktop.exploration.reader import ColumnReader
+from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.exploration.trial import Trial
 from canopy_desktop.model.bundle import Bundle
@@ -99,6 +100,12 @@ class ModelSession:
     def new_reader(self) -> ColumnReader:
         """One that reads what was written, for any one thread."""
         return ColumnReader(self.sequence, self.head)
+
+    @property
+    def attention_bytes_per_token(self) -> int:
+        """Bytes that a file takes to keep one token's attention; 0 where the model gives no queries."""
+        queries = self.sequence.columns.bytes_of[Kept.QUERIES]
+        return queries and queries + self.sequence.decoder.cache.bytes_per_token // 2  # half of it are values
 
     def new_trial(self) -> Trial:
         """One that runs texts beside what was written, for the inference thread."""

@@ -183,10 +183,22 @@ class Exploration:
 
     def positions(self, node: int) -> IntArray:
         """Where in the text the tokens of `slots` stand, (length,)."""
+        return self.places(node, self.slots(node).size)
+
+    def places(self, node: int, count: int) -> IntArray:
+        """Where in the text the first tokens of the window at `node` stand, (count,)."""
         dropped = self.dropped(node)
-        count = self.slots(node).size
         start = min(count, dropped.start)
         return np.concatenate([np.arange(start), np.arange(dropped.stop, dropped.stop + count - start)])
+
+    def shared_columns(self, node: int, other: int) -> int:
+        """How many columns two windows begin with together; tokens that a slide read again have new ones."""
+        slides = self.last_slide(node), self.last_slide(other)
+        if slides[0] is not slides[1]:
+            return min(slide.kept for slide in slides if slide is not None)
+        while node != other:  # a parent's number is the lower one
+            node, other = self.parent(max(node, other)), min(node, other)
+        return self.window_length(node)
 
     def dropped(self, node: int) -> range:
         """The positions in the text that are no longer in the window at `node`."""

@@ -24,7 +24,7 @@ class Cache:
     ) -> None:
         self._a = architecture
         self._context = context
-        self._kept = np.dtype(form.kept)
+        self.precision = form.kept  # of keys and values
         self.memory = memory
         self.capacity = 0
         self.keys: list[Stored] = []
@@ -33,7 +33,7 @@ class Cache:
     @property
     def bytes_per_token(self) -> int:
         """Bytes that the keys and values of one position take."""
-        return self._a.kv_bytes_per_token * self._kept.itemsize // np.dtype(np.float32).itemsize
+        return self._a.kv_bytes_per_token * np.dtype(self.precision).itemsize // np.dtype(np.float32).itemsize
 
     @property
     def buffers(self) -> list[Stored]:
@@ -69,7 +69,7 @@ class Cache:
             mine[:, :, :length] = theirs[:, :, :length]
 
     def _grown(self, shape: tuple[int, int, int, int], old: list[Stored], kept: int) -> list[Stored]:
-        grown = [self.memory.zeros(shape, self._kept) for _ in range(self._a.layers)]
+        grown = [self.memory.zeros(shape, self.precision) for _ in range(self._a.layers)]
         if kept:
             for new, before in zip(grown, old, strict=True):
                 new[:, :, :kept] = before[:, :, :kept]

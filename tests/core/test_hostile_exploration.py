@@ -88,7 +88,7 @@ def test_a_manifest_of_another_program_is_no_exploration(path: Path, lines: list
 
 
 def test_a_newer_version_says_what_to_do(path: Path, lines: list[bytes]) -> None:
-    assert "update the program" in refused(path, packed(lines, version=2))
+    assert "update the program" in refused(path, packed(lines, version=storage.VERSION + 1))
     assert "newer" in refused(path, zipped({MANIFEST: json.dumps({"format": storage.FORMAT, "version": 9}).encode()}))
 
 
@@ -208,7 +208,7 @@ FORGERIES: dict[str, Callable[[Lines], object]] = {
     "two beginnings": lambda lines: lines.insert(4, copy.deepcopy(next(one for one in lines if "beginning" in one))),
     "no beginning": lambda lines: [lines.remove(one) for one in lines[:] if "beginning" in one],
     "nothing at all": lambda lines: lines.clear(),
-    "another version": lambda lines: lines[0].__setitem__("canopy", 2),
+    "another version": lambda lines: lines[0].__setitem__("canopy", storage.VERSION + 1),
     "a version in the middle": lambda lines: lines.insert(3, {"canopy": 1}),
     "a line that says two things": lambda lines: lines[-1].__setitem__("more", 1),
     "a line that nobody knows": lambda lines: lines.append({"__reduce__": "os.system"}),
