@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON CUDA
 BIN := .venv/bin
 
-.PHONY: run setup setup-tests model test test-core test-ui test-all lint reference bench lock clean
+.PHONY: run setup setup-tests model test test-core test-ui test-all lint reference bench lock export-env clean
 
 run: setup
 	@$(BIN)/python packaging/run.py
@@ -44,6 +44,11 @@ reference:
 # Side by side with other programs, on a quiet machine: `make bench`, or `make bench BENCH=--quick`.
 bench: model
 	@bash benchmarks/run.sh $(BENCH)
+
+# What `models import` needs for checkpoints of other architectures: .venv-export, or what CANOPY_EXPORT names.
+export-env:
+	@bash packaging/setup.sh environment project
+	@$(BIN)/python -m canopy_desktop models import --setup
 
 lock:
 	@bash packaging/lock.sh

@@ -116,7 +116,10 @@ def parser() -> argparse.ArgumentParser:
     load = _add(
         actions, "import", "make a model of a GGUF, a checkpoint or an ONNX model, or copy one that was built elsewhere"
     )
-    load.add_argument("path", metavar="PATH")
+    load.add_argument("path", nargs="?", metavar="PATH")
+    load.add_argument(
+        "--setup", action="store_true", help="first fetch what exports a checkpoint of another architecture, once"
+    )
     load.add_argument("--name", metavar="ID", help="what the model is called; default: as its file or folder")
     load.add_argument("--precision", choices=("int8", "fp32"), help="form of its weights; default: int8")
     load.add_argument("--progress", action="store_true", help="tell each percent on standard error, a line each")

@@ -7,6 +7,7 @@ CanopyError
 │   ├── BundleError         a bundle's card, files and graph do not agree
 │   ├── ModelNotFoundError  no bundle of that name is installed
 │   ├── BuildError          building a bundle failed; the old one, if any, is untouched
+│   ├── ExportSetupError    the environment for exports was not made
 │   ├── ModelKeptError      a model is not renamed, removed or brought back
 │   └── MemoryNeededError   a model with its context needs more memory than is free
 ├── PromptError
@@ -87,6 +88,15 @@ class BuildError(ModelError):
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(f"The model could not be built: {reason}. {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class ExportSetupError(ModelError):
+    """The environment for exports was not made; nothing of it is there."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"The environment for exports was not made: {reason}. {remedy}")
         self.reason = reason
         self.remedy = remedy
 

@@ -60,6 +60,24 @@ def build_folder() -> Path:
     return Path(given) if given else checkout_models() or user_models()
 
 
+def export_environment() -> Path:
+    """Where optimum's environment is, or would be made: `$CANOPY_EXPORT`, the checkout's own, or the user's."""
+    given = os.environ.get("CANOPY_EXPORT", "")
+    if given:
+        return Path(given)
+    return user_models().with_name("export") if _PACKED.is_dir() else _CHECKOUT / ".venv-export"
+
+
+def export_locks() -> Path:
+    """The folder of what is installed there."""
+    return resources() / "export"
+
+
+def export_log() -> Path:
+    """What pip and optimum said last."""
+    return log_file().with_name("export.log")
+
+
 def settings_file() -> Path:
     """The user's settings."""
     return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "settings.json"

@@ -312,6 +312,8 @@ def _bench(result: Result) -> str:
 def _models(result: Result) -> str:
     if "was" in result:
         return f"{result['was']} is called {result['id']} now ({result['folder']})"
+    if "environment" in result:
+        return f"What exports need is in {result['environment']}{'' if result['made'] else ' already'}"
     if "removed" in result:
         return f"{result['id']} was removed" if result["removed"] else "Nothing was removed."
     if "models" in result and "searched" in result and result["models"]:

@@ -22,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     homes = Path(tempfile.mkdtemp(prefix="canopy-tests-"))
     config.stash[_HOMES] = homes
     os.environ.pop("CANOPY_MODELS", None)
+    os.environ["CANOPY_EXPORT"] = str(homes / "export")  # where nothing is
     os.environ["XDG_CACHE_HOME"] = str(homes / "cache")
     os.environ["XDG_RUNTIME_DIR"] = str(homes / "runtime")
     (homes / "runtime").mkdir(mode=0o700)

@@ -35,7 +35,13 @@ def models(arguments: argparse.Namespace) -> dict[str, Any]:
             name = arguments.id or arguments.model or DEFAULT_MODEL
             return build_model(name, arguments.precision, accepts=arguments.accept_licence)
         case _:
-            return import_model(Path(arguments.path), arguments.name, arguments.precision, percent=arguments.progress)
+            made = set_up_exports(percent=arguments.progress) if arguments.setup else None
+            if arguments.path is not None:
+                path = Path(arguments.path)
+                return import_model(path, arguments.name, arguments.precision, percent=arguments.progress)
+            if made is None:
+                raise UsageError("Name a file or folder to import, or make what exports need with --setup.")
+            return made
 
 
 def verify(name: str | None) -> dict[str, Any]:
@@ -100,6 +106,18 @@ def import_model(path: Path, name: str | None, precision: str | None, *, percent
     finally:
         progress.close()
     return {"id": imported.id, "folder": str(imported.folder), "imported": imported.is_new}
+
+
+def set_up_exports(*, percent: bool = False) -> dict[str, Any]:
+    """Make the environment in which optimum exports checkpoints; nothing is done where it is there already."""
+    from canopy_desktop.model.export_environment import make_environment
+
+    progress = ProgressBar("exports", percent=percent)
+    try:
+        made = make_environment(progress.show)
+    finally:
+        progress.close()
+    return {"environment": str(made.folder), "made": made.is_new}
 
 
 def import_bundle(path: Path) -> dict[str, Any]:

@@ -10,7 +10,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-cuda.lock")}
+EXPORT_LOCK = "resources/export/requirements.lock"
+LOCKS = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("requirements.lock", "requirements-cuda.lock", EXPORT_LOCK)
+}
 
 
 def entries(lock: str) -> list[str]:
@@ -95,3 +99,20 @@ def test_the_libraries_for_a_card_are_exactly_those_of_the_extra_and_only_where_
 def test_without_the_extra_none_of_nvidias_libraries_comes() -> None:
     assert not [name for name in PINS if name.startswith("nvidia")]
     assert all(name.startswith("nvidia") for name in CUDA_PINS)
+
+
+def test_what_exports_need_is_pinned_and_torch_apart_as_its_build_for_the_cpu() -> None:
+    locked = pins(EXPORT_LOCK)
+    for line in (ROOT / "packaging" / "export.in").read_text(encoding="utf-8").splitlines():
+        if wanted := line.split("#")[0].strip():
+            requirement = Requirement(wanted)
+            version = next(iter(locked[canonicalize_name(requirement.name)].specifier)).version
+            assert requirement.specifier.contains(version), requirement
+    assert not [name for name in locked if name == "torch" or name.startswith("nvidia")]
+    lines = (ROOT / "resources" / "export" / "torch.txt").read_text(encoding="utf-8").splitlines()
+    torch = [Requirement(line) for line in lines if not line.startswith("#")]
+    chosen = {
+        system: [str(pin.specifier) for pin in torch if pin.marker and pin.marker.evaluate({"sys_platform": system})]
+        for system in ("linux", "win32", "darwin")
+    }
+    assert chosen == {"linux": ["==2.13.0+cpu"], "win32": ["==2.13.0"], "darwin": ["==2.13.0"]}

@@ -19,6 +19,7 @@ SAMPLES: dict[type[CanopyError], tuple[CanopyError, str]] = {
     errors.BundleError: (errors.BundleError(Path("b/bundle"), "weights.bin was altered"), "weights.bin was altered"),
     errors.ModelNotFoundError: (errors.ModelNotFoundError("smol", (Path("m"),)), "smol"),
     errors.BuildError: (errors.BuildError("the disk is full", "Free 1 GB."), "Free 1 GB."),
+    errors.ExportSetupError: (errors.ExportSetupError("pip is missing", "Install it."), "Install it."),
     errors.ModelKeptError: (errors.ModelKeptError("mine", "the system does not allow it"), "does not allow it"),
     errors.MemoryNeededError: (
         errors.MemoryNeededError("mine", 2_440_000_000, 1_200_000_000, 8192, fitting=2048, is_fp32=True),

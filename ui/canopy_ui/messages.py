@@ -99,6 +99,10 @@ class Wording(QObject):
                 ).format(name=name)
             case errors.BuildError(reason=reason, remedy=remedy):
                 return self.tr("The model could not be built: {reason}. {remedy}").format(reason=reason, remedy=remedy)
+            case errors.ExportSetupError(reason=reason, remedy=remedy):
+                return self.tr("The environment for exports was not made: {reason}. {remedy}").format(
+                    reason=reason, remedy=remedy
+                )
             case errors.ModelKeptError(name=name, reason=reason):
                 return self.tr("The model {name} stays as it is: {reason}.").format(name=name, reason=reason)
             case errors.MemoryNeededError():
@@ -170,6 +174,11 @@ class Wording(QObject):
                 return self.tr("The {what} of {tokens:,} tokens made room for newer ones: compute them again.").format(
                     what=self.tr(what), tokens=tokens
                 )
+            case errors.NotGivenError(what=what):
+                return self.tr(
+                    "This model’s own graph gives probabilities and a cache, and no {what}: to see this, choose a model "
+                    "that was built here (File, Models)."
+                ).format(what=self.tr(what))
             case errors.CardMemoryError():
                 return self.tr("The card's memory is full: choose a smaller context, or the CPU.")
             case errors.ProviderError(provider=provider, reason=reason):
