@@ -20,6 +20,7 @@ CanopyError
 │   ├── OutOfMemoryError    there is no memory left for the next tokens
 │   ├── CardMemoryError     the card's memory is full
 │   ├── ColumnsGoneError    what is looked at has made room for newer columns
+│   ├── NotGivenError       the model's graph does not give what is looked at
 │   └── ProviderError       the execution provider failed in the middle
 ├── SettingsError           settings contradict one another or are out of range (exit status 2)
 ├── OtherModelError         an exploration needs the model that made it
@@ -211,6 +212,18 @@ class ColumnsGoneError(EngineError):
         )
         self.what = what
         self.tokens = tokens
+
+
+class NotGivenError(EngineError):
+    """The model's graph, which is another program's, does not give what is looked at."""
+
+    def __init__(self, what: str) -> None:
+        """`what`: "queries", "residuals" or "blocks", which are a place to forbid a token to look at another."""
+        super().__init__(
+            f"This model's graph gives logits and a cache, and no {what}: take a model that is built here for this "
+            "('canopy-desktop models list' says which is)."
+        )
+        self.what = what
 
 
 class ProviderError(EngineError):

@@ -33,6 +33,7 @@ SAMPLES: dict[type[CanopyError], tuple[CanopyError, str]] = {
     errors.OutOfMemoryError: (errors.OutOfMemoryError(1200), "1,200"),
     errors.CardMemoryError: (errors.CardMemoryError(), "smaller context"),
     errors.ColumnsGoneError: (errors.ColumnsGoneError("queries", 1412), "queries of 1,412"),
+    errors.NotGivenError: (errors.NotGivenError("queries"), "queries"),
     errors.ProviderError: (errors.ProviderError("cuda", "out of memory"), "CUDA"),
     errors.SettingsError: (errors.SettingsError("Top-p", "must be above 0"), "Top-p"),
     errors.NothingLeftError: (errors.NothingLeftError("the bans"), "the bans"),
