@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
+from canopy_desktop.decoding.beams import Fate
 from canopy_desktop.decoding.output_filter import FilterAction, FilterFailure, FilterList, OutputFilter
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.records import Candidate
+from canopy_desktop.exploration.searching import FoundToken
 
 if TYPE_CHECKING:
     import cattrs
@@ -116,6 +118,8 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(_is_tuple, lambda kind: _tuple_reader(converter, kind))
     converter.register_unstructure_hook(Candidate, _candidate_row)
     converter.register_structure_hook(Candidate, _candidate)
+    converter.register_unstructure_hook(FoundToken, _found_row)
+    converter.register_structure_hook(FoundToken, _found_token)
     converter.register_unstructure_hook(OutputFilter, lambda value: _filter_entries(converter, value))
     converter.register_structure_hook(OutputFilter, lambda value, kind: _output_filter(converter, value))
     converter.register_unstructure_hook(bytes, bytes.hex)
@@ -158,6 +162,15 @@ def _candidate(value: object, kind: object) -> Candidate:
     token_id, *numbers = _exact(value, list)
     logit, raw_logprob, probability = map(_number, numbers)
     return Candidate(_exact(token_id, int), logit, raw_logprob, probability)
+
+
+def _found_row(value: FoundToken) -> list[int | float | str]:
+    return [value.parent, value.token_id, value.logprob, value.fate.value, value.draws]
+
+
+def _found_token(value: object, kind: object) -> FoundToken:
+    parent, token_id, logprob, fate, draws = _exact(value, list)
+    return FoundToken(_exact(parent, int), _exact(token_id, int), _number(logprob), Fate(fate), _exact(draws, int))
 
 
 def _filter_entries(converter: cattrs.Converter, value: OutputFilter) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +21,9 @@ import psutil
 from canopy_desktop.errors import StorageError
 from canopy_desktop.exploration.codec import BrokenValueError
 from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks
-from canopy_desktop.exploration.kept_lines import MAX_LINE, LineWriter
+from canopy_desktop.exploration.kept_lines import MAX_FOUND, MAX_LINE, LineWriter
 from canopy_desktop.exploration.records import GenerationEvent, PrefillProgress, StepRecord, WindowSlid
+from canopy_desktop.exploration.searching import Searched
 from canopy_desktop.exploration.storage import MAX_LINES_BYTES, read_lines
 from canopy_desktop.model.tokenizer import TokenTable
 
@@ -105,6 +106,12 @@ class Journal:
         """A person named or deleted branches."""
         if self._writer is not None and self._file is not None:
             self._write(self._writer.marks(marks))
+
+    def searched(self, searches: Sequence[Searched]) -> None:
+        """These searches lie over the tree now; what a file would not hold is not kept."""
+        fits = sum(len(one.found) for one in searches) <= MAX_FOUND
+        if fits and self._writer is not None and self._file is not None:
+            self._write(self._writer.searches(searches))
 
     def sync(self) -> None:
         """Bring what was written to the disk; takes as long as the disk does. May be called from any thread."""

@@ -11,6 +11,7 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.kept_attention import KeptAttention
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import UNMADE, ChosenBy, StepRecord, WindowSlid
+from canopy_desktop.exploration.searching import Searched
 from canopy_desktop.exploration.tree import Exploration, Stand
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.card import Card, WeightForm
@@ -54,10 +55,19 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptMarks:
-    """What a person made of the recorded branches; `trail.Marks` has searches too."""
+    """What a person made of the branches."""
 
     names: tuple[tuple[int, str], ...] = ()  # (node, name), by node
     hidden: tuple[int, ...] = ()  # deleted nodes, with all below them
+    found_names: tuple[tuple[int, int, str], ...] = ()  # (search, number of its token, name)
+    found_hidden: tuple[tuple[int, int], ...] = ()  # (search, number of its token)
+
+    def of(self, searches: Iterable[Searched]) -> KeptMarks:
+        """Without those on tokens that none of these searches found."""
+        sizes = {one.wish.number: len(one.found) for one in searches}
+        names = tuple(mark for mark in self.found_names if 0 <= mark[1] < sizes.get(mark[0], 0))
+        hidden = tuple(mark for mark in self.found_hidden if 0 <= mark[1] < sizes.get(mark[0], 0))
+        return replace(self, found_names=names, found_hidden=hidden)
 
 
 class KeptTokens:
@@ -85,6 +95,7 @@ class KeptExploration:
     slides: tuple[WindowSlid, ...] = field(repr=False)
     stand: Stand
     marks: KeptMarks = field(default_factory=KeptMarks)
+    searches: tuple[Searched, ...] = ()  # that have ended, by number
     tokens: TokenTable = field(repr=False)
     attention: KeptAttention | None = field(default=None, repr=False)  # of a text; no journal has it
 

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from canopy_desktop.decoding.beams import LARGEST_PENALTY
+from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings_json import parsed
 from canopy_desktop.exploration.codec import FILTER, SETTINGS, BrokenValueError, Codec
 from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens, in_order, named_ids
 from canopy_desktop.exploration.kept_attention import AttentionNote
 from canopy_desktop.exploration.records import PROMPT_NODE, UNMADE, StepRecord, WindowSlid
+from canopy_desktop.exploration.searching import START, Searched
 from canopy_desktop.exploration.tree import Exploration, Stand
 from canopy_desktop.exploration.view import TokenRole
 from canopy_desktop.model.tokenizer import Token, TokenTable
@@ -26,6 +29,7 @@ MAX_STEPS = 100_000
 MAX_SLID = 10_000_000  # tokens of all slides together
 MAX_WALKED = 20_000_000  # nodes that are passed on all ways from branch to branch
 MAX_CONTEXT = 1 << 22
+MAX_FOUND = 1_000_000  # tokens of all searches together
 MAX_HEADS = 50_000  # of all layers of a model whose attention is kept
 _ROLES = frozenset(role.value for role in TokenRole) - {TokenRole.GENERATED.value}
 _Number = TypeVar("_Number", int, float)
@@ -39,6 +43,7 @@ class LineWriter:
         self._tokens = tokens
         self._codec = Codec()
         self._known: set[int] = set()
+        self._searched: dict[int, Searched] = {}
 
     def beginning(self, beginning: Beginning) -> Iterator[bytes]:
         """The first lines."""
@@ -78,6 +83,20 @@ class LineWriter:
         """What a person made of the branches by now."""
         yield _line("marks", self._codec.encode(marks))
 
+    def searches(self, shown: Iterable[Searched]) -> Iterator[bytes]:
+        """The searches that lie over the tree now; those of before are taken away, or stay."""
+        wanted = {searched.wish.number: searched for searched in shown}
+        staying = {number: one for number, one in self._searched.items() if wanted.get(number) is one}
+        if len(staying) < len(self._searched):
+            yield _line("searches", list(staying))
+        self._searched = wanted
+        for number, searched in wanted.items():
+            if number not in staying:
+                value = self._codec.encode(replace(searched, wish=replace(searched.wish, text=History())))
+                del value["wish"]["text"]
+                yield from self._news(token.token_id for token in searched.found)
+                yield _line("search", value)
+
     def attention(self, note: AttentionNote) -> Iterator[bytes]:
         """Whose attention is kept beside these lines; the last one."""
         yield _line("attention", self._codec.encode(note))
@@ -89,6 +108,7 @@ class LineWriter:
             yield from self.prefilled(kept.prefill_ms)
         for event in in_order(kept.steps, kept.slides):
             yield from self.event(event)
+        yield from self.searches(kept.searches)
         yield from self.marks(kept.marks)
         yield from self.stand(kept.stand)
 
@@ -113,6 +133,8 @@ class LineReader:
         self._tree: Exploration | None = None
         self._prefill_ms: float | None = None
         self._marks = KeptMarks()
+        self._searches: dict[int, Searched] = {}
+        self._found = 0  # tokens of these
         self._slid = 0
         self._walked = 0
         self._first = True
@@ -152,7 +174,8 @@ class LineReader:
             steps=self._tree.steps,
             slides=self._tree.all_slides,
             stand=self._tree.stand,
-            marks=self._marks,
+            marks=self._marks.of(self._searches.values()),
+            searches=tuple(self._searches[number] for number in sorted(self._searches)),
             tokens=KeptTokens(self._tokens.values()),
         )
 
@@ -173,14 +196,27 @@ class LineReader:
                     tree.stand_on(stand)
                 except LookupError as error:
                     raise BrokenValueError("nobody can stand there") from error
-            case "marks":
-                self._marks = codec.decode(value, KeptMarks)
-                for node in (*self._marks.hidden, *(node for node, _ in self._marks.names)):
-                    self._node(node)
             case "went_to":
                 tree.go_to(self._reached(value))
             case "left_branch":
                 tree.leave_branch(self._reached(value))
+            case _:
+                self._take_beside(tree, name, value)
+
+    def _take_beside(self, tree: Exploration, name: str, value: Any) -> None:
+        """What lies over the tree, or stands beside the lines."""
+        codec = self._codec
+        match name:
+            case "marks":
+                self._marks = codec.decode(value, KeptMarks)
+                for node in (*self._marks.hidden, *(node for node, _ in self._marks.names)):
+                    self._node(node)
+            case "search":
+                self._add_search(tree, value)
+            case "searches":
+                staying = set(codec.decode(value, tuple[int, ...]))
+                self._searches = {number: one for number, one in self._searches.items() if number in staying}
+                self._found = sum(len(one.found) for one in self._searches.values())
             case "attention":
                 self._note_attention(tree, codec.decode(value, AttentionNote))
             case _:
@@ -239,6 +275,19 @@ class LineReader:
         except ValueError as error:
             raise BrokenValueError("it slides too late") from error
 
+    def _add_search(self, tree: Exploration, value: object) -> None:
+        wish = _with(_entry(value, "wish"), text={"prompt": [], "generated": [], "end_ids": []})
+        searched = self._codec.decode(_with(value, wish=wish), Searched)
+        number = _ranged(searched.wish.number, 1, MAX_CONTEXT)
+        text = tree.window_history(self._reached(searched.wish.node), ())
+        self._check_known(token.token_id for token in searched.found)
+        _check_search(searched)
+        before = self._searches.get(number)
+        self._found += len(searched.found) - (len(before.found) if before else 0)
+        if self._found > MAX_FOUND:
+            raise BrokenValueError("its searches found too much")
+        self._searches[number] = replace(searched, wish=replace(searched.wish, text=text))
+
     def _note_attention(self, tree: Exploration, note: AttentionNote) -> None:
         _ranged(note.tokens, 1, tree.window_length(self._node(note.node)))
         _ranged(note.architecture.layers * note.architecture.heads, 1, MAX_HEADS)
@@ -280,6 +329,23 @@ def _check_figures(step: StepRecord) -> None:
     _ranged(step.entropy_bits, -_SLACK, 64)
     _ranged(step.total_logprob, -1e12, 1)
     _ranged(step.ms, 0, float("inf"))
+
+
+def _check_search(searched: Searched) -> None:
+    """Raise `BrokenValueError` for a number that no search has."""
+    wish, size = searched.wish, len(searched.found)
+    if searched.busy:
+        raise BrokenValueError("a search has no end")
+    _ranged(wish.count, 1, MAX_CONTEXT)
+    _ranged(wish.penalty, -LARGEST_PENALTY, LARGEST_PENALTY)
+    for number in (searched.done, searched.total):
+        _ranged(number, 0, MAX_CONTEXT)
+    for number, token in enumerate(searched.found):
+        _ranged(token.parent, START, number - 1)
+        _ranged(token.logprob, -1e6, _SLACK)
+        _ranged(token.draws, 0, wish.count)
+    for last in (*searched.going, *(result.last for result in searched.results)):
+        _ranged(last, 0, size - 1)
 
 
 def _ranged(value: _Number, low: float, high: float) -> _Number:

@@ -33,7 +33,7 @@ from canopy_desktop.exploration.attention_member import (
 )
 from canopy_desktop.exploration.codec import BrokenValueError
 from canopy_desktop.exploration.kept import KeptExploration
-from canopy_desktop.exploration.kept_lines import MAX_LINE, MAX_STEPS, VERSION, LineReader, LineWriter
+from canopy_desktop.exploration.kept_lines import MAX_FOUND, MAX_LINE, MAX_STEPS, VERSION, LineReader, LineWriter
 from canopy_desktop.model.tokenizer import TokenTable
 
 SUFFIX = ".canopy"
@@ -57,6 +57,8 @@ def save(path: Path, kept: KeptExploration, tokens: TokenTable) -> None:
     """
     if len(kept.steps) > MAX_STEPS:
         raise StorageError(path, f"an exploration file holds {MAX_STEPS:,} tokens, and there are more: begin anew")
+    if sum(len(searched.found) for searched in kept.searches) > MAX_FOUND:
+        raise StorageError(path, f"an exploration file holds searches of {MAX_FOUND:,} tokens: undo the last ones")
     attention = kept.attention
     if attention is not None and (reason := why_unkept(attention)):
         raise StorageError(path, reason)

@@ -78,13 +78,19 @@ class Marks:
     def of(cls, kept: KeptMarks) -> Marks:
         """The marks of an exploration that was kept."""
         names = {Ref(RECORDED, node): name for node, name in kept.names}
-        return cls(names, frozenset(Ref(RECORDED, node) for node in kept.hidden))
+        names |= {Ref(search, number): name for search, number, name in kept.found_names}
+        hidden = (Ref(RECORDED, node) for node in kept.hidden)
+        return cls(names, frozenset(hidden).union(Ref(*found) for found in kept.found_hidden))
 
     def kept(self) -> KeptMarks:
-        """Those on recorded nodes; searches are not kept."""
-        names = [(ref.number, name) for ref, name in self.names.items() if ref.search == RECORDED]
-        hidden = [ref.number for ref in self.hidden if ref.search == RECORDED]
-        return KeptMarks(names=tuple(sorted(names)), hidden=tuple(sorted(hidden)))
+        """The same in numbers."""
+        names, hidden = sorted(self.names.items()), sorted(self.hidden)
+        return KeptMarks(
+            names=tuple((ref.number, name) for ref, name in names if ref.search == RECORDED),
+            hidden=tuple(ref.number for ref in hidden if ref.search == RECORDED),
+            found_names=tuple((*ref, name) for ref, name in names if ref.search != RECORDED),
+            found_hidden=tuple((*ref,) for ref in hidden if ref.search != RECORDED),
+        )
 
     def named(self, refs: tuple[Ref, ...], name: str) -> Marks:
         """With another name for a node; none takes it away."""

@@ -1,7 +1,12 @@
 """Searches as facts: what they keep is what beam search and the draws found."""
 
+import json
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +14,15 @@ import pytest
 from canopy_desktop.decoding.beams import BeamSettings, BeamStep, Fate
 from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import ContextFullError
+from canopy_desktop.errors import ContextFullError, StorageError
+from canopy_desktop.exploration import storage
 from canopy_desktop.exploration.beam_search import BeamSearch, BeamsFinished
+from canopy_desktop.exploration.branches import BranchWish, branch_tree
+from canopy_desktop.exploration.codec import BrokenValueError
 from canopy_desktop.exploration.draws import continuations, first_draws
+from canopy_desktop.exploration.journal import Journal, find, read
+from canopy_desktop.exploration.kept import KeptExploration, KeptMarks
+from canopy_desktop.exploration.kept_lines import LineWriter
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.searching import (
     START,
@@ -22,10 +33,13 @@ from canopy_desktop.exploration.searching import (
     search_settings,
 )
 from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.exploration.storage import read_lines
+from canopy_desktop.exploration.trail import Marks
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.provider import ProviderChoice
 from tests.core import tiny
 from tests.core.engine import log_softmax, prefill
+from tests.support.keeping import begin, beginning, facts, kept, lines_of, reread, run, searched
 
 IDS = (10, 11, 12, 13)
 
@@ -146,3 +160,110 @@ def test_a_stopped_search_keeps_what_it_found(small: ModelSession) -> None:
     assert not stopped.busy
     assert stopped.found == found.found
     assert stopped.alive() == found.alive()
+
+
+def searched_explorations(session: ModelSession) -> KeptExploration:
+    """A run, and after its second token beams, draws, and beams that were stopped."""
+    begun = beginning(session, "the cat", DecodingSettings(max_tokens=4, stop=("zz",)))
+    generation = session.new_generation()
+    begin(generation, begun)
+    run(generation)
+    tree = generation.exploration
+    assert tree is not None
+    asked = ((SearchKind.BEAMS, 3, 4, 1.3), (SearchKind.DRAWS, 20, 3, 1.0), (SearchKind.BEAMS, 2, 6, 1.0))
+    searches = []
+    for number, (kind, count, length, penalty) in enumerate(asked, 1):
+        wish = SearchWish(
+            number=number,
+            node=1,
+            text=tree.window_history(1, session.card.end_ids),
+            kind=kind,
+            count=count,
+            settings=search_settings(kind, begun.settings, length),
+            penalty=penalty,
+        )
+        steps = list(session.new_searcher().run(wish))
+        searches.append(steps[-1] if number < 3 else steps[3].stopped())
+    marks = KeptMarks(found_names=((1, 0, "likely"),), found_hidden=((2, 1), (3, 0)))
+    return replace(kept(begun, generation, marks), searches=tuple(searches))
+
+
+def test_searches_come_back_as_they_were_and_their_tokens_are_known(small: ModelSession) -> None:
+    was = searched_explorations(small)
+    again = reread(was, small.tokenizer)
+    assert facts(again) == facts(was)
+    assert [one.phase for one in again.searches] == [SearchPhase.FINISHED, SearchPhase.FINISHED, SearchPhase.STOPPED]
+    assert [one.wish.text.generated for one in again.searches] == [one.wish.text.generated for one in was.searches]
+    assert sum(token.draws for token in again.searches[1].found if token.parent == START) == 20
+    pictures = [
+        branch_tree(
+            BranchWish(steps=one.steps, cursor=1, searches=one.searches, names=marks.names, hidden=marks.hidden),
+            lambda token_id, tokens=tokens: str(tokens.token(token_id).data),
+        )
+        for one, tokens in ((was, small.tokenizer), (again, again.tokens))
+        for marks in [Marks.of(one.marks)]
+    ]
+    assert [repr(node) for node in pictures[0].nodes] == [repr(node) for node in pictures[1].nodes]
+    assert any(node.name == "likely" for node in pictures[1].nodes)
+
+
+def test_a_search_that_was_undone_is_taken_away_and_one_that_came_back_is_there(small: ModelSession) -> None:
+    was = searched_explorations(small)
+    writer, (beams, draws, stopped) = LineWriter(small.tokenizer), was.searches
+    lines = [*writer.whole(replace(was, searches=()))]
+    for shown in ((beams,), (beams, draws), (beams, draws), (draws,), (beams, draws), (beams, stopped)):
+        lines += writer.searches(shown)
+    told = [json.loads(line) for line in lines]
+    assert sum("search" in line for line in told) == 4
+    again = read_lines(line.rstrip(b"\n") for line in lines)
+    assert [searched(one) for one in again.searches] == [searched(beams), searched(stopped)]
+    assert again.marks.found_hidden == ((3, 0),)  # nothing is left of the other
+
+
+HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a search without an end": lambda search: search.update(phase="searching"),
+    "a node that is not there": lambda search: search["wish"].update(node=99),
+    "number nothing": lambda search: search["wish"].update(number=0),
+    "a kind that is none": lambda search: search["wish"].update(kind="magic"),
+    "settings that are not there": lambda search: search["wish"].update(settings=77),
+    "no draws": lambda search: search["wish"].update(count=0),
+    "a penalty beyond": lambda search: search["wish"].update(penalty=1e9),
+    "a parent that comes later": lambda search: search["found"][0].__setitem__(0, 1),
+    "a parent before the first": lambda search: search["found"][0].__setitem__(0, -2),
+    "a token that is its own parent": lambda search: search["found"][1].__setitem__(0, 1),
+    "a token that is not named": lambda search: search["found"][0].__setitem__(1, 4_000_000),
+    "a probability above one": lambda search: search["found"][0].__setitem__(2, 0.5),
+    "a fate that is none": lambda search: search["found"][0].__setitem__(3, "blessed"),
+    "a list for a fate": lambda search: search["found"][0].__setitem__(3, []),
+    "more draws than there were": lambda search: search["found"][0].__setitem__(4, 10**6),
+    "a token too long": lambda search: search["found"][0].append(0),
+    "a result of nothing": lambda search: search["results"].append({"last": 999, "score": 0.0}),
+    "an infinite score": lambda search: search["results"].append({"last": 0, "score": 1e400}),
+    "a beam that goes on nowhere": lambda search: search["going"].append(999),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_search_that_nobody_made_is_refused(small: ModelSession, change: Callable[[dict[str, Any]], object]) -> None:
+    lines = [json.loads(line) for line in lines_of(searched_explorations(small), small.tokenizer)]
+    change(next(line["search"] for line in lines if "search" in line))
+    with pytest.raises(BrokenValueError):
+        read_lines(json.dumps(line).encode() for line in lines)
+
+
+def test_searches_of_more_tokens_than_a_file_holds_are_refused(
+    small: ModelSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = searched_explorations(small)
+    for module in ("kept_lines", "storage", "journal"):
+        monkeypatch.setattr(f"canopy_desktop.exploration.{module}.MAX_FOUND", 60)
+    with pytest.raises(BrokenValueError, match="too much"):
+        reread(was, small.tokenizer)
+    with pytest.raises(StorageError, match="undo the last"):
+        storage.save(tmp_path / "a.canopy", was, small.tokenizer)
+    journal = Journal(tmp_path)
+    journal.begin(was.beginning, small.tokenizer)
+    journal.searched(was.searches)
+    journal.close()
+    (found,) = find(tmp_path)
+    assert read(found.path).searches == ()

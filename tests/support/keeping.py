@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from canopy_desktop.decoding.pipeline import History
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens, ModelIdentity
 from canopy_desktop.exploration.kept_lines import LineWriter
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import UNMADE, RunFinished, StepRecord
+from canopy_desktop.exploration.searching import Searched
 from canopy_desktop.exploration.storage import read_lines
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.tokenizer import TokenTable
@@ -71,7 +73,14 @@ def facts(exploration: KeptExploration) -> tuple[object, ...]:
     steps = [values(step) for step in exploration.steps]
     slides = {replace(slide, slots=(UNMADE,) * len(slide.slots)) for slide in exploration.slides}
     stand = exploration.stand.cursor, dict(exploration.stand.forward)
-    return exploration.beginning, exploration.prefill_ms, steps, slides, stand, exploration.marks
+    searches = [searched(one) for one in exploration.searches]
+    return exploration.beginning, exploration.prefill_ms, steps, slides, stand, exploration.marks, searches
+
+
+def searched(search: Searched) -> dict[str, object]:
+    """What a search found, and what was wished but for the text before it."""
+    found = {name: getattr(search, name) for name in Searched.__slots__}
+    return found | {"wish": replace(search.wish, text=History())}
 
 
 def values(step: StepRecord) -> dict[str, object]:
