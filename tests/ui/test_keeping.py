@@ -9,13 +9,15 @@ from pytestqt.qtbot import QtBot
 
 from canopy_desktop.errors import OtherModelError
 from canopy_desktop.exploration import journal
+from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_desktop.exploration.branches import RECORDED, Ref
 from canopy_desktop.exploration.journal import Journal
 from canopy_desktop.exploration.kept import KeptExploration
 from canopy_desktop.exploration.records import UNMADE
+from canopy_desktop.exploration.searching import SearchAsk, SearchKind, SearchPhase
 from canopy_ui.state import RunPhase
 from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
-from tests.support.keeping import facts, reread
+from tests.support.keeping import facts, reread, searched
 from tests.support.scripted import ScriptedSession
 
 Make = Callable[..., Driver]
@@ -192,3 +194,80 @@ def test_an_exploration_whose_journal_cannot_be_written_says_so_once_and_goes_on
     finished(driver)
     assert [type(error).__name__ for error in driver.errors] == ["StorageError"]
     assert driver.text() == "abcdefg"
+
+
+def search(driver: Driver, kind: SearchKind, node: int = 1, *, length: int = 3) -> None:
+    """Search to the end."""
+    driver.controller.search(SearchAsk(node=node, kind=kind, count=2, length=length))
+    driver.qtbot.waitUntil(lambda: not driver.controller.branches.newest.busy, timeout=PATIENCE_MS)
+    driver.settle_view()
+
+
+def found(driver: Driver) -> list[dict[str, object]]:
+    """The searches that lie over the tree."""
+    return [searched(one) for one in driver.controller.branches.searches.found]
+
+
+@pytest.mark.parametrize("title", ["Scripted", "Another"])
+def test_beams_and_draws_are_there_again_with_and_without_their_model(make: Make, title: str) -> None:
+    first = make()
+    finished(first)
+    search(first, SearchKind.BEAMS)
+    search(first, SearchKind.DRAWS, 2)
+    first.controller.branches.rename((Ref(1, 0),), "likely")
+    first.controller.branches.delete((Ref(2, 1),))
+    kept = first.controller.snapshot()
+    assert kept is not None
+    second = make(title)
+    shown: list[object] = []
+    second.controller.branches.picture_changed.connect(shown.append)
+    second.controller.branches.search_changed.connect(shown.append)
+    second.controller.branches.show(True)
+    second.controller.reopen(reread(kept, first.controller.token_table))
+    second.qtbot.waitUntil(lambda: isinstance(shown[-1], BranchPicture), timeout=PATIENCE_MS)
+    assert second.controller.branches.newest in shown  # the form says what was searched last
+    assert found(second) == found(first)
+    tree = shown[-1].tree
+    assert Ref(1, 0) in tree.at
+    assert Ref(2, 1) not in tree.at
+    assert "likely" in {node.name for node in tree.nodes}
+    assert second.controller.revision.searches == (1, 2)
+    if title == "Scripted":
+        second.wait_for(RunPhase.FINISHED)
+        search(second, SearchKind.BEAMS)
+        assert [one.wish.number for one in second.controller.branches.searches.found] == [1, 2, 3]
+
+
+def test_a_journal_has_the_searches_that_were_not_undone_and_one_that_was_at_work_when_it_closed(
+    make: Make, tmp_path: Path
+) -> None:
+    first = make(kept_in=Journal(tmp_path))
+    finished(first)
+    search(first, SearchKind.DRAWS)
+    search(first, SearchKind.BEAMS)
+    first.controller.undo()
+    first.settle_view()
+    first.controller.search(SearchAsk(node=0, kind=SearchKind.BEAMS, count=2, length=200))
+    first.qtbot.waitUntil(lambda: bool(first.controller.branches.newest.found), timeout=PATIENCE_MS)
+    first.controller.shutdown()
+    (left,) = journal.find(tmp_path)
+    again = journal.read(left.path)
+    assert [(one.wish.number, one.phase) for one in again.searches] == [
+        (1, SearchPhase.FINISHED),
+        (3, SearchPhase.STOPPED),
+    ]
+
+
+def test_what_a_text_that_gave_way_still_searched_does_not_land_in_the_one_that_came(make: Make) -> None:
+    first = make()
+    finished(first)
+    search(first, SearchKind.BEAMS)
+    kept = first.controller.snapshot()
+    assert kept is not None
+    second = make()
+    finished(second)
+    second.controller.search(SearchAsk(node=0, kind=SearchKind.DRAWS, count=2, length=200))
+    second.qtbot.waitUntil(lambda: bool(second.controller.branches.newest.found), timeout=PATIENCE_MS)
+    second.controller.reopen(reread(kept, first.controller.token_table))
+    second.wait_for(RunPhase.FINISHED)
+    assert found(second) == found(first)

@@ -63,13 +63,13 @@ class BranchDesk(QObject):
         self.changed.emit()
 
     def forget(self) -> None:
-        """Another text begins, or none is left."""
+        """Another text begins, or comes back with its searches, or none is left."""
         self.search_stop_requested.emit()
         self._outdated = self._under_way
         self.folding = Folding()
         self._pictured = None
         self.picture_changed.emit(None)
-        self.search_changed.emit(None)
+        self.search_changed.emit(self.newest)
 
     def bring_back(
         self, marks: Marks | None = None, searches: Searches | None = None, folding: Folding | None = None
@@ -128,7 +128,7 @@ class BranchDesk(QObject):
         if exploration is None:
             return
         self.deed_coming.emit(Deed.SEARCH)
-        self._searches += 1
+        self._searches = max(self._searches, *self._chronicle.searches, 0) + 1
         wish = SearchWish(
             number=self._searches,
             node=ask.node,
@@ -145,7 +145,8 @@ class BranchDesk(QObject):
     @Slot(object)
     def take_search(self, searched: Searched) -> None:
         """A search has come further, or has ended."""
-        if searched.wish.number in self._chronicle.searches:
+        known = self._chronicle.searches.get(searched.wish.number)
+        if known is not None and known.wish is searched.wish:  # else it is of a text that was here before
             self._chronicle.searches[searched.wish.number] = searched
             if searched is self.newest:
                 self.search_changed.emit(searched)

@@ -78,6 +78,12 @@ class Chronicle:
         """Whether no reading is awaited."""
         return self._plan.idle
 
+    @property
+    def kept_searches(self) -> tuple[Searched, ...]:
+        """The searches that lie over the tree, by number; one that is at work as if it stopped here."""
+        found = (self.searches[number] for number in sorted(self.searches))
+        return tuple(one.stopped() if one.busy else one for one in found)
+
     def set_context(self, context: int) -> None:
         """How many positions the model has."""
         self._metrics.context = context
@@ -104,6 +110,7 @@ class Chronicle:
         self._resolver = ViewResolver(self.exploration, kept.tokens)
         self._forget_branches()
         self.marks = Marks.of(kept.marks)
+        self.searches |= {searched.wish.number: searched for searched in kept.searches}
         self._metrics.add(PromptAccepted(run_id=0, prompt=begun.prompt, context=begun.context))
         if kept.prefill_ms is not None:
             count = len(begun.prompt.ids)

@@ -32,7 +32,7 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
-from canopy_desktop.exploration.searching import SearchAsk
+from canopy_desktop.exploration.searching import SearchAsk, Searched
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.exploration.stages import StepStage
 from canopy_desktop.exploration.trail import Change, Deed, ShownText, Standing, TriedBlock
@@ -83,8 +83,9 @@ class Revision:
     """Which exploration is shown, and how much of it there is to save."""
 
     exploration: int = 0  # its number; 0: none
-    size: int = 0  # steps and slides
+    size: int = 0  # steps, slides and searches
     marks: KeptMarks = field(default_factory=KeptMarks)
+    searches: tuple[int, ...] = ()  # that have ended, by number
 
 
 class Controller(QObject):
@@ -156,6 +157,7 @@ class Controller(QObject):
         self._beginning: Beginning | None = None  # of the exploration that is shown
         self._in_journal = False  # the journal has it
         self._kept_marks = self._chronicle.marks  # those that the journal has
+        self._kept_searches: tuple[Searched, ...] = ()  # and searches
         self._explorations = 0  # that were shown so far
         self._number = 0  # of the one that is shown
         self._run_id = 0
@@ -238,6 +240,7 @@ class Controller(QObject):
     def shutdown(self) -> None:
         """End the run and the threads. Raises `RuntimeError` where they do not end in time."""
         self._repaint.stop()
+        self._keep_searches(self._chronicle.kept_searches)
         self.draft.close()
         self.facts.close()
         self._oldest_run = self._run_id + 1  # whatever still comes is dropped
@@ -465,6 +468,7 @@ class Controller(QObject):
 
     def set_aside(self) -> None:
         """Leave what is kept of this exploration for later; another one has to follow. `journals_changed` follows."""
+        self._keep_searches(self._chronicle.kept_searches)
         self._threads.set_aside_requested.emit(self._number)
 
     def snapshot(self) -> KeptExploration | None:
@@ -479,6 +483,7 @@ class Controller(QObject):
             slides=exploration.all_slides,
             stand=exploration.stand,
             marks=self._chronicle.marks.kept(),
+            searches=self._chronicle.kept_searches,
             tokens=self._kept.tokens if self._kept is not None else NO_TOKENS,
         )
 
@@ -500,8 +505,12 @@ class Controller(QObject):
         exploration = self._chronicle.exploration
         if exploration is None:
             return Revision()
-        size = len(exploration) + len(exploration.all_slides)
-        return Revision(self._number, size, self._chronicle.marks.kept())
+        searches = tuple(one.wish.number for one in self._ended_searches())
+        size = len(exploration) + len(exploration.all_slides) + len(searches)
+        return Revision(self._number, size, self._chronicle.marks.kept(), searches)
+
+    def _ended_searches(self) -> tuple[Searched, ...]:
+        return tuple(one for _, one in sorted(self._chronicle.searches.items()) if not one.busy)
 
     def _replay(self) -> None:
         """Let the model go on with what was reopened, if it is the one that made it."""
@@ -532,6 +541,12 @@ class Controller(QObject):
         if marks is not self._kept_marks and self._in_journal:
             self._kept_marks = marks
             self._threads.marks_requested.emit(marks.kept())
+
+    def _keep_searches(self, searches: tuple[Searched, ...]) -> None:
+        """Tell the journal what lies over the tree."""
+        if searches != self._kept_searches and self._in_journal:
+            self._kept_searches = searches
+            self._threads.searches_requested.emit(searches)
 
     def _let_go_of_kept(self, number: int | None = None) -> None:
         """Another exploration comes, or none; `number`: of one that was shown before."""
@@ -962,6 +977,7 @@ class Controller(QObject):
             self._threads.read_requested.emit(wish)
         self.branches.ask()
         self._keep_marks()
+        self._keep_searches(self._ended_searches())
         self.inside.ask(self._chronicle.exploration, self.selection, busy=self.state.busy, interval_ms=self.interval_ms)
         idle = self._chronicle.read_up and self.inside.idle and self.branches.idle and self.measuring.idle
         if idle and not self.state.busy:

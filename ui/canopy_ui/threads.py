@@ -37,6 +37,7 @@ class Threads(QObject):
     keep_requested = Signal(object)  # ReopenCommand
     set_aside_requested = Signal(int)  # the number of the exploration
     marks_requested = Signal(object)  # KeptMarks
+    searches_requested = Signal(object)  # tuple[Searched, ...] that have ended
     tokens_known = Signal(object)  # TokenTable of what is shown
     resume_requested = Signal(object)  # ResumeCommand
     choose_requested = Signal(object)  # ChooseCommand
@@ -113,6 +114,7 @@ class Threads(QObject):
         self.read_requested.connect(self.reader.read)
         self.worker.model_loaded.connect(self.drawer.open)
         self.marks_requested.connect(self.worker.keep_marks)
+        self.searches_requested.connect(self.worker.keep_searches)
         self.tokens_known.connect(self.drawer.write_with)
         self.picture_requested.connect(self.drawer.draw)
         self.close_requested.connect(self.worker.close)

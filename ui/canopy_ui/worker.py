@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
     from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.kept import KeptMarks
-    from canopy_desktop.exploration.searching import SearchWish
+    from canopy_desktop.exploration.searching import Searched, SearchWish
     from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.exploration.trial import Trial
     from canopy_desktop.model.tokenizer import TokenTable
@@ -247,6 +247,12 @@ class Worker(QObject):
         """A person named or deleted branches."""
         if self._journal is not None:
             self._journal.marked(marks)
+
+    @Slot(object)
+    def keep_searches(self, searches: tuple[Searched, ...]) -> None:
+        """These searches have ended and lie over the tree."""
+        if self._journal is not None:
+            self._journal.searched(searches)
 
     @Slot(int)
     def set_aside(self, number: int) -> None:
