@@ -23,6 +23,7 @@ from canopy_ui.widgets.cache_map import CacheMap
 from canopy_ui.widgets.chip_area import ChipArea
 from canopy_ui.widgets.context_ruler import ContextRulerBar
 from canopy_ui.widgets.draw_strip import DrawStrip
+from canopy_ui.widgets.elided_label import LineLabel
 from canopy_ui.widgets.heads_grid import HeadsGrid
 from canopy_ui.widgets.inside_flow import InsideFlow
 from canopy_ui.widgets.inside_legend import InsideLegend
@@ -96,6 +97,7 @@ IN_WORDS = {
     StageCell: "a button with its figure on it",
     TokenText: "is a text, to be walked through token by token, each with its figures",
     ChipArea: "what chips have in common",
+    LineLabel: "is a line of text",
 }
 BACK = {
     "What goes in: Table": "What goes in: Tokens",

@@ -131,6 +131,7 @@ class PanelArea(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._panel = panel
+        self._wishes = (QSize(), QSize())  # of room, when the dock was told last
         self.setWidget(panel)
         panel.installEventFilter(self)
 
@@ -147,7 +148,10 @@ class PanelArea(QScrollArea):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() is QEvent.Type.LayoutRequest:
             self._fit()
-            self.updateGeometry()
+            wishes = self.sizeHint(), self.minimumSizeHint()
+            if wishes != self._wishes:  # else each new figure would have the whole window laid out anew
+                self._wishes = wishes
+                self.updateGeometry()
         return super().eventFilter(watched, event)
 
     def _fit(self) -> None:

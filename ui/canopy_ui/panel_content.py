@@ -44,7 +44,7 @@ from PySide6.QtWidgets import (
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.branch_table import BranchTable
 from canopy_ui.widgets.copyable_table import CopyableTable
-from canopy_ui.widgets.elided_label import ElidedLabel
+from canopy_ui.widgets.elided_label import LineLabel
 from canopy_ui.widgets.panel import Panel
 
 PICTURE_SCALE = 2  # pixels of an exported picture in one of the screen
@@ -135,7 +135,7 @@ def _cell(value: object) -> str:
 def _said(panel: QWidget) -> Iterator[str]:
     """What its labels and fields say, in reading order."""
     widgets = [widget for widget in panel.findChildren(QWidget) if widget.isVisibleTo(panel)]
-    names = {widget.accessibleName() for widget in widgets}
+    names = {widget.accessibleName() for widget in widgets if not isinstance(widget, LineLabel)}
     labels = {widget.text() for widget in widgets if isinstance(widget, QLabel)} - {""}
     places = {widget: widget.mapTo(panel, QPoint()) for widget in widgets}
     for widget in sorted(widgets, key=lambda widget: (places[widget].y(), places[widget].x())):
@@ -146,8 +146,9 @@ def _said(panel: QWidget) -> Iterator[str]:
 
 def _said_by(widget: QWidget) -> str:
     match widget:
-        case ElidedLabel():
-            return _named(widget, widget.whole_text())
+        case LineLabel():
+            text = widget.whole_text()
+            return text if widget.accessibleName() == text else _named(widget, text)
         case QLabel():
             rich = widget.textFormat() is Qt.TextFormat.RichText
             text = QTextDocumentFragment.fromHtml(widget.text()).toPlainText() if rich else widget.text()

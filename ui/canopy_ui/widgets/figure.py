@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.elided_label import LineLabel
 from canopy_ui.widgets.numbers import UNKNOWN
 
 
@@ -18,9 +18,8 @@ class Figure(QWidget):
         super().__init__(parent)
         self._name = QLabel(name)
         self._name.setProperty("look", "secondary")
-        self._value = QLabel(UNKNOWN)
+        self._value = LineLabel(UNKNOWN)
         self._value.setProperty("look", "figure")
-        self._value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._value.setAccessibleName(name)
         self._widest = widest
         self.setToolTip(hint)
@@ -34,7 +33,7 @@ class Figure(QWidget):
     def set_value(self, text: str) -> None:
         """Show another value."""
         if text != self._value.text():
-            self._value.setText(text)
+            self._value.set_text(text)
             self._value.setMinimumWidth(max(self._value.minimumWidth(), self._value.sizeHint().width()))
 
     def value(self) -> str:

@@ -20,6 +20,7 @@ class StageCell(QAbstractButton):
         self._figure = ""
         self._theme = theme
         self.setText(name)
+        self.setAccessibleName(name)
         self.setCheckable(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
@@ -38,8 +39,9 @@ class StageCell(QAbstractButton):
         if figure != self._figure:
             self._figure = figure
             self.update()
-        self.setAccessibleName(f"{self.text()}: {line}" if line else self.text())
-        self.setToolTip(line)
+        if line != self.toolTip():
+            self.setAccessibleName(f"{self.text()}: {line}" if line else self.text())
+            self.setToolTip(line)
 
     def figure(self) -> str:
         """What stands below the name."""
