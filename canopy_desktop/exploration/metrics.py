@@ -45,6 +45,7 @@ class MetricsLog:
         self._prefill_ms = 0.0
         self._ttft_ms: float | None = None
         self._step_ms: list[float] = []
+        self._step_nodes: list[int] = []
         self._slide_ms: list[float] = []
 
     @property
@@ -71,6 +72,7 @@ class MetricsLog:
                     self._ttft_ms = self._prefill_ms + sum(self._slide_ms) + event.ms
                 else:
                     self._step_ms.append(event.ms)
+                    self._step_nodes.append(event.node)
             case _:
                 pass
 
@@ -90,6 +92,7 @@ class MetricsLog:
             budget_bytes=self.footprint.budget_bytes,
             memory_bytes=memory_bytes,
             step_ms=steps.astype(np.float32),
+            step_nodes=tuple(self._step_nodes),
             slide_ms=tuple(self._slide_ms),
         )
 

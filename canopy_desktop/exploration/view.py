@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -40,6 +41,7 @@ from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.tokenizer import Token, TokenTable
 
 NATS_TO_BITS = 1.0 / float(np.log(2.0))
+FIRST_TIMED = 2  # the step whose time is the first of `step_ms`: that of the first token is the TTFT
 
 
 class Colouring(Enum):
@@ -168,7 +170,15 @@ class MetricsView:
     budget_bytes: int  # what both may take
     memory_bytes: int
     step_ms: FloatArray = field(repr=False)  # (steps,)
+    step_nodes: tuple[int, ...] = field(default=(), repr=False)  # (steps,) what each of them chose, growing
     slide_ms: tuple[float, ...] = ()  # one for each slide of the window
+
+    def step_of(self, node: int | None) -> int | None:
+        """The place of the step that chose a token; None where its time was not measured."""
+        if node is None:
+            return None
+        step = bisect_left(self.step_nodes, node)
+        return step if step < len(self.step_nodes) and self.step_nodes[step] == node else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,6 +168,7 @@ def metrics(steps: int = 40) -> MetricsView:
         budget_bytes=2_000_000_000,
         memory_bytes=412_000_000,
         step_ms=step_ms,
+        step_nodes=tuple(range(1, steps + 1)),
     )
 
 

@@ -16,8 +16,11 @@ from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.branch_canvas import BranchCanvas
 from canopy_ui.widgets.cache_map import CacheMap
 from canopy_ui.widgets.draw_strip import DrawStrip
+from canopy_ui.widgets.heads_grid import HeadsGrid
 from canopy_ui.widgets.inside_flow import InsideFlow
 from canopy_ui.widgets.lens_grid import LensGrid
+from canopy_ui.widgets.line_plot import LinePlot
+from canopy_ui.widgets.time_plot import TimePlot
 from canopy_ui.widgets.token_preview import TokenPreview
 from canopy_ui.widgets.token_text import TokenText
 from tests.support.whole_window import Painted, WholeWindow, canvas_of, hover, leave, whole_window
@@ -81,6 +84,24 @@ def over_node(canvas: QWidget, position: int) -> QPointF:
     return canvas._geometry.on_screen(canvas._geometry.cell(*tree.cell_of(position - 2))).center()
 
 
+def over_time(plot: QWidget, position: int) -> QPointF:
+    """The fifth token's time is the first: that of the fourth is the TTFT."""
+    assert isinstance(plot, TimePlot | LinePlot)
+    mark = plot.mark_of(position - 4)
+    assert mark is not None
+    return mark.center()
+
+
+def over_heads(grid: QWidget, position: int) -> QPointF:
+    """In the strip of the last head."""
+    assert isinstance(grid, HeadsGrid)
+    geometry, row = grid.geometry_of_grid(), grid._row
+    assert geometry is not None
+    assert row is not None
+    strip = geometry.strip(2, 3)
+    return QPointF(strip.left() + (position + 0.5) / row.positions.size * strip.width(), strip.center().y())
+
+
 PLACES: dict[type[QWidget], tuple[str, Callable[[QWidget, int], QPointF]]] = {
     TokenText: ("generate", over_chip),
     TokenPreview: ("generate", over_chip),
@@ -89,6 +110,9 @@ PLACES: dict[type[QWidget], tuple[str, Callable[[QWidget, int], QPointF]]] = {
     LensGrid: ("lens", over_lens),
     InsideFlow: ("inside", over_lane),
     BranchCanvas: ("search", over_node),
+    TimePlot: ("generate", over_time),
+    LinePlot: ("cache", over_time),
+    HeadsGrid: ("attend", over_heads),
 }
 
 

@@ -19,8 +19,9 @@ from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.qt_models.heads_table import HeadsTable
 from canopy_ui.qt_models.links_table import LinksTable
 from canopy_ui.theme import apply_theme, theme_named
-from canopy_ui.widgets.heads_grid import strips
+from canopy_ui.widgets.heads_grid import HeadsGrid, strips, strongest_at
 from canopy_ui.widgets.tiles import Tiles
+from tests.support.whole_window import hover, leave
 from tests.ui.support import attention, row_of
 
 
@@ -291,9 +292,54 @@ def test_arrow_keys_move_from_head_to_head(panel: AttentionPanel, qtbot: QtBot, 
 def test_a_head_under_the_mouse_says_where_it_looks_most(panel: AttentionPanel) -> None:
     row = row_of()
     panel.set_attention(attention(), pending=False, row=row)
-    panel._heads.grid.head_hovered.emit((13, 8))
+    panel._heads.grid.place_hovered.emit((13, 8, 2))
     share = 100 * float(row.heads[13, 8, 2])
-    assert panel._value.whole_text() == f"layer 13 · head 8: they → student, {share:.1f} % of the rest"
+    most = f"layer 13 · head 8: they → student, {share:.1f} % of the rest"
+    assert panel._value.whole_text() == most
+    panel._heads.grid.place_hovered.emit((13, 8, 3))
+    share = 100 * float(row.heads[13, 8, 3])
+    assert panel._value.whole_text() == f"{most}; here → finished, {share:.1f} % of the rest"
+
+
+def test_a_place_in_a_strip_of_heads_is_a_token_and_where_several_share_it_the_brightest(panel: AttentionPanel) -> None:
+    weights = np.array([0.1, 0.2, 0.05, 0.3, 0.35], np.float32)
+    assert [strongest_at(weights, share, 10) for share in (0.0, 0.1, 0.19, 0.2, 0.99, 1.0)] == [0, 0, 0, 1, 4, 4]
+    assert [strongest_at(weights, share, 2) for share in (0.0, 0.49, 0.5, 1.0)] == [1, 1, 4, 4]
+    told: list[object] = []
+    panel.position_hovered.connect(told.append)
+    row = row_of()
+    panel.set_attention(attention(), pending=False, row=row)
+    grid = panel._heads.grid
+    grid.resize(900, 700)
+    geometry = grid.geometry_of_grid()
+    assert geometry is not None
+    strip = geometry.strip(13, 8)
+    for position in (0, 4, 7):
+        hover(grid, QPointF(strip.left() + (position + 0.5) / 8 * strip.width(), strip.center().y()))
+    leave(grid)
+    assert told == [0, 4, 7, None]
+
+
+def test_a_lit_token_has_a_tick_below_its_place_in_every_strip(qtbot: QtBot) -> None:
+    grid = HeadsGrid(theme_named("light"))
+    qtbot.addWidget(grid)
+    grid.resize(900, 700)
+    grid.set_row(row_of(), Look(13, 8, True))
+    grid.set_lit(3)
+    ticks = grid._ticks()
+    geometry = grid.geometry_of_grid()
+    assert geometry is not None
+    assert [len(column) for column in ticks] == [30] * 9
+    ink, image = QColor(theme_named("light").text), grid.grab().toImage()
+    for head, column in enumerate(ticks):
+        for layer, tick in enumerate(column):
+            strip = geometry.strip(layer, head)
+            assert (tick.center().x() - strip.left()) / strip.width() == pytest.approx(3.5 / 8, abs=0.5 / strip.width())
+            assert abs(tick.top() - strip.bottom()) <= 0.5
+            assert abs(tick.bottom() - strip.top() - geometry.height) <= 1.0
+            assert image.pixelColor(tick.center().toPoint()) == ink
+    grid.set_lit(8)  # it comes after the token that looks
+    assert grid._ticks() == []
 
 
 def part_of(view: AttentionView, part: Square) -> AttentionView:

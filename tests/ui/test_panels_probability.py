@@ -15,7 +15,8 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.exploration.decision_view import ChartColumn
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_ui.panels.probability_panel import ProbabilityPanel
-from canopy_ui.qt_models.distribution_table import BarRole, DistributionTable
+from canopy_ui.qt_models.distribution_table import DistributionTable
+from canopy_ui.qt_models.row_table import RecordRole
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.bar_columns import grouped_columns
@@ -122,7 +123,7 @@ def test_the_table_ends_with_all_other_tokens() -> None:
     view = distribution()
     model.set_distribution(view)
     assert model.rowCount() == len(view.bars) + 1
-    assert model.index(0, 0).data(BarRole) is view.bars[0]
+    assert model.index(0, 0).data(RecordRole) is view.bars[0]
     assert [model.index(10, column).data() for column in range(5)] == ["49,142 others", "", "", "", "51.7 %"]
 
 

@@ -26,6 +26,7 @@ from canopy_ui.file_menu import FileDrop, FileMenu
 from canopy_ui.files import Files
 from canopy_ui.kept_keys import KeptKeys
 from canopy_ui.links.stage_link import StageLink
+from canopy_ui.links.table_link import link_tables
 from canopy_ui.messages import Wording
 from canopy_ui.models_desk import ModelsDesk, OpenerOf
 from canopy_ui.models_window import ModelsWindow
@@ -112,6 +113,7 @@ class MainWindow(QMainWindow):
         self._stage_link, self._walk = StageLink(self.stages, controller), StageWalk(controller, self)
         for spec, panel in zip(DOCKS, self._panels, strict=True):
             spec.link(panel, controller)
+            link_tables(panel, controller.lighting)
         self._connect_commands()
         self._connect_controller()
         self._apply_look()

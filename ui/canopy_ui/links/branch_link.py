@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Slot
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.controller import Controller
+from canopy_ui.light import Light
 from canopy_ui.panels.branch_panel import BranchPanel
 
 
@@ -35,8 +36,8 @@ class BranchLink(QObject):
         panel.fold_requested.connect(branches.fold)
         panel.open_requested.connect(branches.open)
         panel.pruned_chosen.connect(branches.show_pruned)
-        panel.node_hovered.connect(self._on_node_hovered)
-        controller.lighting.position_lit.connect(self._on_position_lit)
+        panel.node_hovered.connect(controller.lighting.light_node)
+        controller.lighting.lit.connect(self._on_lit)
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
@@ -49,14 +50,9 @@ class BranchLink(QObject):
         self._selected = position
 
     @Slot(object)
-    def _on_node_hovered(self, node: int | None) -> None:
-        self._controller.lighting.light(None if node is None else self._position_of(node))
-
-    @Slot(object)
-    def _on_position_lit(self, position: int | None) -> None:
+    def _on_lit(self, light: Light) -> None:
         """The whole prompt is one node, so no token of it is lit."""
-        chips = self._view.chips
-        self._panel.set_lit(chips[position].node if position is not None and position < len(chips) else None)
+        self._panel.set_lit(light.node)
 
     def _position_of(self, node: int) -> int | None:
         return next((chip.position for chip in reversed(self._view.chips) if chip.node == node), None)

@@ -32,6 +32,8 @@ class MetricsLink(QObject):
         self._plots = panel.plots
         self._measuring = controller.measuring
         controller.metrics_changed.connect(panel.set_metrics)
+        panel.node_hovered.connect(controller.lighting.light_node)
+        controller.lighting.lit.connect(panel.set_lit)
         controller.model_opened.connect(self._on_model_opened)
         self._measuring.reported.connect(self._on_errand_reported)
         self._plots.bandwidth_wished.connect(self._on_bandwidth_wished)

@@ -27,7 +27,8 @@ from canopy_desktop.exploration.attention_view import (
     look_of,
 )
 from canopy_desktop.exploration.blocking import BlockedView, BlockWish
-from canopy_ui.qt_models.links_table import LinkRole, LinksTable
+from canopy_ui.qt_models.links_table import LinksTable
+from canopy_ui.qt_models.row_table import RecordRole
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.before_after import BeforeAfter
@@ -83,7 +84,7 @@ class AttentionPanel(Panel):
         self._needed_model = ""
         self._gone: GoneColumns | None = None
         self._cell: tuple[int, int] | None = None  # under the mouse, in places of the window
-        self._over: tuple[int, int] | None = None  # the head under the mouse
+        self._over: tuple[int, int, int] | None = None  # layer, head and key under the mouse
         self._meant: Link | None = None  # what can be forbidden
         self._wish: BlockWish | None = None  # what is forbidden just now
         self._make_controls(theme)
@@ -142,7 +143,7 @@ class AttentionPanel(Panel):
         self._matrix.menu_requested.connect(self._forbid.popup)
         self._heads = HeadsView(theme)
         self._heads.head_picked.connect(self._on_head_picked)
-        self._heads.head_hovered.connect(self._on_head_hovered)
+        self._heads.place_hovered.connect(self._on_place_hovered)
         self._menu.heads_as_table_toggled.connect(self._heads.set_as_table)
         self._links = LinksTable(self)
         self._table = CopyableTable(theme)
@@ -234,6 +235,7 @@ class AttentionPanel(Panel):
     def set_lit(self, position: int | None) -> None:
         """Mark the token that is under the mouse elsewhere."""
         self._matrix.set_lit(position)
+        self._heads.grid.set_lit(position)
 
     def forbid(self, link: Link, wish: BlockWish) -> None:
         """Ask what the link's look changes, and show it."""
@@ -301,7 +303,8 @@ class AttentionPanel(Panel):
         if view is None or view.reading.values.size == 0:
             return ""
         if self._over is not None and self._row is not None:
-            return head_sentence(self._row, *self._over)
+            layer, head, key = self._over
+            return head_sentence(self._row, layer, head, key if key < len(self._row.tokens) else None)
         if view.reading.look != self.look():
             return self.tr("computing …")
         if self._cell is not None and (reading := self._matrix.shown(self._cell)) is not None:
@@ -327,13 +330,13 @@ class AttentionPanel(Panel):
 
     @Slot(QModelIndex)
     def _on_link_activated(self, index: QModelIndex) -> None:
-        link = index.data(LinkRole)
+        link = index.data(RecordRole)
         if isinstance(link, LinkView):
             self.position_selected.emit(link.position)
 
     @Slot(QModelIndex)
     def _on_link_clicked(self, index: QModelIndex) -> None:
-        link, row = index.data(LinkRole), self._row
+        link, row = index.data(RecordRole), self._row
         if isinstance(link, LinkView) and row is not None:
             self._meant = Link((row.position, row.text), (link.position, link.text))
 
@@ -413,6 +416,8 @@ class AttentionPanel(Panel):
         self._show_value()
 
     @Slot(object)
-    def _on_head_hovered(self, head: object) -> None:
-        self._over = head if isinstance(head, tuple) else None
+    def _on_place_hovered(self, place: tuple[int, int, int] | None) -> None:
+        self._over = place
+        row = self._row
+        self.position_hovered.emit(None if place is None or row is None else int(row.positions[place[2]]))
         self._show_value()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.view import MetricsView
+from canopy_ui.light import Light
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.figure import Figure
 from canopy_ui.widgets.flow_layout import FlowLayout
@@ -23,6 +24,8 @@ _UNBOUNDED = (1 << 24) - 1  # Qt's own
 
 class MetricsPanel(Panel):
     """Times, speeds and sizes that were measured on this machine."""
+
+    node_hovered = Signal(object)  # the step under the mouse, by what it chose; or None
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,6 +49,8 @@ class MetricsPanel(Panel):
         self._plot = TimePlot(theme)
         self.plots = MetricsPlots(theme)
         self.plots.hide()
+        for plot in (self._plot, self.plots):
+            plot.step_hovered.connect(self._on_step_hovered)
         self._rows_height = 0
         strip = QWidget()
         self._flow = FlowLayout(strip)
@@ -80,6 +85,12 @@ class MetricsPanel(Panel):
         self._view = view
         self.plots.set_metrics(view)
         self._show()
+
+    def set_lit(self, light: Light) -> None:
+        """Mark the step that chose the token under the mouse, here or elsewhere."""
+        step = None if self._view is None else self._view.step_of(light.node)
+        self._plot.set_lit(step)
+        self.plots.set_lit(step)
 
     def set_engine(self, model: str, provider: str) -> None:
         """Say what runs on this machine: the tool bar has not always room for it."""
@@ -116,6 +127,10 @@ class MetricsPanel(Panel):
         if layout is not None and height != self._rows_height:
             self._rows_height = height
             layout.update()
+
+    @Slot(object)
+    def _on_step_hovered(self, step: int | None) -> None:
+        self.node_hovered.emit(None if step is None or self._view is None else self._view.step_nodes[step])
 
     def _figures(self) -> tuple[Figure, ...]:
         return self._ttft, self._tpot, self._speed, self._prefill, self._context, self._cache, self._kept, self._memory

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
 
 from canopy_desktop.exploration.branch_picture import BranchPicture
-from canopy_desktop.exploration.branches import BranchKind, BranchNode
+from canopy_desktop.exploration.branches import RECORDED, BranchKind, BranchNode, Ref
+from canopy_ui.light import DARK, Light
+from canopy_ui.qt_models.row_table import NO_PARENT, Columns, Index, LitRows
 from canopy_ui.widgets.branch_words import chance_text, hidden_text, origin_text, signed
 from canopy_ui.widgets.numbers import grouped
 
 NodeRole = int(Qt.ItemDataRole.UserRole) + 1  # the number of a row's last node, to go there
-
-_Index = QModelIndex | QPersistentModelIndex
-_NO_PARENT = QModelIndex()
 
 
 class Column(IntEnum):
@@ -27,7 +26,7 @@ class Column(IntEnum):
     ORIGIN = 4
 
 
-class BranchRows(QAbstractItemModel):
+class BranchRows(LitRows, QAbstractItemModel):
     """A row's id is the number of its text in the picture, from 1, so that 0 is no row."""
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -36,6 +35,8 @@ class BranchRows(QAbstractItemModel):
         self._texts: list[list[int]] = []  # the nodes of each text, also those that the picture leaves out
         self._children: list[list[int]] = []
         self._row_of: list[int] = []
+        titles = self.tr("text"), self.tr("tokens"), self.tr("probability"), self.tr("Σ log p"), self.tr("what it is")
+        self._columns = Columns(titles, frozenset({Column.TEXT, Column.ORIGIN}))
 
     def set_picture(self, picture: BranchPicture | None) -> None:
         """Show this tree."""
@@ -60,42 +61,44 @@ class BranchRows(QAbstractItemModel):
             return QModelIndex()
         return self._index(self._picture.twig_of[node])
 
-    def index(self, row: int, column: int, parent: _Index = _NO_PARENT) -> QModelIndex:
+    def index(self, row: int, column: int, parent: Index = NO_PARENT) -> QModelIndex:
         if not self.hasIndex(row, column, parent):
             return QModelIndex()
         number = self._children[parent.internalId() - 1][row] if parent.isValid() else 0
         return self.createIndex(row, column, number + 1)
 
-    def parent(self, index: _Index = _NO_PARENT) -> QModelIndex:  # type: ignore[override]
+    def parent(self, index: Index = NO_PARENT) -> QModelIndex:  # type: ignore[override]
         if not index.isValid() or self._picture is None:
             return QModelIndex()
         above = self._picture.twigs[index.internalId() - 1].parent
         return QModelIndex() if above < 0 else self._index(above)
 
-    def rowCount(self, parent: _Index = _NO_PARENT) -> int:
+    def rowCount(self, parent: Index = NO_PARENT) -> int:
         if self._picture is None or parent.column() > 0:
             return 0
         return len(self._children[parent.internalId() - 1]) if parent.isValid() else 1
 
-    def columnCount(self, parent: _Index = _NO_PARENT) -> int:
+    def columnCount(self, parent: Index = NO_PARENT) -> int:
         return len(Column)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(Column):
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        if role != Qt.ItemDataRole.DisplayRole:
-            return None
-        return {
-            Column.TEXT: self.tr("text"),
-            Column.TOKENS: self.tr("tokens"),
-            Column.PROBABILITY: self.tr("probability"),
-            Column.TOTAL: self.tr("Σ log p"),
-            Column.ORIGIN: self.tr("what it is"),
-        }[Column(section)]
+        return self._columns.header(section, orientation, role)
 
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+    def light_of(self, index: Index) -> Light:
+        """The last token of a text, where one goes; the prompt's tokens are not told apart."""
+        if self._picture is None or not index.isValid():
+            return DARK
+        last = self._picture.tree.nodes[self._texts[index.internalId() - 1][-1]]
+        return DARK if last.kind is BranchKind.PROMPT else Light(node=last.node)
+
+    def is_lit(self, index: Index, light: Light) -> bool:
+        """Whether the token is one of a text's."""
+        if self._picture is None or light.node is None:
+            return False
+        number = self._picture.tree.at.get(Ref(RECORDED, light.node))
+        return number is not None and self._picture.twig_of[number] == index.internalId() - 1
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         if self._picture is None or not index.isValid():
             return None
         text = self._texts[index.internalId() - 1]
@@ -103,7 +106,7 @@ class BranchRows(QAbstractItemModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._cell(nodes, Column(index.column()))
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(index.column())
+            return self._columns.alignment(index.column())
         return text[-1] if role == NodeRole else None
 
     def _cell(self, nodes: list[BranchNode], column: Column) -> str:
@@ -124,8 +127,3 @@ class BranchRows(QAbstractItemModel):
 
     def _index(self, number: int) -> QModelIndex:
         return self.createIndex(self._row_of[number], 0, number + 1)
-
-
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    left = column in (Column.TEXT, Column.ORIGIN)
-    return (Qt.AlignmentFlag.AlignLeft if left else Qt.AlignmentFlag.AlignRight) | Qt.AlignmentFlag.AlignVCenter

@@ -5,13 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import Qt
+
+from canopy_ui.qt_models.row_table import Columns, Index, RowTable
 
 if TYPE_CHECKING:
     from canopy_ui.entries import Entry
-
-_Index = QModelIndex | QPersistentModelIndex
-_NO_PARENT = QModelIndex()
 
 
 class Column(IntEnum):
@@ -22,45 +21,28 @@ class Column(IntEnum):
     KEYS = 2
 
 
-class EntryTable(QAbstractTableModel):
+class EntryTable(RowTable["Entry"]):
     """Name, kind and first key of each entry; what is impossible now is not enabled."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._entries: tuple[Entry, ...] = ()
+        self._columns = Columns(("",) * len(Column), frozenset({Column.NAME, Column.KIND}))
 
     def set_entries(self, entries: tuple[Entry, ...]) -> None:
         """Show these."""
-        self.beginResetModel()
-        self._entries = entries
-        self.endResetModel()
+        self._show(entries)
 
     def entry(self, row: int) -> Entry:
         """What stands in a row."""
-        return self._entries[row]
+        return self._rows[row]
 
-    def rowCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() else len(self._entries)
-
-    def columnCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() else len(Column)
-
-    def flags(self, index: _Index) -> Qt.ItemFlag:
-        if not index.isValid() or not self._entries[index.row()].action.isEnabled():
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        if not index.isValid() or not self._rows[index.row()].action.isEnabled():
             return Qt.ItemFlag.NoItemFlags
         return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
 
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if not index.isValid():
-            return None
-        entry = self._entries[index.row()]
-        match role:
-            case Qt.ItemDataRole.DisplayRole:
-                return (entry.text, entry.kind, entry.keys[0] if entry.keys else "")[index.column()]
-            case Qt.ItemDataRole.ToolTipRole:
-                return entry.action.whatsThis()
-            case Qt.ItemDataRole.TextAlignmentRole:
-                side = Qt.AlignmentFlag.AlignRight if index.column() == Column.KEYS else Qt.AlignmentFlag.AlignLeft
-                return int(side | Qt.AlignmentFlag.AlignVCenter)
-            case _:
-                return None
+    def _text(self, row: Entry, column: int) -> str:
+        return (row.text, row.kind, row.keys[0] if row.keys else "")[column]
+
+    def _tip(self, row: Entry, column: int) -> str:
+        return row.action.whatsThis()

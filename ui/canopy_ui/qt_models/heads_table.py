@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QObject
 
-from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.exploration.attention_view import RowView
 from canopy_desktop.exploration.heads import entropy_bits
+from canopy_ui.light import Light
+from canopy_ui.qt_models.row_table import Columns, RowTable
 from canopy_ui.widgets.chip_label import marked_text
 from canopy_ui.widgets.numbers import bits, grouped, percent
-
-HeadRole = int(Qt.ItemDataRole.UserRole) + 1
-
-_Index = QModelIndex | QPersistentModelIndex
-_NO_PARENT = QModelIndex()
 
 
 class Column(IntEnum):
@@ -29,72 +26,69 @@ class Column(IntEnum):
     ENTROPY = 5
 
 
-class HeadsTable(QAbstractTableModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadRow:
+    """What one head does with the token."""
+
+    layer: int
+    head: int
+    text: str  # of what it looks at most
+    position: int
+    share: float
+    entropy_bits: float
+
+
+class HeadsTable(RowTable[HeadRow]):
     """One row a head, layer by layer."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._row: RowView | None = None
-        self._strongest: IntArray | None = None  # (layers, heads) keys
-        self._entropy: FloatArray | None = None  # (layers, heads) bits
+        self._columns = self._columns_of(None)
 
     def set_row(self, row: RowView | None) -> None:
         """Show where this token looks."""
         if row is not self._row:
-            self.beginResetModel()
             self._row = row
-            self._strongest = None if row is None else row.heads.argmax(axis=-1)
-            self._entropy = None if row is None else entropy_bits(row.heads)
-            self.endResetModel()
+            self._show(() if row is None else head_rows(row), self._columns_of(row))
 
-    def rowCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() or self._strongest is None else self._strongest.size
-
-    def columnCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() else len(Column)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(Column):
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        if role != Qt.ItemDataRole.DisplayRole:
-            return None
-        of_rest = self._row is not None and self._row.look.hide_first
-        return {
-            Column.TOKEN: self.tr("most at"),
-            Column.LAYER: self.tr("layer"),
-            Column.HEAD: self.tr("head"),
-            Column.POSITION: self.tr("position"),
-            Column.SHARE: self.tr("of the rest") if of_rest else self.tr("share"),
-            Column.ENTROPY: self.tr("entropy"),
-        }[Column(section)]
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        row, strongest, entropy = self._row, self._strongest, self._entropy
-        if row is None or strongest is None or entropy is None or not index.isValid():
-            return None
-        layer, head = divmod(index.row(), strongest.shape[1])
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(index.column())
-        if role != Qt.ItemDataRole.DisplayRole:
-            return (layer, head) if role == HeadRole else None
-        key = int(strongest[layer, head])
-        match Column(index.column()):
+    def _text(self, row: HeadRow, column: int) -> str:
+        match Column(column):
             case Column.TOKEN:
-                return marked_text(row.tokens[key])
+                return marked_text(row.text)
             case Column.LAYER:
-                return str(layer)
+                return str(row.layer)
             case Column.HEAD:
-                return str(head)
+                return str(row.head)
             case Column.POSITION:
-                return grouped(int(row.positions[key]))
+                return grouped(row.position)
             case Column.SHARE:
-                return percent(float(row.heads[layer, head, key]))
+                return percent(row.share)
             case Column.ENTROPY:
-                return bits(float(entropy[layer, head]))
+                return bits(row.entropy_bits)
+
+    def _light(self, row: HeadRow) -> Light:
+        return Light(position=row.position)
+
+    def _columns_of(self, row: RowView | None) -> Columns:
+        share = self.tr("of the rest") if row is not None and row.look.hide_first else self.tr("share")
+        titles = self.tr("most at"), self.tr("layer"), self.tr("head"), self.tr("position"), share, self.tr("entropy")
+        return Columns(titles)
 
 
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignLeft if column == Column.TOKEN else Qt.AlignmentFlag.AlignRight
-    return side | Qt.AlignmentFlag.AlignVCenter
+def head_rows(row: RowView) -> tuple[HeadRow, ...]:
+    """Every head with what its token looks at most."""
+    strongest, entropy = row.heads.argmax(axis=-1), entropy_bits(row.heads)  # (layers, heads)
+    shares = row.heads.max(axis=-1)
+    return tuple(
+        HeadRow(
+            layer=layer,
+            head=head,
+            text=row.tokens[key],
+            position=int(row.positions[key]),
+            share=float(shares[layer, head]),
+            entropy_bits=float(entropy[layer, head]),
+        )
+        for layer, keys in enumerate(strongest.tolist())
+        for head, key in enumerate(keys)
+    )

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QObject
 
 from canopy_desktop.exploration.view import Chip
+from canopy_ui.light import DARK, Light
+from canopy_ui.qt_models.row_table import Columns, RowTable
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.numbers import hexadecimal
 from canopy_ui.widgets.role_colours import role_name
-
-ChipRole = int(Qt.ItemDataRole.UserRole) + 1
-
-_Index = QModelIndex | QPersistentModelIndex
-_NO_PARENT = QModelIndex()
 
 
 class Column(IntEnum):
@@ -27,56 +24,35 @@ class Column(IntEnum):
     SOURCE = 4
 
 
-class PromptTable(QAbstractTableModel):
+class PromptTable(RowTable[Chip]):
     """One row a token."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._chips: tuple[Chip, ...] = ()
+        titles = self.tr("token"), self.tr("id"), self.tr("bytes"), self.tr("no token for"), self.tr("from")
+        self._columns = Columns(titles, frozenset(Column) - {Column.ID})
+        self._in_text = False
 
     def set_chips(self, chips: tuple[Chip, ...]) -> None:
         """Show these tokens."""
-        self.beginResetModel()
-        self._chips = chips
-        self.endResetModel()
+        self._show(chips)
 
-    def rowCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() else len(self._chips)
+    def set_in_text(self, in_text: bool) -> None:
+        """Whether the text begins with this prompt, so that its tokens are those of the text."""
+        self._in_text = in_text
 
-    def columnCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() else len(Column)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(Column):
-            return None
-        if role != Qt.ItemDataRole.DisplayRole:
-            return None
-        return {
-            Column.TOKEN: self.tr("token"),
-            Column.ID: self.tr("id"),
-            Column.BYTES: self.tr("bytes"),
-            Column.LOST: self.tr("no token for"),
-            Column.SOURCE: self.tr("from"),
-        }[Column(section)]
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if not index.isValid():
-            return None
-        chip = self._chips[index.row()]
-        if role == ChipRole:
-            return chip
-        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == Column.ID:
-            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        if role != Qt.ItemDataRole.DisplayRole:
-            return None
-        match Column(index.column()):
+    def _text(self, row: Chip, column: int) -> str:
+        match Column(column):
             case Column.TOKEN:
-                return marked(chip.token)
+                return marked(row.token)
             case Column.ID:
-                return str(chip.token.id)
+                return str(row.token.id)
             case Column.BYTES:
-                return hexadecimal(chip.token.data)
+                return hexadecimal(row.token.data)
             case Column.LOST:
-                return hexadecimal(chip.lost)
+                return hexadecimal(row.lost)
             case Column.SOURCE:
-                return role_name(chip.role)
+                return role_name(row.role)
+
+    def _light(self, row: Chip) -> Light:
+        return Light(position=row.position) if self._in_text else DARK

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QObject
 
+from canopy_ui.light import DARK, Light
+from canopy_ui.qt_models.row_table import Columns, RowTable
 from canopy_ui.widgets.inside_sheets import Sheet
 
-_Index = QModelIndex | QPersistentModelIndex
-_NO_PARENT = QModelIndex()
 
-
-class SheetTable(QAbstractTableModel):
+class SheetTable(RowTable[int]):
     """A row is made when it is asked for, and kept while it is the newest."""
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -20,38 +19,14 @@ class SheetTable(QAbstractTableModel):
 
     def set_sheet(self, sheet: Sheet | None) -> None:
         """Show these numbers."""
-        self.beginResetModel()
         self._sheet = sheet
         self._made = (-1, ())
-        self.endResetModel()
+        self._show(range(sheet.count) if sheet else (), Columns(sheet.header if sheet else ()))
 
-    def rowCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() or self._sheet is None else self._sheet.count
+    def _text(self, row: int, column: int) -> str:
+        if self._made[0] != row:
+            self._made = row, () if self._sheet is None else self._sheet.row(row)
+        return self._made[1][column]
 
-    def columnCount(self, parent: _Index = _NO_PARENT) -> int:
-        return 0 if parent.isValid() or self._sheet is None else len(self._sheet.header)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if self._sheet is None or orientation is not Qt.Orientation.Horizontal:
-            return None
-        if not 0 <= section < len(self._sheet.header):
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        return self._sheet.header[section] if role == Qt.ItemDataRole.DisplayRole else None
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if self._sheet is None or not index.isValid():
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(index.column())
-        if role != Qt.ItemDataRole.DisplayRole:
-            return None
-        if self._made[0] != index.row():
-            self._made = index.row(), self._sheet.row(index.row())
-        return self._made[1][index.column()]
-
-
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignLeft if column == 0 else Qt.AlignmentFlag.AlignRight
-    return side | Qt.AlignmentFlag.AlignVCenter
+    def _light(self, row: int) -> Light:
+        return DARK if self._sheet is None else self._sheet.light(row)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeView, QWidget
 from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_ui.qt_models.branch_rows import BranchRows, Column, NodeRole
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.row_light import RowLight
 
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -22,6 +23,7 @@ class BranchTable(QTreeView):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._row_light = RowLight(self, theme)
         self._rows = BranchRows(self)
         self._filling = False
         self.setModel(self._rows)
@@ -38,7 +40,8 @@ class BranchTable(QTreeView):
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
-        """Change zoom."""
+        """Change colours and zoom."""
+        self._row_light.set_theme(theme)
         self.setFont(theme.font(14))
         self.header().setFont(theme.font(13))
         self.setIndentation(theme.px(16))
@@ -56,6 +59,8 @@ class BranchTable(QTreeView):
 
     def currentChanged(self, current: _Index, previous: _Index) -> None:
         super().currentChanged(current, previous)
+        if not self._filling:
+            self._row_light.take_current(current)
         if current.isValid() and not self._filling:
             self.current_moved.emit(current.data(NodeRole))
 

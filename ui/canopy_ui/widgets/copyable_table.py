@@ -7,6 +7,7 @@ from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.row_light import RowLight
 
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -18,6 +19,7 @@ class CopyableTable(QTableView):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._row_light = RowLight(self, theme)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setShowGrid(False)
@@ -28,7 +30,8 @@ class CopyableTable(QTableView):
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
-        """Change zoom."""
+        """Change colours and zoom."""
+        self._row_light.set_theme(theme)
         self.setFont(theme.font(14))
         self.horizontalHeader().setFont(theme.font(13))
         self.verticalHeader().setDefaultSectionSize(theme.px(24))
@@ -38,6 +41,10 @@ class CopyableTable(QTableView):
         super().setModel(model)
         if model is not None and model.columnCount():
             self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+
+    def currentChanged(self, current: _Index, previous: _Index) -> None:
+        super().currentChanged(current, previous)
+        self._row_light.take_current(current)
 
     def rowsInserted(self, parent: _Index, start: int, end: int) -> None:
         super().rowsInserted(parent, start, end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
@@ -46,6 +47,22 @@ class GridGeometry:
         inside = 0 <= layer < self.layers and 0 <= head < self.heads
         return (int(layer), int(head)) if inside else None
 
+    def tick(self, layer: int, head: int, share: float, thick: float) -> QRectF:
+        """Below a strip, the mark of a place in it: `share` of its width from its left."""
+        strip = self.strip(layer, head)
+        left, below = strip.left() + share * strip.width() - thick / 2, self.height - strip.height()
+        return QRectF(round(left), round(strip.bottom()), thick, max(1, round(below)))
+
+
+def strongest_at(weights: FloatArray, share: float, bins: int) -> int:
+    """The key whose colour stands in a strip of `bins`, at this share of its width: of several the one with most.
+
+    `weights` (keys,), those of one head.
+    """
+    keys, place = weights.size, min(int(share * bins), bins - 1)
+    first, end = place * keys // bins, (place + 1) * keys // bins
+    return first + int(weights[first : max(end, first + 1)].argmax())
+
 
 def strips(heads: FloatArray, bins: int) -> FloatArray:
     """Each head's row in `bins` equal parts of the text, the largest value in each: (layers, heads, bins).
@@ -60,17 +77,18 @@ def strips(heads: FloatArray, bins: int) -> FloatArray:
 
 
 class HeadsGrid(QWidget):
-    """A click, or an arrow key, chooses layer and head."""
+    """A click, or an arrow key, chooses layer and head. A lit token has a tick below its place in every strip."""
 
     head_picked = Signal(int, int)
-    head_hovered = Signal(object)  # (layer, head), or None
+    place_hovered = Signal(object)  # (layer, head, key), or None
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._row: RowView | None = None
         self._look: Look | None = None
         self._scaled_by_row = False
-        self._hovered: tuple[int, int] | None = None
+        self._hovered: tuple[int, int, int] | None = None
+        self._lit: int | None = None  # the position of a token that is under the mouse, here or elsewhere
         self._drawn: tuple[RowView, bool, int, list[QImage]] | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -107,6 +125,13 @@ class HeadsGrid(QWidget):
         self._scaled_by_row = scaled
         self.update()
 
+    def set_lit(self, position: int | None) -> None:
+        """Mark the place of a token in every strip."""
+        if position != self._lit:
+            was, self._lit = self._ticks(), position
+            for column in (*was, *self._ticks()):
+                self.update(column[0].united(column[-1]).toAlignedRect())
+
     def geometry_of_grid(self) -> GridGeometry | None:
         """Where the strips stand now."""
         if self._row is None:
@@ -135,7 +160,7 @@ class HeadsGrid(QWidget):
             return
         painter = QPainter(self)
         self._paint_labels(painter, geometry)
-        bins = max(1, round(geometry.strip(0, 0).width() * self.devicePixelRatioF()))
+        bins = self._bins(geometry)
         painter.setPen(Qt.PenStyle.NoPen)
         for layer, image in enumerate(self._images_of(row, bins)):
             for head in range(geometry.heads):
@@ -148,10 +173,12 @@ class HeadsGrid(QWidget):
                 painter.drawRect(geometry.strip(layer, head))
         painter.setOpacity(1.0)
         self._paint_marks(painter, geometry)
+        for tick in chain(*self._ticks()):
+            painter.fillRect(tick, QColor(self._theme.text))
         painter.end()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._set_hovered(self._head_at(event.position()))
+        self._set_hovered(self._place_at(event.position()))
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
@@ -213,7 +240,7 @@ class HeadsGrid(QWidget):
                 painter.drawRoundedRect(place.adjusted(-1.5, -1.5, 1.5, 1.5), 2, 2)
         if self._hovered is not None:
             painter.setPen(QPen(QColor(theme.text), 1.5))
-            painter.drawRect(geometry.strip(*self._hovered))
+            painter.drawRect(geometry.strip(*self._hovered[:2]))
 
     def _use(self, painter: QPainter, strong: bool) -> None:
         painter.setFont(self._theme.font(15, strong=strong))
@@ -223,8 +250,35 @@ class HeadsGrid(QWidget):
         geometry = self.geometry_of_grid()
         return geometry.head_at(point) if geometry else None
 
-    def _set_hovered(self, head: tuple[int, int] | None) -> None:
-        if head != self._hovered:
-            self._hovered = head
-            self.head_hovered.emit(head)
-            self.update()
+    def _place_at(self, point: QPointF) -> tuple[int, int, int] | None:
+        """Layer, head and key under a point."""
+        geometry, found = self.geometry_of_grid(), self._head_at(point)
+        if self._row is None or geometry is None or found is None:
+            return None
+        strip = geometry.strip(*found)
+        share = min((point.x() - strip.left()) / strip.width(), 1.0)
+        return *found, strongest_at(self._row.heads[found], share, self._bins(geometry))
+
+    def _ticks(self) -> list[list[QRectF]]:
+        """The marks of the lit token, if the row's token can look at it: of each head those in all layers."""
+        row, geometry = self._row, self.geometry_of_grid()
+        if row is None or geometry is None or self._lit is None:
+            return []
+        key = int(row.positions.searchsorted(self._lit))
+        if key >= row.positions.size or row.positions[key] != self._lit:
+            return []
+        share, thick = (key + 0.5) / row.positions.size, float(self._theme.px(2))
+        layers = range(geometry.layers)
+        return [[geometry.tick(layer, head, share, thick) for layer in layers] for head in range(geometry.heads)]
+
+    def _bins(self, geometry: GridGeometry) -> int:
+        """Parts of a strip that differ in colour: its pixels."""
+        return max(1, round(geometry.strip(0, 0).width() * self.devicePixelRatioF()))
+
+    def _set_hovered(self, place: tuple[int, int, int] | None) -> None:
+        was = self._hovered
+        if place != was:
+            self._hovered = place
+            self.place_hovered.emit(place)
+            if (place and place[:2]) != (was and was[:2]):
+                self.update()

@@ -6,7 +6,8 @@ from PySide6.QtCore import QModelIndex, Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from canopy_desktop.exploration.attention_view import Look, RowView
-from canopy_ui.qt_models.heads_table import HeadRole, HeadsTable
+from canopy_ui.qt_models.heads_table import HeadRow, HeadsTable
+from canopy_ui.qt_models.row_table import RecordRole
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.heads_grid import HeadsGrid
@@ -16,14 +17,14 @@ class HeadsView(QStackedWidget):
     """Either of the two chooses layer and head."""
 
     head_picked = Signal(int, int)
-    head_hovered = Signal(object)  # (layer, head), or None
+    place_hovered = Signal(object)  # (layer, head, key), or None
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._row: RowView | None = None
         self.grid = HeadsGrid(theme)
         self.grid.head_picked.connect(self.head_picked)
-        self.grid.head_hovered.connect(self.head_hovered)
+        self.grid.place_hovered.connect(self.place_hovered)
         self._rows = HeadsTable(self)
         self.table = CopyableTable(theme)
         self.table.setModel(self._rows)
@@ -63,5 +64,6 @@ class HeadsView(QStackedWidget):
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:
-        layer, head = index.data(HeadRole)
-        self.head_picked.emit(layer, head)
+        row = index.data(RecordRole)
+        if isinstance(row, HeadRow):
+            self.head_picked.emit(row.layer, row.head)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QCoreApplication
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.inside_view import InsideView, KeyRow, rest_of
+from canopy_ui.light import DARK, Light
 from canopy_ui.widgets.chip_label import marked, marked_text
 from canopy_ui.widgets.inside_layout import Station
 from canopy_ui.widgets.inside_words import short_number
@@ -25,6 +26,7 @@ class Sheet:
     header: tuple[str, ...]
     count: int
     row: Callable[[int], tuple[str, ...]]
+    light: Callable[[int], Light] = lambda row: DARK  # the token that a row stands for
 
 
 def sheet_of(view: InsideView, station: Station, key: KeyRow | None = None) -> Sheet:
@@ -164,7 +166,7 @@ def _keys(view: InsideView, station: Station) -> Sheet:
         _tr("token"), _tr("position"), _tr("dot product"), _tr("scaled"), _tr("masked"), _tr("e^(it − largest)"),
         _tr("share"),
     )  # fmt: skip
-    return Sheet(sentence, header, len(tokens), row)
+    return Sheet(sentence, header, len(tokens), row, lambda at: Light(position=int(positions[at])))
 
 
 def _scale_sentence(view: InsideView) -> str:
@@ -219,7 +221,7 @@ def _blocks(view: InsideView) -> Sheet:
         _tr("block"), _tr("length"), _tr("cosine"), _tr("effect"), _tr("likeliest"), _tr("probability"),
         _tr("rank of “{token}”").format(token=chosen),
     )  # fmt: skip
-    return Sheet(sentence, header, len(view.layers), row)
+    return Sheet(sentence, header, len(view.layers), row, lambda at: Light(token_id=view.layers[at].token.id))
 
 
 def _outcomes(view: InsideView, station: Station) -> Sheet:
@@ -237,8 +239,11 @@ def _outcomes(view: InsideView, station: Station) -> Sheet:
         power = float(np.exp(one.logit - largest))
         return marked(one.token), exact(one.logit), exact(power), percent(one.probability)
 
+    def light(at: int) -> Light:
+        return Light(token_id=view.outcomes[at].token.id) if at < len(view.outcomes) else DARK
+
     header = (_tr("token"), _tr("logit"), _tr("e^(it − largest)"), _tr("probability"))
-    return Sheet(sentence.format(count=grouped(view.vocabulary)), header, len(view.outcomes) + 1, row)
+    return Sheet(sentence.format(count=grouped(view.vocabulary)), header, len(view.outcomes) + 1, row, light)
 
 
 def _tr(text: str) -> str:

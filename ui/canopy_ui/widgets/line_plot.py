@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from canopy_desktop.arrays import DoubleArray
@@ -67,9 +67,16 @@ class Plot:
 class LinePlot(QWidget):
     """Says nothing but what it is given; the table beside it has the same figures."""
 
+    point_hovered = Signal(
+        object
+    )  # the place of a point of the first line, of several at one pixel the highest; or None
+
     def __init__(self, theme: Theme, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._plot: Plot | None = None
+        self._hovered: int | None = None
+        self._lit: int | None = None  # a point of the first line that is under the mouse, here or elsewhere
+        self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName(name)
         self.set_theme(theme)
@@ -92,6 +99,52 @@ class LinePlot(QWidget):
         """What is shown."""
         return self._plot
 
+    def set_lit(self, point: int | None) -> None:
+        """Mark a point of the first line."""
+        if point != self._lit:
+            was, self._lit = self._lit, point
+            for each in (was, point):
+                mark = self.mark_of(each)
+                if mark is not None:
+                    self.update(mark.toAlignedRect())
+
+    def mark_of(self, point: int | None) -> QRectF | None:
+        """Where the mark of a point of the first line stands; None where there is none."""
+        plot = self._plot
+        if plot is None or point is None or not plot.lines or point >= plot.lines[0].x.size:
+            return None
+        area, across, _ = self._frame(plot)
+        thick = self._theme.px(1.5)
+        x = area.left() + across.share(float(plot.lines[0].x[point])) * area.width()
+        return QRectF(x - thick / 2, area.top(), thick, area.height())
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._set_hovered(self._point_at(event.position()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._set_hovered(None)
+
+    def _set_hovered(self, point: int | None) -> None:
+        if point != self._hovered:
+            self._hovered = point
+            self.point_hovered.emit(point)
+
+    def _point_at(self, place: QPointF) -> int | None:
+        plot = self._plot
+        if plot is None or plot.empty or not plot.lines[0].x.size:
+            return None
+        area, across, _ = self._frame(plot)
+        if not area.adjusted(-2, 0, 2, 0).contains(place):
+            return None
+        x, y = plot.lines[0].x, plot.lines[0].y
+        per_pixel = (across.last - across.first) / area.width()
+        meant = across.first + (place.x() - area.left()) * per_pixel
+        first, end = np.searchsorted(x, (meant - per_pixel / 2, meant + per_pixel / 2))
+        if end > first:
+            return int(first) + int(y[first:end].argmax())
+        return int(np.abs(x - meant).argmin())
+
     def sizeHint(self) -> QSize:
         return QSize(self._theme.px(420), self._theme.px(220))
 
@@ -104,9 +157,7 @@ class LinePlot(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        room = self.height() - 3 * self._metrics.height()
-        across, up = _range_of(plot, int(room / (_PITCH * self._metrics.height())))
-        area = self._area(plot, up)
+        area, across, up = self._frame(plot)
         self._paint_axes(painter, plot, area, across, up)
         ends: list[tuple[float, str, Stroke]] = []
         for level in plot.levels:
@@ -118,7 +169,16 @@ class LinePlot(QWidget):
             if line.x.size:
                 ends.append((self._paint_line(painter, line, area, across, up), line.name, line.stroke))
         self._paint_names(painter, area, ends)
+        mark = self.mark_of(self._lit)
+        if mark is not None:
+            painter.fillRect(mark, QColor(self._theme.text))
         painter.end()
+
+    def _frame(self, plot: Plot) -> tuple[QRectF, Axis, Axis]:
+        """Where the lines stand, and the axes across and up."""
+        room = self.height() - 3 * self._metrics.height()
+        across, up = _range_of(plot, int(room / (_PITCH * self._metrics.height())))
+        return self._area(plot, up), across, up
 
     def _area(self, plot: Plot, up: Axis) -> QRectF:
         px, line = self._theme.px, self._metrics.height()

@@ -54,16 +54,23 @@ def missing_sentence(token: MissingToken) -> str:
     return _tr("“{token}” is the newest: the model has not read it yet").format(token=name)
 
 
-def head_sentence(row: RowView, layer: int, head: int) -> str:
-    """Where one head of the grid looks most."""
+def head_sentence(row: RowView, layer: int, head: int, here: int | None = None) -> str:
+    """Where one head of the grid looks most, and what it gives the key `here`."""
     weights = row.heads[layer, head]
-    key = int(weights.argmax())
     look = Look(layer, head, row.look.hide_first)
-    return _tr("{head}: {query} → {key}, {share}").format(
-        head=look_name(look),
-        query=short_text(row.text, row.position),
-        key=short_text(row.tokens[key], int(row.positions[key])),
-        share=share_text(float(weights[key]), look),
+
+    def told(key: int) -> dict[str, str]:
+        return {
+            "key": short_text(row.tokens[key], int(row.positions[key])),
+            "share": share_text(float(weights[key]), look),
+        }
+
+    most = int(weights.argmax())
+    sentence = _tr("{head}: {query} → {key}, {share}").format(
+        head=look_name(look), query=short_text(row.text, row.position), **told(most)
+    )
+    return (
+        sentence if here in (None, most) else _tr("{most}; here → {key}, {share}").format(most=sentence, **told(here))
     )
 
 

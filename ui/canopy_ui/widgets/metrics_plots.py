@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QAbstractTableModel, Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.bandwidth import Bandwidth
 from canopy_desktop.exploration.measurements import Throughput, ThroughputProgress
 from canopy_desktop.exploration.model_sizes import ModelSize
-from canopy_desktop.exploration.view import MetricsView
+from canopy_desktop.exploration.view import FIRST_TIMED, MetricsView
 from canopy_ui.qt_models.figures_table import FiguresTable
+from canopy_ui.qt_models.steps_table import StepsTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.line_plot import LinePlot, Plot, PlotLevel, PlotLine, Stroke
@@ -48,6 +48,7 @@ class MetricsPlots(QWidget):
     bandwidth_wished = Signal()
     throughput_wished = Signal()
     stop_wished = Signal()
+    step_hovered = Signal(object)  # the place of a step, or None
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,27 +67,29 @@ class MetricsPlots(QWidget):
         self._as_table.setAccessibleName(self.tr("The figures as a table"))
         self._as_table.toggled.connect(self._show)
         self._times = LinePlot(theme, self.tr("Time per token, step by step"))
+        self._times.point_hovered.connect(self.step_hovered)
         self._requests = LinePlot(theme, self.tr("Tokens per second against concurrent requests"))
-        self._tables = (
-            self._new_table(theme, (self.tr("step"), self.tr("ms"))),
-            self._new_table(
-                theme, (self.tr("requests"), self.tr("together, tokens/s"), self.tr("each request, tokens/s"))
+        self._step_rows = StepsTable(self)
+        self._request_rows = FiguresTable(
+            (self.tr("requests"), self.tr("together, tokens/s"), self.tr("each request, tokens/s")), self
+        )
+        self._size_rows = FiguresTable(
+            (
+                self.tr("model"),
+                self.tr("parameters"),
+                self.tr("weights"),
+                self.tr("cache"),
+                self.tr("together"),
+                self.tr("of memory"),
             ),
-            self._new_table(
-                theme,
-                (
-                    self.tr("model"),
-                    self.tr("parameters"),
-                    self.tr("weights"),
-                    self.tr("cache"),
-                    self.tr("together"),
-                    self.tr("of memory"),
-                ),
-            ),
+            self,
+        )
+        self._tables = tuple(
+            self._new_table(theme, rows) for rows in (self._step_rows, self._request_rows, self._size_rows)
         )
         self._page = MessagePage("")
         self._pages = QStackedWidget()
-        for page in (self._page, self._times, self._requests, *(table for _, table in self._tables)):
+        for page in (self._page, self._times, self._requests, *self._tables):
             self._pages.addWidget(page)
         self._words = QLabel()
         self._words.setWordWrap(True)
@@ -112,7 +115,7 @@ class MetricsPlots(QWidget):
         """Change colours and zoom."""
         for plot in (self._times, self._requests):
             plot.set_theme(theme)
-        for _, table in self._tables:
+        for table in self._tables:
             table.set_theme(theme)
         self._words.setFont(theme.font(15))
         self._layout.setContentsMargins(theme.px(14), theme.px(4), theme.px(14), theme.px(8))
@@ -126,6 +129,10 @@ class MetricsPlots(QWidget):
         same = before is not None and view is not None and np.array_equal(before.step_ms, view.step_ms)
         if not same:
             self._show()
+
+    def set_lit(self, step: int | None) -> None:
+        """Mark the step whose token is under the mouse, here or elsewhere."""
+        self._times.set_lit(step)
 
     def set_machine(self, machine: Machine) -> None:
         """What the figures are of."""
@@ -171,13 +178,12 @@ class MetricsPlots(QWidget):
         self._state.setText("")
         self._show()
 
-    def _new_table(self, theme: Theme, headers: Sequence[str]) -> tuple[FiguresTable, CopyableTable]:
-        rows = FiguresTable(headers, self)
+    def _new_table(self, theme: Theme, rows: QAbstractTableModel) -> CopyableTable:
         table = CopyableTable(theme)
         table.setModel(rows)
         table.setAccessibleName(self.tr("The figures as a table"))
         table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # models differ at both ends of their names
-        return rows, table
+        return table
 
     @Slot(int)
     def _show_chosen(self, _: int) -> None:
@@ -224,7 +230,7 @@ class MetricsPlots(QWidget):
         if empty:
             self._pages.setCurrentWidget(self._page)
         else:
-            self._pages.setCurrentWidget(self._tables[shown][1] if as_table or plot is None else plot)
+            self._pages.setCurrentWidget(self._tables[shown] if as_table or plot is None else plot)
         self._show_button(shown)
 
     def _show_button(self, shown: Shown) -> None:
@@ -252,12 +258,11 @@ class MetricsPlots(QWidget):
         plot = Plot(
             x_name=self.tr("step"),
             y_name=self.tr("ms per token"),
-            lines=(PlotLine("", np.arange(1.0, step_ms.size + 1), step_ms.astype(np.float64), Stroke.ACCENT),),
+            lines=(PlotLine("", FIRST_TIMED + np.arange(step_ms.size, dtype=np.float64), step_ms.astype(np.float64)),),
             levels=tuple(PlotLevel(f"{name} {value:.1f}", value, stroke) for name, value, stroke in levels),
         )
-        rows = [(name, f"{value:.1f}") for name, value, _ in levels]
-        rows += [(grouped(step), f"{ms:.1f}") for step, ms in enumerate(step_ms.tolist(), 1)]
-        self._tables[Shown.TIMES][0].set_rows(rows)
+        nodes = () if metrics is None else metrics.step_nodes
+        self._step_rows.set_steps([(name, value) for name, value, _ in levels], step_ms, nodes)
         words = self._limit_words(limit)
         if metrics is not None and metrics.slide_ms:
             after_slide = self.tr("A step right after a slide is short: its pass was part of the slide.")
@@ -298,7 +303,7 @@ class MetricsPlots(QWidget):
             ),
             x_from_zero=True,
         )
-        self._tables[Shown.REQUESTS][0].set_rows(
+        self._request_rows.set_rows(
             [(str(one.requests), rate(one.tokens_per_s), rate(one.tokens_per_s / one.requests)) for one in found]
         )
         words = self._requests_words()
@@ -321,7 +326,7 @@ class MetricsPlots(QWidget):
 
     def _show_sizes(self) -> str:
         machine = self._machine
-        self._tables[Shown.SIZES][0].set_rows(
+        self._size_rows.set_rows(
             [
                 (
                     size.name,
