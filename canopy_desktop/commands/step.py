@@ -43,6 +43,7 @@ def _inside(step: InsideStep, ids: tuple[int, ...], tokenizer: Tokenizer) -> dic
         "in_chunk": step.in_chunk,
         "chosen": {"id": chosen, "text": tokenizer.token(chosen).text, "logit": step.logit},
         "embedding": step.stream[0].tolist(),
+        "position_embedding": None if step.place_row is None else step.place_row.tolist(),
         "query": step.query.tolist(), "query_rotated": step.query_rotated.tolist(),
         "key": step.key.tolist(), "key_rotated": step.key_rotated.tolist(),
         "keys": [
@@ -56,13 +57,14 @@ def _inside(step: InsideStep, ids: tuple[int, ...], tokenizer: Tokenizer) -> dic
         ],
         "attended": step.attended[step.head].tolist(),
         "heads": [_part(step.part(output, step.before)) for output in step.head_outputs],
+        "output_bias": None if step.output_bias is None else _part(step.part(step.output_bias, step.before)),
         "stream": {
             "before": step.before.tolist(), "attention": step.attention.tolist(), "middle": step.middle.tolist(),
             "feed_forward": step.feed_forward.tolist(), "after": step.after.tolist(),
         },
         "attention": _part(step.part(step.attention, step.before)),
         "feed_forward": _part(step.part(step.feed_forward, step.middle)),
-        "embedding_effect": step.readout.effect(step.stream[0]),
+        "embedding_effect": step.readout.effect(step.stream[0]), "norm_bias_effect": step.readout.constant,
         "blocks": [_part(part) for part in step.blocks()],
     }  # fmt: skip
 

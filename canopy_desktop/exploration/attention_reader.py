@@ -14,7 +14,7 @@ from canopy_desktop.exploration.attention_view import ROLLOUT_TOKENS, AttentionR
 from canopy_desktop.exploration.heads import layer_weights, rollout_step
 from canopy_desktop.exploration.squares import Square
 from canopy_desktop.model.card import Architecture, LayerAttention
-from canopy_desktop.model.rope import rope_tables, rotate
+from canopy_desktop.model.rope import turned
 
 MOST_ROWS = 128  # of a layer's mean that are computed at once
 MAX_CELLS = 600  # cells of an attention picture, per side
@@ -162,9 +162,8 @@ class AttentionReader:
             held = [part for part in keys if part is not None]
             if len(held) < a.kv_heads:
                 return None
-            cosines, sines = rope_tables(a, layer)
-            turned = rotate(queries, cosines[turn], sines[turn])
-            weights[layer] = layer_weights(turned, np.stack(held), a.attention(layer))
+            rotated = turned(queries, a, layer, turn)
+            weights[layer] = layer_weights(rotated, np.stack(held), a.attention(layer))
         return weights if source.generation == generation else None
 
     def overview(self, slots: IntArray, *, max_cells: int, hide_first: bool) -> FloatArray | None:
@@ -285,8 +284,7 @@ class AttentionReader:
             return None
         if keys is None or not slots.size:
             return None
-        cosines, sines = (table[first : slots.size] for table in rope_tables(a, layer))
-        return generation, rotate(queries, cosines, sines), keys
+        return generation, turned(queries, a, layer, slice(first, slots.size)), keys
 
     def _how(self, layer: int) -> LayerAttention:
         return self._source.architecture.attention(layer)

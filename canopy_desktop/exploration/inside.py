@@ -17,10 +17,10 @@ from canopy_desktop.exploration.attention import softmax
 from canopy_desktop.exploration.intervention import head_bias
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.block_replay import BlockPass, BlockReplay
-from canopy_desktop.model.card import Architecture, LayerAttention
+from canopy_desktop.model.card import Architecture, LayerAttention, Norm
 from canopy_desktop.model.decoder import AttentionBias
 from canopy_desktop.model.head import Head
-from canopy_desktop.model.rope import rope_tables, rotate
+from canopy_desktop.model.rope import turned
 from canopy_desktop.model.weight_map import WeightMap
 
 REPLAYS = 3  # blocks whose sessions are kept: 4 MB each with 8-bit weights, 14 MB with fp32
@@ -40,13 +40,16 @@ class Readout:
     """From a part of the last residual to its share of a token's logit: direct logit attribution.
 
     logit(x) = (x / rms(x)) · (gain ∘ row), so with the scale 1 / rms(x) held fixed at that of the whole residual x,
-    effect(part) = part · (gain ∘ row) / rms(x), and the effects of parts that sum to x sum to the logit. Elhage et al.
-    2021, "A Mathematical Framework for Transformer Circuits" (direct paths); TransformerLens' `logit_attrs`. What
-    later blocks make of the part is not in it, and only differences between tokens' logits matter to the probability.
+    effect(part) = part · (gain ∘ row) / rms(x), and the effects of parts that sum to x sum to the logit. A LayerNorm
+    takes each part's mean off, which is linear too, divides by x's deviation, and adds bias · row whatever x is.
+    Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits" (direct paths); TransformerLens'
+    `logit_attrs`. What later blocks make of the part is not in it, and only differences between tokens' logits matter
+    to the probability.
     """
 
     token_id: int
-    direction: FloatArray  # (hidden,): gain ∘ row / rms(x)
+    direction: FloatArray  # (hidden,): gain ∘ row / rms(x); of a LayerNorm less its mean, and over the deviation
+    constant: float = 0.0  # bias · row of a LayerNorm: with the effects of all parts it sums to the logit
 
     def effect(self, part: FloatArray) -> float:
         """The share of the logit, from (hidden,)."""
@@ -76,11 +79,14 @@ class InsideStep:
     values: FloatArray = field(repr=False)  # (keys, head_size)
     weighted: FloatArray = field(repr=False)  # (keys, head_size): weights · values
     attended: FloatArray = field(repr=False)  # (heads, head_size): every head's sum, from the block itself
-    head_outputs: FloatArray = field(repr=False)  # (heads, hidden): what each adds; they sum to `attention`
+    head_outputs: FloatArray = field(repr=False)  # (heads, hidden): what each adds; with the bias that is `attention`
     stream: FloatArray = field(repr=False)  # (layers + 1, hidden): the embedding, then after each block
     attention: FloatArray = field(repr=False)  # (hidden,): what attention adds
     middle: FloatArray = field(repr=False)  # (hidden,): the stream then
     feed_forward: FloatArray = field(repr=False)  # (hidden,): what the feed-forward adds
+    output_bias: FloatArray | None = field(default=None, repr=False)  # (hidden,): what attention adds beside its heads
+    token_row: FloatArray | None = field(default=None, repr=False)  # (hidden,): where positions are learned, the
+    place_row: FloatArray | None = field(default=None, repr=False)  # token's own and its place's: they sum to stream[0]
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -153,23 +159,26 @@ class InsideReader:
         passed = columns.stream()
         row, in_chunk = position - first, passed.shape[1] > 1
         stream = passed[:, row].copy()
+        token = int(sequence.columns.token_ids(slots[position : position + 1])[0])
+        place_row = self._weights.place_row(position)
         run = self._replayed(slots, layer, first, passed[layer], bias)
         keys, values = (_held(read(slots, layer, kv_head)).copy() for read in (sequence.keys, sequence.values))
         query = run.query[row].reshape(a.heads, a.head_size)[head]
-        turned = self._turned(query, layer, position)
-        products = keys @ turned
+        rotated = self._turned(query, layer, position)
+        products = keys @ rotated
         scaled = products * np.float32(a.attention(layer).scale)
         masked = self._masked(scaled, position, layer, head, bias)
         weights = softmax(masked.copy())
         return InsideStep(
             position=position, layer=layer, head=head, kv_head=kv_head, in_chunk=in_chunk, architecture=a,
             logit=float(self._head.logits(stream[-1:])[0, token_id]), readout=self._readout(stream[-1], token_id),
-            query=query, query_rotated=turned,
+            query=query, query_rotated=rotated,
             key=self._turned(keys[position], layer, position, back=True), keys=keys,
             products=products, scaled=scaled, masked=masked, weights=weights,
             values=values, weighted=weights[:, None] * values,
             attended=run.attended[row].reshape(a.heads, a.head_size),
-            head_outputs=self._replay(layer).heads(run.attended[row]),
+            head_outputs=self._replay(layer).heads(run.attended[row]), output_bias=self._replay(layer).output_bias,
+            token_row=None if place_row is None else self._weights.token_row(token), place_row=place_row,
             stream=stream, attention=run.attention[row], middle=run.middle[row], feed_forward=run.feed_forward[row],
         )  # fmt: skip
 
@@ -201,8 +210,7 @@ class InsideReader:
 
     def turned_back(self, vectors: FloatArray, layer: int, positions: IntArray) -> FloatArray:
         """A layer's rotated queries or keys as they were before the rotation, both (positions, head_size)."""
-        cosines, sines = rope_tables(self._sequence.decoder.architecture, layer)
-        return rotate(vectors, cosines[positions], -sines[positions])
+        return turned(vectors, self._sequence.decoder.architecture, layer, positions, back=True)
 
     def _replayed(
         self, slots: IntArray, layer: int, first: int, stream: FloatArray, bias: AttentionBias | None
@@ -227,8 +235,9 @@ class InsideReader:
         return replay
 
     def _turned(self, vector: FloatArray, layer: int, position: int, *, back: bool = False) -> FloatArray:
-        cosines, sines = (table[position] for table in rope_tables(self._sequence.decoder.architecture, layer))
-        return rotate(vector, cosines, -sines if back else sines)
+        places = slice(position, position + 1)
+        found: FloatArray = turned(vector[None], self._sequence.decoder.architecture, layer, places, back=back)[0]
+        return found
 
     def _masked(
         self, scaled: FloatArray, position: int, layer: int, head: int, bias: AttentionBias | None
@@ -242,11 +251,16 @@ class InsideReader:
         return masked
 
     def _readout(self, last: FloatArray, token_id: int) -> Readout:
-        """RMS norm as in Zhang and Sennrich 2019, eq. 4, with the model's epsilon inside the root."""
-        a = self._sequence.decoder.architecture
-        scale = 1.0 / np.sqrt(np.mean(last.astype(np.float64) ** 2) + a.epsilon)
-        direction = self._weights.output_norm() * self._weights.output_row(token_id) * np.float32(scale)
-        return Readout(token_id, direction)
+        """The final norm (see `card.Norm`) has the model's epsilon inside the root."""
+        a, weights = self._sequence.decoder.architecture, self._weights
+        row, exact = weights.output_row(token_id), last.astype(np.float64)
+        mean = exact.mean() if a.norm is Norm.LAYER else 0.0
+        scale = 1.0 / np.sqrt(np.mean((exact - mean) ** 2) + a.epsilon)
+        direction: FloatArray = weights.output_norm() * row * np.float32(scale)
+        bias = weights.output_norm_bias()
+        if a.norm is Norm.LAYER:
+            direction = direction - direction.mean()
+        return Readout(token_id, direction, 0.0 if bias is None else float(bias.astype(np.float64) @ row))
 
 
 def _held(vectors: FloatArray | None) -> FloatArray:

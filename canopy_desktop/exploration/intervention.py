@@ -19,7 +19,7 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.attention import softmax, unseen
 from canopy_desktop.model.card import Architecture, LayerAttention
-from canopy_desktop.model.rope import rope_tables, rotate
+from canopy_desktop.model.rope import turned
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.trial import Trial
@@ -160,14 +160,13 @@ def blocked_head(
     """
     a = trial.decoder.architecture
     vectors, keys = trial.head_vectors(ids, layer, head, bias)
-    cosines, sines = rope_tables(a, layer)
-    turned = rotate(vectors, cosines[: len(ids)], sines[: len(ids)])
+    placed = turned(vectors, a, layer, slice(len(ids)))
     wanted = range(len(ids)) if queries is None else queries
     found = np.zeros((len(wanted), len(ids)), np.float32)
     for row, query in enumerate(wanted):
         added = head_bias(bias, layer, head, query)
         seen = slice(query + 1)
-        found[row, seen] = blocked_attention(turned[query : query + 1], keys[seen], added, query, a.attention(layer))[0]
+        found[row, seen] = blocked_attention(placed[query : query + 1], keys[seen], added, query, a.attention(layer))[0]
     return found
 
 

@@ -1,7 +1,7 @@
 """How much memory a model will take with a context, from its card, before any of it is loaded.
 
 What onnxruntime keeps was measured (tests/core/test_memory_needed.py measures again): matrices are packed anew, 8-bit
-ones with a sum for each block. The embedding and the tables of rotation stay in the mapped file; in memory is what was
+ones with a sum for each block. The embedding and the tables of positions stay in the mapped file; in memory is what was
 read of them, which is next to nothing, but of an embedding in 32 bits, where a token's row is a column, all of it.
 """
 
@@ -21,7 +21,6 @@ TOKENIZER_GROWS = 19  # bytes in memory for each of tokenizer.json
 NUMBER = 4  # bytes of a float
 CHUNK, ZEROS_STEP = 256, 512  # the decoder's, whose libraries take long to load
 BLOCK = 32  # weights with one scale
-TABLES = 4 + 2  # bytes of a number in the tables of rotation, which are there for the CPU and for a card
 _PACKED = {WeightForm.INT8: (1 + 8 / BLOCK + 4 / BLOCK) / (1 + 4 / BLOCK), WeightForm.FP32: 1.0}
 _STORED = {WeightForm.INT8: 1 + 4 / BLOCK, WeightForm.FP32: 4.0}  # bytes of a weight in the file
 
@@ -52,8 +51,7 @@ def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = Fal
     a = card.architecture
     sizes = {entry.name: entry.bytes for entry in card.files}
     embedding = a.vocabulary * a.hidden * _STORED[card.weights]
-    tables = a.context * a.head_size * TABLES * (2 if a.window else 1)
-    packed = (sizes.get(WEIGHTS_FILE, 0) - tables - (0 if a.tied else embedding)) * _PACKED[card.weights]
+    packed = (sizes.get(WEIGHTS_FILE, 0) - a.position_bytes - (0 if a.tied else embedding)) * _PACKED[card.weights]
     mapped = embedding if card.weights is WeightForm.FP32 else 0
     kept = 2 if card.weights is WeightForm.INT8 and not is_exact else NUMBER
     last = context * a.hidden * NUMBER
@@ -62,7 +60,7 @@ def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = Fal
     cache = context * a.kv_bytes_per_token
     new = min(CHUNK, context)
     left = a.layers * ((a.heads + 2 * a.kv_heads) * a.head_size + a.hidden)  # of a token by a pass: columns, and a bias
-    between = 3 * a.feed_forward + 4 * a.hidden + a.heads * context  # and inside of a block
+    between = (3 if a.gated else 2) * a.feed_forward + 4 * a.hidden + a.heads * context  # and inside of a block
     passing = new * NUMBER * (left + between + context + ZEROS_STEP)
     return MemoryNeeded(
         context=context,

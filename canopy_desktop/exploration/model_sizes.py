@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from canopy_desktop.model.bundle import WEIGHTS_FILE, Listed
-from canopy_desktop.model.card import Architecture, WeightForm
+from canopy_desktop.model.card import Architecture, Norm, Positions, WeightForm
 
 TEXT_TOKENS = 8_192  # of the text whose cache is counted, or the model's whole context where that is shorter
 BYTES_PER_WEIGHT = 1 + 4 / 32  # 8 bits, and a float scale for every 32
@@ -79,9 +79,13 @@ def typical_sizes() -> tuple[ModelSize, ...]:
 
 def parameters_of(a: Architecture) -> int:
     """All weights; an output matrix that is the embedding counts once."""
+    inner = (2 if a.gated else 1) * a.feed_forward  # numbers that a feed-forward makes of the stream
     attention = 2 * a.hidden * (a.heads + a.kv_heads) * a.head_size
     attention += a.qkv_biases * (a.heads + 2 * a.kv_heads) * a.head_size + a.qk_norms * 2 * a.head_size
-    feed_forward = 3 * a.hidden * a.feed_forward
-    return (
-        (1 if a.tied else 2) * a.vocabulary * a.hidden + a.layers * (attention + feed_forward + 2 * a.hidden) + a.hidden
-    )
+    feed_forward = a.hidden * (inner + a.feed_forward)
+    biases = a.block_biases * (inner + 2 * a.hidden)
+    norm = (1 if a.norm is Norm.RMS else 2) * a.hidden
+    norms = (4 if a.post_norms else 2) * norm
+    places = a.context * a.hidden if a.positions is Positions.LEARNED else 0
+    embedding = (1 if a.tied else 2) * a.vocabulary * a.hidden
+    return embedding + places + a.layers * (attention + feed_forward + biases + norms) + norm

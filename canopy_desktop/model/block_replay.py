@@ -19,13 +19,12 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from canopy_desktop.arrays import AnyArray, FloatArray
 from canopy_desktop.errors import EngineError, ProviderError
 from canopy_desktop.model.card import Architecture
-from canopy_desktop.model.graph import Shape
+from canopy_desktop.model.graph import NORMS, SKIP_NORMS, Shape
 from canopy_desktop.model.provider import first_line, open_session
 from canopy_desktop.model.weight_map import WeightMap
 
 ATTENTION = "GroupQueryAttention"
-SKIP_NORM = "SkipSimplifiedLayerNormalization"
-NORMS = (SKIP_NORM, "SimplifiedLayerNormalization")
+BIAS = "Add"
 
 _Edges: TypeAlias = dict[str, tuple[int, Shape]]
 
@@ -53,6 +52,8 @@ class BlockReplay:
         self._a = architecture
         self._names = _Names.of(weights.model, layer)
         self._post_gain = None if self._names.post_norm is None else weights.array(self._names.post_norm.input[1])
+        bias = self._names.output_bias
+        self.output_bias: FloatArray | None = None if bias is None else np.array(weights.array(bias), np.float32)
         self._block = open_session(_block_model(weights, architecture, self._names).SerializeToString())
         self._output = open_session(_output_model(weights, architecture, self._names).SerializeToString())
 
@@ -96,8 +97,9 @@ class BlockReplay:
     def heads(self, attended: FloatArray) -> FloatArray:
         """What each head adds to the stream, (heads, hidden), from a token's weighted values (heads · head_size,).
 
-        The output matrix is applied to one head's values and zeros in the place of the others; it has no bias, so
-        the rows sum to what attention adds (with 8-bit weights exactly so where heads do not share a block of 32).
+        The output matrix is applied to one head's values and zeros in the place of the others, without a bias, so with
+        `output_bias` the rows sum to what attention adds (with 8-bit weights exactly so where heads do not share a
+        block of 32).
         A norm of that sum has one scale for all of them, and is linear but for it.
         """
         a = self._a
@@ -126,7 +128,8 @@ class _Names:
     normed: str  # the block's input, after its norm
     norm: NodeProto
     attended: str
-    projected: str  # what attention gives, before a norm of it
+    projected: str  # what the output matrix gives, before a bias or a norm of it
+    output_bias: str | None
     attention: str
     post_norm: NodeProto | None
     feed_forward: str
@@ -144,16 +147,18 @@ class _Names:
         before, middle, after = (f"residual.{2 * layer + step}" for step in range(3))
         key, value = f"present.{layer}.key", f"present.{layer}.value"
         looks, mixes, ends = (producers.get(name, NodeProto()) for name in (key, middle, after))
-        if looks.op_type != ATTENTION or mixes.op_type != SKIP_NORM or ends.op_type != SKIP_NORM:
+        if looks.op_type != ATTENTION or not {mixes.op_type, ends.op_type} <= {*SKIP_NORMS.values()}:
             raise EngineError("This model's blocks are built in another way than those that can be looked into.")
         norm = _norm_before(looks, producers, before)
         attention = next(name for name in mixes.input[:2] if name != before)
-        post_norm = producers[attention] if producers[attention].op_type in NORMS else None
+        post_norm = producers[attention] if producers[attention].op_type in NORMS.values() else None
+        given = attention if post_norm is None else post_norm.input[0]
+        projected, bias = producers[given].input if producers[given].op_type == BIAS else (given, None)
         return cls(
             before=before, middle=middle, after=after, qkv=f"qkv.{layer}",
             normed=norm.output[0], norm=norm,
             attended=looks.output[0],
-            projected=attention if post_norm is None else post_norm.input[0],
+            projected=projected, output_bias=bias,
             attention=attention, post_norm=post_norm,
             feed_forward=next(name for name in ends.input[:2] if name != middle),
             past=(looks.input[3], looks.input[4]), present=(key, value),
@@ -169,7 +174,7 @@ def _norm_before(attention: NodeProto, producers: dict[str, NodeProto], stream: 
         node = producers.get(waiting.pop())
         if node is None:
             continue
-        if node.op_type in NORMS and (stream in node.input or stream in node.output):
+        if node.op_type in {*NORMS.values(), *SKIP_NORMS.values()} and (stream in node.input or stream in node.output):
             return node
         waiting += node.input
     raise EngineError("This model's blocks are built in another way than those that can be looked into.")
@@ -181,7 +186,7 @@ def _block_model(weights: WeightMap, a: Architecture, n: _Names) -> ModelProto:
     # the decoder adds and norms in one operator; the sum is here already, so zero is added to it, which keeps the bits
     alone = NodeProto()
     alone.CopyFrom(n.norm)
-    if alone.op_type == SKIP_NORM:
+    if alone.op_type in SKIP_NORMS.values():
         del alone.output[1:]
         alone.input[0], alone.input[1] = n.before, n.zero
     cache: Shape = ["batch", a.kv_heads, "capacity", a.head_size]

@@ -46,20 +46,39 @@ class GraphForm(Enum):
 
 
 class Activation(StrEnum):
-    """What bends the gate of a feed-forward."""
+    """What bends the gate of a feed-forward, or its inner numbers where it has none."""
 
     SILU = "silu"
     GELU = "gelu_tanh"  # in its approximation by tanh
+
+
+class Norm(StrEnum):
+    """What brings numbers to one scale before a matrix takes them."""
+
+    RMS = "rms"  # divided by their root mean square, with a gain (Zhang and Sennrich 2019, arXiv:1910.07467)
+    LAYER = "layer"  # less their mean, divided by their deviation, with a gain and a bias (Ba et al. 2016, 1607.06450)
+
+
+class Positions(StrEnum):
+    """How a model knows where a token stands."""
+
+    ROTARY = "rotary"  # queries and keys are rotated by it
+    LEARNED = "learned"  # a row for each place is added to the embedding; the context ends where the rows end
 
 
 @dataclass(frozen=True, slots=True)
 class LayerAttention:
     """How the heads of one layer look, whatever their weights are."""
 
-    rope_base: float
+    rope_base: float  # 0: nothing is rotated
     rope_divisors: tuple[float, ...]  # of each rotated pair's frequency; none: all 1
     scale: float  # of q·k
     window: int | None  # keys that a query sees at most, its own being the last of them; None: all up to its own
+
+    @property
+    def rotates(self) -> bool:
+        """Whether queries and keys are rotated by their places."""
+        return self.rope_base > 0
 
     def first_seen(self, query: int) -> int:
         """The first key that a query sees."""
@@ -81,11 +100,15 @@ class Architecture:
     feed_forward: int
     vocabulary: int
     context: int
-    rope_base: float
     epsilon: float
+    rope_base: float = 0.0  # 0: nothing is rotated
     rope_divisors: tuple[float, ...] = ()  # of each rotated pair's frequency, head_size / 2 of them; none: all 1
     tied: bool = True  # the output matrix is the embedding
+    norm: Norm = Norm.RMS
+    positions: Positions = Positions.ROTARY
+    gated: bool = True  # the feed-forward has a gate
     qkv_biases: bool = False  # added to query, key and value
+    block_biases: bool = False  # added to what all other matrices of a block give
     qk_norms: bool = False  # an RMS norm of each head's query and key before the rotation
     post_norms: bool = False  # RMS norms of what attention and feed-forward give, before it is added to the stream
     scaled_embedding: bool = False  # by the root of `hidden`
@@ -103,15 +126,25 @@ class Architecture:
             raise ValueError(f"layers must be up to {MAX_LAYERS}")
         if self.heads % self.kv_heads or self.head_size % 2:
             raise ValueError("heads must be a multiple of kv_heads, and head_size even")
-        if self.rope_divisors and len(self.rope_divisors) != self.head_size // 2:
-            raise ValueError("rope_divisors must be half as many as head_size")
-        if not all(0 < divisor <= MAX_SIZE for divisor in self.rope_divisors):
-            raise ValueError(f"rope_divisors must be above 0, up to {MAX_SIZE}")
-        for name in ("attention_scale", "window", "window_period", "window_rope_base"):
+        for name in ("rope_base", "attention_scale", "window", "window_period", "window_rope_base"):
             if not 0 <= getattr(self, name) <= MAX_SIZE:
                 raise ValueError(f"{name} must be 0 to {MAX_SIZE}")
         if not self.window_period or not self.window_rope_base:
             raise ValueError("window_period and window_rope_base must be above 0")
+        self._check_positions()
+        if self.norm is not Norm.RMS and (self.qk_norms or self.post_norms):
+            raise ValueError("norms of heads and of what is added must be RMS norms")
+
+    def _check_positions(self) -> None:
+        if self.rope_divisors and len(self.rope_divisors) != self.head_size // 2:
+            raise ValueError("rope_divisors must be half as many as head_size")
+        if not all(0 < divisor <= MAX_SIZE for divisor in self.rope_divisors):
+            raise ValueError(f"rope_divisors must be above 0, up to {MAX_SIZE}")
+        is_rotary = self.positions is Positions.ROTARY
+        if is_rotary != bool(self.rope_base):
+            raise ValueError("rope_base must be above 0 where positions are rotary, and 0 elsewhere")
+        if not is_rotary and (self.rope_divisors or self.window):
+            raise ValueError("only where positions are rotary may there be rope_divisors or a window")
 
     def attention(self, layer: int) -> LayerAttention:
         """How a layer's heads look."""
@@ -124,6 +157,15 @@ class Architecture:
     def has_wide_stream(self) -> bool:
         """Whether residuals outgrow 16 bits, which end at 65,504: those of Gemma 3 270M reach 103,790."""
         return self.post_norms
+
+    @property
+    def position_bytes(self) -> int:
+        """Bytes of the tables that say positions: cosines and sines for the CPU and for a card, or learned rows."""
+        match self.positions:
+            case Positions.ROTARY:
+                return self.context * self.head_size * (4 + 2) * (2 if self.window else 1)
+            case Positions.LEARNED:
+                return self.context * self.hidden * 4
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -333,11 +375,15 @@ def _card(card: _Fields) -> Card:
 
 def _architecture(values: _Fields) -> Architecture:
     return Architecture(
-        rope_base=values.number("rope_base"),
+        rope_base=values.number("rope_base", 0.0),
         epsilon=values.number("epsilon"),
         rope_divisors=tuple(_number("rope_divisors", value) for value in values.entries("rope_divisors", [])),
         tied=values.flag("tied", True),
+        norm=Norm(values.text("norm", Norm.RMS)),
+        positions=Positions(values.text("positions", Positions.ROTARY)),
+        gated=values.flag("gated", True),
         qkv_biases=values.flag("qkv_biases", False),
+        block_biases=values.flag("block_biases", False),
         qk_norms=values.flag("qk_norms", False),
         post_norms=values.flag("post_norms", False),
         scaled_embedding=values.flag("scaled_embedding", False),
@@ -346,5 +392,5 @@ def _architecture(values: _Fields) -> Architecture:
         window=values.whole("window", 0),
         window_period=values.whole("window_period", 1),
         window_rope_base=values.number("window_rope_base", 10_000.0),
-        **{name: values.whole(name) for name in NUMBERS if name not in ("rope_base", "epsilon")},
+        **{name: values.whole(name) for name in NUMBERS if name != "epsilon"},
     )

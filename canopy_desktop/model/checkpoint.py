@@ -13,8 +13,16 @@ from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.checkpoint_config import read_architecture
 from canopy_desktop.model.checkpoint_json import CONFIG, one_line, own_file, read_text, read_values
 from canopy_desktop.model.checkpoint_tokenizer import TOKENIZER_FILES, read_tokenizer
-from canopy_desktop.model.families import Family, check_shapes, expected_shapes, published_name
-from canopy_desktop.model.graph import OUTPUT_MATRIX
+from canopy_desktop.model.families import (
+    PUBLISHED_OUTPUT,
+    Family,
+    Shape,
+    check_shapes,
+    expected_shapes,
+    kept,
+    published_name,
+)
+from canopy_desktop.model.graph import EMBEDDING
 from canopy_desktop.model.safetensors_file import StoredTensor, stored_tensors
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields
 
@@ -24,7 +32,8 @@ README = "README.md"
 MAX_FILES = 1_000
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt"}
 _LICENCE = re.compile(r"---\n(?:(?!---)[^\n]*\n)*?license: *([^\n]+)")
-_FREQUENCIES = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")  # of old files; computed, not read
+# Of old files; computed, not read: what a rotation turns by, and the causal mask.
+_COMPUTED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq|transformer\.h\.\d+\.attn\.(masked_)?bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,9 @@ class Checkpoint:
 
     def matrix(self, name: str) -> FloatArray:
         """A matrix or vector by its GGUF name, (outputs, inputs). Raises `SourceError`."""
-        values = self.tensors[published_name(self.family, name)].values()
+        place = kept(self.family, self.architecture, name)
+        values = self.tensors[published_name(self.family, place.name)].values()
+        values = (values.T if _is_turned(self.family, name, values.shape) else values)[place.rows]
         return values + 1 if self.family.raised_norms and name.endswith("norm.weight") else values
 
 
@@ -68,10 +79,14 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         if twice := sorted(tensors.keys() & more.keys()):
             raise SourceError(folder, f"its tensor {twice[0][:100]!r} is in two files")
         tensors |= more
-    expected = {published_name(family, name): shape for name, shape in expected_shapes(architecture).items()}
-    unread = {name for name in tensors if _FREQUENCIES.fullmatch(name)}
+    tensors = _with_base(tensors, family)
+    expected = {
+        published_name(family, name): shape[::-1] if _is_turned(family, name, shape) else shape
+        for name, shape in expected_shapes(architecture, fused_qkv=family.fused_qkv).items()
+    }
+    unread = {name for name in tensors if _COMPUTED.fullmatch(name)}
     if architecture.tied:
-        unread.add(published_name(family, OUTPUT_MATRIX))  # the embedding takes its place, as in transformers
+        unread.add(PUBLISHED_OUTPUT)  # the embedding takes its place, as in transformers
     check_shapes({name: tensor.shape for name, tensor in tensors.items()}, expected, unread, folder)
     return Checkpoint(
         path=folder,
@@ -82,6 +97,18 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         tokenizer=read_tokenizer(folder, config, architecture.vocabulary),
         tensors=tensors,
     )
+
+
+def _is_turned(family: Family, name: str, shape: Shape) -> bool:
+    """Whether a checkpoint has the rows of a tensor as columns."""
+    return family.turned_matrices and name.startswith("blk.") and len(shape) == 2
+
+
+def _with_base(tensors: dict[str, StoredTensor], family: Family) -> dict[str, StoredTensor]:
+    """The tensors as a whole model's, also where it was saved without its head, as transformers reads it too."""
+    if published_name(family, EMBEDDING).removeprefix(family.base) not in tensors:
+        return tensors
+    return {name if name == PUBLISHED_OUTPUT else f"{family.base}{name}": tensor for name, tensor in tensors.items()}
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:

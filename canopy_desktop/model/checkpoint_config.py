@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from canopy_desktop.arrays import DoubleArray
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, Positions
 from canopy_desktop.model.checkpoint_json import Values
 from canopy_desktop.model.families import FAMILIES, HEAD_UNIT, Family
 
@@ -26,6 +26,8 @@ class PublishedClass:
     family: str
     model_type: str
     usual: Mapping[str, Any] = field(default_factory=dict)  # what it takes for granted, beside `_USUAL`
+    names: Mapping[str, str] = field(default_factory=dict)  # what it calls keys otherwise than the other classes
+    widening: int = 0  # widths of the stream that its feed-forward has where nothing is said; 0: it must be said
 
 
 ROPE_BASE = 10_000.0
@@ -34,6 +36,14 @@ _USUAL = {"rope_theta": ROPE_BASE, "rms_norm_eps": 1e-6, "tie_word_embeddings": 
 _QWEN = {
     "num_key_value_heads": 32, "use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 28,
     "layer_types": None,
+}  # fmt: skip
+_GPT2 = {
+    "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True, "activation_function": "gelu_new",
+    "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False,
+}  # fmt: skip
+_GPT2_NAMES = {
+    "hidden_size": "n_embd", "intermediate_size": "n_inner", "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head", "num_hidden_layers": "n_layer", "rms_norm_eps": "layer_norm_epsilon",
 }  # fmt: skip
 _GEMMA3 = {
     "num_key_value_heads": 4, "head_dim": 256, "rope_theta": 1_000_000.0, "rope_local_base_freq": ROPE_BASE,
@@ -48,14 +58,17 @@ CLASSES = {
     "Qwen2ForCausalLM": PublishedClass(family="qwen2", model_type="qwen2", usual=_QWEN),
     "Qwen3ForCausalLM": PublishedClass(family="qwen3", model_type="qwen3", usual=_QWEN | {"head_dim": 128}),
     "Gemma3ForCausalLM": PublishedClass(family="gemma3", model_type="gemma3_text", usual=_GEMMA3),
+    "GPT2LMHeadModel": PublishedClass(family="gpt2", model_type="gpt2", usual=_GPT2, names=_GPT2_NAMES, widening=4),
 }
 
 _READ = {
     "architectures", "attention_bias", "eos_token_id", "head_dim", "hidden_size", "intermediate_size",
     "max_position_embeddings", "model_type", "num_attention_heads", "num_hidden_layers", "num_key_value_heads",
-    "rms_norm_eps", "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings", "vocab_size",
+    "rms_norm_eps", "tie_word_embeddings", "vocab_size",
 }  # fmt: skip
+_READ_OF_ROTATION = {"rope_parameters", "rope_scaling", "rope_theta"}
 _MUST: dict[str, tuple[object, ...]] = {  # what these keys may say, if anything
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
     "add_cross_attention": (False,),
     "attn_logit_softcapping": (),
     "auto_map": (),
@@ -68,24 +81,28 @@ _MUST: dict[str, tuple[object, ...]] = {  # what these keys may say, if anything
     "pruned_heads": ({},),
     "quantization_config": (),
     "rope_interleaved": (False,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "scale_attn_weights": (True,),
     "tie_encoder_decoder": (False,),
     "use_bidirectional_attention": (False,),
 }
 # What changes no number of a pass: training, other tasks, settings of a generation, notes of programs.
 _WITHOUT_EFFECT = {
     "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_model_name_or_path",
-    "_name_or_path", "_sliding_window_pattern", "attention_dropout", "bad_words_ids", "begin_suppress_tokens",
-    "bos_token_id", "cache_implementation", "chunk_size_feed_forward", "cross_attention_hidden_size",
-    "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping",
-    "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "finetuning_task",
-    "forced_bos_token_id", "forced_eos_token_id", "gradient_checkpointing", "id2label", "initializer_range",
-    "is_decoder", "is_llama_config", "label2id", "length_penalty", "max_length", "min_length",
-    "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions",
-    "output_hidden_states", "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type",
-    "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate", "sep_token_id",
-    "suppress_tokens", "task_specific_params", "temperature", "tf_legacy_loss", "tokenizer_class", "top_k",
-    "top_p", "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "typical_p",
-    "unk_token_id", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache",
+    "_name_or_path", "_num_labels", "_sliding_window_pattern", "attention_dropout", "attn_pdrop",
+    "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "cache_implementation", "chunk_size_feed_forward",
+    "cross_attention_hidden_size", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype",
+    "early_stopping", "embd_pdrop", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty",
+    "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "gradient_checkpointing", "id2label",
+    "initializer_range", "is_decoder", "is_llama_config", "label2id", "length_penalty", "max_length",
+    "min_length", "n_ctx", "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences",
+    "output_attentions", "output_hidden_states", "output_scores", "pad_token_id", "prefix", "pretraining_tp",
+    "problem_type", "remove_invalid_values", "reorder_and_upcast_attn", "repetition_penalty", "resid_pdrop",
+    "return_dict", "return_dict_in_generate", "sep_token_id", "summary_activation", "summary_first_dropout",
+    "summary_proj_to_labels", "summary_type", "summary_use_proj", "suppress_tokens", "task_specific_params",
+    "temperature", "tf_legacy_loss", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",
+    "transformers.js_config", "transformers_version", "typical_p", "unk_token_id", "unsloth_fixed",
+    "unsloth_version", "use_bfloat16", "use_cache",
 }  # fmt: skip
 _ROPE_COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 _LLAMA3 = ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
@@ -97,7 +114,7 @@ def read_architecture(config: Values) -> tuple[Family, Architecture]:
     kind = _class(config)
     family = FAMILIES[kind.family]
     _check_keys(config, kind, family)
-    said = config.with_usual(_USUAL | dict(kind.usual))
+    said = config.with_usual(kind.usual).called(kind.names).with_usual(_USUAL)
     layers, heads, hidden = (said.whole(k) for k in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
     head_size = hidden // heads if said.get("head_dim") is None else said.whole("head_dim")
     if head_size % HEAD_UNIT:
@@ -105,8 +122,8 @@ def read_architecture(config: Values) -> tuple[Family, Architecture]:
     context, kinds = said.whole("max_position_embeddings"), _layer_kinds(said, layers)
     window = said.whole("sliding_window") if _SLIDING in kinds else 0
     slides = window if family.window_period else 0
-    rope, local_base = _rotations(said, family)
-    base, divisors = _rotation(said, rope, head_size)
+    base, divisors, local_base = _rotations(said, family, head_size)
+    is_wide = kind.widening > 0 and said.get("intermediate_size") is None
     try:
         return family, Architecture(
             layers=layers,
@@ -114,7 +131,7 @@ def read_architecture(config: Values) -> tuple[Family, Architecture]:
             kv_heads=heads if said.get("num_key_value_heads") is None else said.whole("num_key_value_heads"),
             head_size=head_size,
             hidden=hidden,
-            feed_forward=said.whole("intermediate_size"),
+            feed_forward=kind.widening * hidden if is_wide else said.whole("intermediate_size"),
             vocabulary=said.whole("vocab_size"),
             # within its window, attention that slides is attention to everything
             context=context if slides else min(context, window or context),
@@ -122,11 +139,7 @@ def read_architecture(config: Values) -> tuple[Family, Architecture]:
             epsilon=float(np.float32(said.number("rms_norm_eps"))),
             rope_divisors=divisors,
             tied=bool(said.flag("tie_word_embeddings")),
-            qkv_biases=family.qkv_biases,
-            qk_norms=family.qk_norms,
-            post_norms=family.post_norms,
-            scaled_embedding=family.scaled_embedding,
-            activation=family.activation,
+            **family.of_blocks,
             attention_scale=_attention_scale(said, head_size),
             window=slides,
             window_period=_period(said, kinds, family.window_period) if slides else 1,
@@ -151,7 +164,8 @@ def _class(config: Values) -> PublishedClass:
 
 
 def _check_keys(config: Values, kind: PublishedClass, family: Family) -> None:
-    known = _READ | _WITHOUT_EFFECT | kind.usual.keys()
+    read = _READ | (_READ_OF_ROTATION if family.positions is Positions.ROTARY else set())
+    known = {kind.names.get(key, key) for key in read} | _WITHOUT_EFFECT | kind.usual.keys()
     for key, value in config.all().items():
         if key in _MUST:
             if value is not None and value not in _MUST[key]:
@@ -200,7 +214,15 @@ def _attention_scale(said: Values, head_size: int) -> float:
     return 0.0 if scalar == head_size else math.sqrt(1 / scalar)
 
 
-def _rotations(said: Values, family: Family) -> tuple[Values, float]:
+def _rotations(said: Values, family: Family, head_size: int) -> tuple[float, tuple[float, ...], float]:
+    """The base and the divisors of the rotation, and its base in layers where attention slides beside others."""
+    if family.positions is not Positions.ROTARY:
+        return 0.0, (), ROPE_BASE
+    rope, local_base = _rotation_said(said, family)
+    return *_rotation(said, rope, head_size), local_base
+
+
+def _rotation_said(said: Values, family: Family) -> tuple[Values, float]:
     """What is said of the rotation, and its base in layers where attention slides beside others."""
     parts = [said.part(key) for key in ("rope_parameters", "rope_scaling") if said.get(key)]
     if len(parts) == 2 and parts[0].all() != parts[1].all():

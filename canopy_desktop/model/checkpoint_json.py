@@ -96,6 +96,11 @@ class Values:
         """The same, with what is taken for granted where nothing is said."""
         return Values(self.folder, self._name, {**usual, **self._values})
 
+    def called(self, names: Mapping[str, str]) -> Values:
+        """The same by other names: `names` has for a name from now on the one that stands there."""
+        others = {own: name for name, own in names.items()}
+        return Values(self.folder, self._name, {others.get(key, key): value for key, value in self._values.items()})
+
     def text(self, key: str) -> str | None:
         """A string. Raises `SourceError`."""
         return self._typed(key, str, "text")

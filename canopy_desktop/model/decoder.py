@@ -15,7 +15,7 @@ from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.errors import ContextFullError, InterruptedStepError, ProviderError
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.cache import Cache
-from canopy_desktop.model.card import Architecture, GraphForm
+from canopy_desktop.model.card import Architecture, GraphForm, Positions
 from canopy_desktop.model.device import HOST, CudaMemory, DeviceArray, Memory, Stored, on_host, place_of
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.nvidia import GraphicsCard
@@ -255,6 +255,9 @@ class PassBinding:
             self._make_buffers(*ids.shape)
         self._ids[:], self._seqlens[:] = ids, totals - 1
         self._total[()] = totals.max()
+        if self._places is not None:
+            new = ids.shape[1]
+            self._places[:] = (totals - new)[:, None] + np.arange(new)
         held = self._bind_bias(ids.shape[1], int(self._total), bias)
         device, number, _ = place_of(self._ids)
         if device == "cuda" and ids.shape[1] > 1:
@@ -271,8 +274,11 @@ class PassBinding:
         residuals = memory.empty((a.layers, rows, a.hidden), self.runner.form.kept_stream(a))
         last = memory.empty((rows, a.hidden), np.float32)
         ids, seqlens = memory.zeros((batch, new), np.int64), memory.zeros((batch,), np.int32)
+        places = memory.zeros((batch, new), np.int64) if a.positions is Positions.LEARNED else None
         self._qkv, self._residuals, self._last, self._shape = qkv, residuals, last, (batch, new)  # all, or none
-        self._ids, self._seqlens = ids, seqlens
+        self._ids, self._seqlens, self._places = ids, seqlens, places  # the last: where the tokens stand
+        if places is not None:
+            self._bind_in("positions", places)
         self._bind_in("input_ids", self._ids)
         self._bind_in("seqlens_k", self._seqlens)
         for layer in range(a.layers):

@@ -1,7 +1,8 @@
 """The kinds of model that can be built, as data: how a file of each is written, and what its blocks have.
 
 Names of tensors and keys are llama.cpp's (src/llama-arch.cpp); they are the same for all families but for what a family
-has beside a plain llama: RMS norms before attention and feed-forward, SiLU-gated feed-forward, grouped heads, rotation.
+has beside a plain llama, or in its place: RMS norms before attention and feed-forward, SiLU-gated feed-forward, grouped
+heads, rotation.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from canopy_desktop.errors import SourceError
-from canopy_desktop.model.card import Activation, Architecture
-from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX, OUTPUT_NORM
+from canopy_desktop.model.card import Activation, Architecture, Norm, Positions
+from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX, OUTPUT_NORM, PLACES, bias_of
 
 ROPE_FACTORS = "rope_freqs.weight"
 HEAD_UNIT = 16  # what onnxruntime's attention rotates
@@ -27,16 +29,34 @@ class Family:
     models: str  # well-known ones, for people
     paired: bool = False  # a head's query and key rows lie in rotated pairs, not in halves
     rope_factors: bool = False  # may have a tensor of what each frequency is divided by
+    fused_qkv: bool = False  # query, key and value lie side by side in one tensor
+    norm: Norm = Norm.RMS
+    positions: Positions = Positions.ROTARY
+    gated: bool = True
     qkv_biases: bool = False
+    block_biases: bool = False
     qk_norms: bool = False
     post_norms: bool = False
     scaled_embedding: bool = False
     activation: Activation = Activation.SILU
     window_period: int = 0  # every so manyth layer is global, where the file does not say it; 0: none slides
     raised_norms: bool = False  # the gains of a checkpoint's norms lack the 1 that is added to them
+    base: str = "model."  # what the names of a checkpoint begin with, unless it was saved without its head
+    blocks: str = "layers"
     published: Mapping[str, str] = field(default_factory=dict)  # what a checkpoint calls parts otherwise than others
+    turned_matrices: bool = False  # a checkpoint has (inputs, outputs) of the blocks' matrices
     wide_scale_layers: int = 0  # a model of so many layers scales q·k by the width per head, √(heads / hidden)
 
+    @property
+    def of_blocks(self) -> dict[str, Any]:
+        """What its blocks have, by `Architecture`'s names."""
+        return {name: getattr(self, name) for name in _OF_BLOCKS}
+
+
+_OF_BLOCKS = (
+    "norm", "positions", "gated", "qkv_biases", "block_biases", "qk_norms", "post_norms", "scaled_embedding",
+    "activation",
+)  # fmt: skip
 
 FAMILIES = {
     family.name: family
@@ -62,12 +82,39 @@ FAMILIES = {
             },
             wide_scale_layers=62,
         ),
+        Family(
+            name="gpt2",
+            models="GPT-2, DistilGPT-2",
+            fused_qkv=True,
+            norm=Norm.LAYER,
+            positions=Positions.LEARNED,
+            gated=False,
+            qkv_biases=True,
+            block_biases=True,
+            activation=Activation.GELU,
+            base="transformer.",
+            blocks="h",
+            published={
+                "token_embd": "wte",
+                "position_embd": "wpe",
+                "output_norm": "ln_f",
+                "attn_norm": "ln_1",
+                "attn_qkv": "attn.c_attn",
+                "attn_output": "attn.c_proj",
+                "ffn_norm": "ln_2",
+                "ffn_up": "mlp.c_fc",
+                "ffn_down": "mlp.c_proj",
+            },
+            turned_matrices=True,
+        ),
     )
 }
 
-# What a checkpoint calls the tensors, and the parts of a block.
-_PUBLISHED = {EMBEDDING: "model.embed_tokens.weight", OUTPUT_NORM: "model.norm.weight", OUTPUT_MATRIX: "lm_head.weight"}
-_PUBLISHED_PARTS = {
+PUBLISHED_OUTPUT = "lm_head.weight"  # in every checkpoint that has one
+# What a checkpoint calls the parts of a model, and of a block.
+_PUBLISHED = {
+    "token_embd": "embed_tokens",
+    "output_norm": "norm",
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -84,10 +131,29 @@ _PUBLISHED_PARTS = {
 
 def published_name(family: Family, name: str) -> str:
     """What a checkpoint of a family calls the tensor that a GGUF calls `name`."""
-    if name in _PUBLISHED:
-        return _PUBLISHED[name]
-    _, layer, part, kind = name.split(".")
-    return f"model.layers.{layer}.{family.published.get(part) or _PUBLISHED_PARTS[part]}.{kind}"
+    if name == OUTPUT_MATRIX:
+        return PUBLISHED_OUTPUT
+    *block, part, kind = name.split(".")
+    within = f"{family.blocks}.{block[1]}." if block else ""
+    return f"{family.base}{within}{family.published.get(part) or _PUBLISHED[part]}.{kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a file keeps a matrix or vector."""
+
+    name: str  # of the tensor, as a GGUF calls it
+    rows: slice
+
+
+def kept(family: Family, a: Architecture, name: str) -> Kept:
+    """Where a file of a family keeps what the graph calls `name`: it may be some rows of a tensor."""
+    sizes = [count * a.head_size for count in (a.heads, a.kv_heads, a.kv_heads)]
+    for number, part in enumerate("qkv"):
+        if family.fused_qkv and f".attn_{part}." in name:
+            first = sum(sizes[:number])
+            return Kept(name.replace(f"attn_{part}.", "attn_qkv."), slice(first, first + sizes[number]))
+    return Kept(name, slice(None))
 
 
 def check_shapes(found: Mapping[str, Shape], expected: Mapping[str, Shape], read: Collection[str], path: Path) -> None:
@@ -102,33 +168,44 @@ def check_shapes(found: Mapping[str, Shape], expected: Mapping[str, Shape], read
             raise SourceError(path, f"the tensor {name} should be {shape} and is {found.get(name, 'missing')}")
 
 
-def expected_shapes(a: Architecture) -> dict[str, Shape]:
-    """The shape that each tensor must have, (rows, columns) = (outputs, inputs)."""
-    shapes: dict[str, Shape] = {EMBEDDING: (a.vocabulary, a.hidden), OUTPUT_NORM: (a.hidden,)}
+def expected_shapes(a: Architecture, *, fused_qkv: bool = False) -> dict[str, Shape]:
+    """The shape that each tensor of a file must have, (rows, columns) = (outputs, inputs)."""
+    shapes: dict[str, Shape] = {EMBEDDING: (a.vocabulary, a.hidden)}
+    if a.positions is Positions.LEARNED:
+        shapes[PLACES] = (a.context, a.hidden)
+    shapes |= _norm_shapes(a, OUTPUT_NORM, a.hidden)
     if not a.tied:
         shapes[OUTPUT_MATRIX] = (a.vocabulary, a.hidden)
     for layer in range(a.layers):
-        shapes |= {f"blk.{layer}.{part}": shape for part, shape in _block_shapes(a).items()}
+        shapes |= {f"blk.{layer}.{part}": shape for part, shape in _block_shapes(a, fused_qkv).items()}
     return shapes
 
 
-def _block_shapes(a: Architecture) -> dict[str, Shape]:
+def _block_shapes(a: Architecture, fused_qkv: bool) -> dict[str, Shape]:
     query, key = a.heads * a.head_size, a.kv_heads * a.head_size
-    shapes: dict[str, Shape] = {
-        "attn_norm.weight": (a.hidden,),
-        "attn_q.weight": (query, a.hidden),
-        "attn_k.weight": (key, a.hidden),
-        "attn_v.weight": (key, a.hidden),
+    looks = {"qkv": query + 2 * key} if fused_qkv else {"q": query, "k": key, "v": key}
+    shapes: dict[str, Shape] = _norm_shapes(a, "attn_norm.weight", a.hidden)
+    for part, rows in looks.items():
+        shapes |= _matrix_shapes(f"attn_{part}.weight", (rows, a.hidden), has_bias=a.qkv_biases)
+    matrices: dict[str, Shape] = {
         "attn_output.weight": (a.hidden, query),
-        "ffn_norm.weight": (a.hidden,),
-        "ffn_gate.weight": (a.feed_forward, a.hidden),
+        **({"ffn_gate.weight": (a.feed_forward, a.hidden)} if a.gated else {}),
         "ffn_up.weight": (a.feed_forward, a.hidden),
         "ffn_down.weight": (a.hidden, a.feed_forward),
     }
-    if a.qkv_biases:
-        shapes |= {"attn_q.bias": (query,), "attn_k.bias": (key,), "attn_v.bias": (key,)}
-    if a.post_norms:
-        shapes |= {"post_attention_norm.weight": (a.hidden,), "post_ffw_norm.weight": (a.hidden,)}
-    if a.qk_norms:
-        shapes |= {"attn_q_norm.weight": (a.head_size,), "attn_k_norm.weight": (a.head_size,)}
+    for name, shape in matrices.items():
+        shapes |= _matrix_shapes(name, shape, has_bias=a.block_biases)
+    shapes |= _norm_shapes(a, "ffn_norm.weight", a.hidden)
+    for name in ("post_attention_norm.weight", "post_ffw_norm.weight") if a.post_norms else ():
+        shapes |= _norm_shapes(a, name, a.hidden)
+    for name in ("attn_q_norm.weight", "attn_k_norm.weight") if a.qk_norms else ():
+        shapes |= _norm_shapes(a, name, a.head_size)
     return shapes
+
+
+def _matrix_shapes(name: str, shape: Shape, *, has_bias: bool) -> dict[str, Shape]:
+    return {name: shape} | ({bias_of(name): shape[:1]} if has_bias else {})
+
+
+def _norm_shapes(a: Architecture, gain: str, size: int) -> dict[str, Shape]:
+    return _matrix_shapes(gain, (size,), has_bias=a.norm is Norm.LAYER)

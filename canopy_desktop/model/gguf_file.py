@@ -16,7 +16,7 @@ from gguf.quants import dequantize
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.errors import SourceError
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Architecture, Norm, Positions
 from canopy_desktop.model.families import (
     FAMILIES,
     HEAD_UNIT,
@@ -25,6 +25,7 @@ from canopy_desktop.model.families import (
     Shape,
     check_shapes,
     expected_shapes,
+    kept,
 )
 from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields, read_tokenizer_fields
@@ -34,6 +35,7 @@ MAX_DEPTH = 2
 MAX_DIMENSIONS = 4
 MAX_TEXT = 200  # characters of a title or a licence
 ROPE_BASE = 10_000.0  # where a file does not say it, as in llama.cpp
+_EPSILON = {Norm.RMS: "attention.layer_norm_rms_epsilon", Norm.LAYER: "attention.layer_norm_epsilon"}
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
 _BLOCKS = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}  # numbers in a block, and its bytes
@@ -69,7 +71,9 @@ class GgufModel:
         GGUF files for llama keep the rows of each head so that rotated pairs are neighbours (llama.cpp,
         convert_hf_to_gguf.py, `LlamaModel.permute`); the graph rotates halves.
         """
-        values, a = self.tensor(name), self.architecture
+        a = self.architecture
+        place = kept(self.family, a, name)
+        values = self.tensor(place.name)[place.rows]
         if self.family.paired and name.endswith(("attn_q.weight", "attn_k.weight")):
             heads = a.heads if name.endswith("attn_q.weight") else a.kv_heads
             pairs = values.reshape(heads, a.head_size // 2, 2, values.shape[1])
@@ -110,7 +114,8 @@ def open_gguf(path: Path) -> GgufModel:
     except Exception as error:  # the reader trusts its file: anything can come out of a broken one
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise SourceError(path, f"its contents do not fit together ({type(error).__name__}: {reason})") from error
-    check_shapes(shapes, expected_shapes(architecture), {ROPE_FACTORS} if family.rope_factors else (), path)
+    expected = expected_shapes(architecture, fused_qkv=family.fused_qkv)
+    check_shapes(shapes, expected, {ROPE_FACTORS} if family.rope_factors else (), path)
     if len(tokenizer.tokens) != architecture.vocabulary:
         raise SourceError(path, "its tokenizer and its embedding differ in size")
     return GgufModel(path, family, architecture, tokenizer, reader, _tensors(reader))
@@ -218,6 +223,7 @@ def _architecture(reader: GGUFReader, family: Family, tensors: Mapping[str, Shap
     context, head_size = keys.whole("context_length"), _head_size(keys, hidden // heads)
     window = keys.whole("attention.sliding_window", 0)
     slides = window if family.window_period else 0
+    is_rotary = family.positions is Positions.ROTARY
     return Architecture(
         layers=layers,
         heads=heads,
@@ -228,15 +234,11 @@ def _architecture(reader: GGUFReader, family: Family, tensors: Mapping[str, Shap
         vocabulary=tensors[EMBEDDING][0],
         # within its window, attention that slides is attention to everything
         context=context if slides else min(context, window or context),
-        rope_base=keys.number("rope.freq_base", ROPE_BASE),
-        epsilon=float(np.float32(keys.number("attention.layer_norm_rms_epsilon"))),
-        rope_divisors=_rope_divisors(reader, family, keys, head_size // 2),
+        rope_base=keys.number("rope.freq_base", ROPE_BASE) if is_rotary else 0.0,
+        epsilon=float(np.float32(keys.number(_EPSILON[family.norm]))),
+        rope_divisors=_rope_divisors(reader, family, keys, head_size // 2) if is_rotary else (),
         tied=OUTPUT_MATRIX not in tensors,
-        qkv_biases=family.qkv_biases,
-        qk_norms=family.qk_norms,
-        post_norms=family.post_norms,
-        scaled_embedding=family.scaled_embedding,
-        activation=family.activation,
+        **family.of_blocks,
         attention_scale=math.sqrt(heads / hidden) if layers == family.wide_scale_layers else 0.0,
         window=slides,
         window_period=keys.whole("attention.sliding_window_pattern", family.window_period) if slides else 1,

@@ -15,17 +15,20 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from canopy_desktop.arrays import AnyArray, FloatArray
-from canopy_desktop.model.card import Activation, Architecture, GraphForm, WeightForm
+from canopy_desktop.model.card import Activation, Architecture, GraphForm, Norm, Positions, WeightForm
 from canopy_desktop.model.rope import rope_tables
 
 BLOCK = 32  # inputs that share one scale
 ZERO_POINT = 128
 PIECE_ROWS = 4096  # of a matrix that are rounded at once
 EMBEDDING, OUTPUT_MATRIX, OUTPUT_NORM = "token_embd.weight", "output.weight", "output_norm.weight"
+PLACES = "position_embd.weight"  # learned positions, a row each
 Shape: TypeAlias = list[int | str]
 MICROSOFT = "com.microsoft"
 OPSET = 21
 IR_VERSION = 10
+NORMS = {Norm.RMS: "SimplifiedLayerNormalization", Norm.LAYER: "LayerNormalization"}
+SKIP_NORMS = {Norm.RMS: "SkipSimplifiedLayerNormalization", Norm.LAYER: "SkipLayerNormalization"}  # of a sum
 INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy level; CUDA's kernel multiplies in the data's own type
 
 
@@ -64,11 +67,18 @@ def output_matrix(architecture: Architecture) -> str:
     return EMBEDDING if architecture.tied else OUTPUT_MATRIX
 
 
+def bias_of(weight: str) -> str:
+    """What the bias beside a matrix or a gain is called."""
+    return f"{weight.removesuffix('.weight')}.bias"
+
+
 _KINDS: dict[type[np.floating], int] = {np.float32: TensorProto.FLOAT, np.float16: TensorProto.FLOAT16}
 
 
 def rope_names(architecture: Architecture, form: GraphForm, layer: int) -> tuple[str, str]:
-    """What a layer's tables of cosines and sines are called; local layers have tables of their own."""
+    """What a layer's tables of cosines and sines are called; local layers have their own, and some layers none."""
+    if not architecture.attention(layer).rotates:
+        return "", ""
     local = ".local" if architecture.attention(layer).window is not None else ""
     half = ".half" if form is GraphForm.CUDA else ""
     return f"rope.cos{local}{half}", f"rope.sin{local}{half}"
@@ -120,6 +130,8 @@ class GraphBuilder:
             _value("seqlens_k", TensorProto.INT32, ["batch"]),
             _value("total", TensorProto.INT32, []),
         ]
+        if a.positions is Positions.LEARNED:
+            inputs.append(_value("positions", TensorProto.INT64, ["batch", "new"]))
         outputs = []
         cache: Shape = ["batch", a.kv_heads, "capacity", a.head_size]
         for layer in range(a.layers):
@@ -149,12 +161,24 @@ class GraphBuilder:
         return self._proto("head", inputs, [_value("logits", TensorProto.FLOAT, [1, "rows", a.vocabulary])])
 
     def _embed(self) -> None:
-        if not self._a.scaled_embedding:
-            self._look_up(self._stream(0))
-            return
-        self._look_up("embedding.rows")
+        steps = [
+            *((self._scale_embedding,) if self._a.scaled_embedding else ()),
+            *((self._add_places,) if self._a.positions is Positions.LEARNED else ()),
+        ]
+        names = [*("embedding.rows", "embedding.scaled")[: len(steps)], self._stream(0)]
+        self._look_up(names[0])
+        for step, source, made in zip(steps, names, names[1:], strict=False):
+            step(source, made)
+
+    def _scale_embedding(self, source: str, target: str) -> None:
         self._constant("embedding.root", np.float32(np.sqrt(self._a.hidden)))
-        self._node("Mul", ["embedding.rows", "embedding.root"], [self._stream(0)])
+        self._node("Mul", [source, "embedding.root"], [target])
+
+    def _add_places(self, source: str, target: str) -> None:
+        """The rows of the places where the tokens stand."""
+        self._vector(PLACES)
+        self._node("Gather", [PLACES, "positions"], ["embedding.places"], axis=0)
+        self._node("Add", [source, "embedding.places"], [target])
 
     def _look_up(self, target: str) -> None:
         """The tokens' rows of the embedding."""
@@ -180,7 +204,8 @@ class GraphBuilder:
 
     def _rope(self, layer: int) -> None:
         names = rope_names(self._a, self._form, layer)
-        for name, values in zip(names, rope_tables(self._a, layer), strict=True):
+        tables = rope_tables(self._a, layer) if any(names) else ()
+        for name, values in zip(names, tables, strict=False):
             if name not in self._initializers:
                 self._keep(name, values.astype(self._form.kept))
 
@@ -188,23 +213,29 @@ class GraphBuilder:
         name, normed = f"blk.{layer}", f"normed.{2 * layer}"
         self._attention(layer, normed)
         middle, after = 2 * layer + 1, 2 * layer + 2
-        self._vector(f"{name}.ffn_norm.weight")
         self._skip_norm(
             self._stream(2 * layer), f"attention.{layer}", f"{name}.ffn_norm.weight",
             f"normed.{middle}", self._stream(middle),
         )  # fmt: skip
-        self._linear(f"normed.{middle}", f"{name}.ffn_gate.weight", f"gate.{layer}")
-        self._linear(f"normed.{middle}", f"{name}.ffn_up.weight", f"up.{layer}")
-        self._activate(layer)
-        self._node("Mul", [f"{self._a.activation}.{layer}", f"up.{layer}"], [f"inner.{layer}"])
+        self._inner(layer, f"normed.{middle}")
         self._add_to_stream(layer, f"inner.{layer}", "ffn_down", "post_ffw_norm", f"feed_forward.{layer}")
         norm = f"blk.{layer + 1}.attn_norm.weight" if layer + 1 < self._a.layers else OUTPUT_NORM
-        self._vector(norm)
         self._skip_norm(self._stream(middle), f"feed_forward.{layer}", norm, f"normed.{after}", self._stream(after))
         self._keep_residual(after)
 
-    def _activate(self, layer: int) -> None:
-        source, target = f"gate.{layer}", f"{self._a.activation}.{layer}"
+    def _inner(self, layer: int, normed: str) -> None:
+        """The numbers inside of a feed-forward: bent, or let through by a gate that is bent."""
+        a, name, inner = self._a, f"blk.{layer}", f"inner.{layer}"
+        parts = ("gate", "up") if a.gated else ("up",)
+        for part in parts:
+            self._linear(normed, f"{name}.ffn_{part}.weight", f"{part}.{layer}", has_bias=a.block_biases)
+        if not a.gated:
+            self._activate(layer, f"up.{layer}", inner)
+            return
+        self._activate(layer, f"gate.{layer}", f"{a.activation}.{layer}")
+        self._node("Mul", [f"{a.activation}.{layer}", f"up.{layer}"], [inner])
+
+    def _activate(self, layer: int, source: str, target: str) -> None:
         match self._a.activation:
             case Activation.SILU:
                 self._node("Sigmoid", [source], [f"sigmoid.{layer}"])
@@ -218,7 +249,7 @@ class GraphBuilder:
         """What a half of a block gives for the stream, normed if the model does so before it is added."""
         name, normed = f"blk.{layer}", self._a.post_norms
         given = f"{target}.given" if normed else target
-        self._linear(source, f"{name}.{matrix}.weight", given)
+        self._linear(source, f"{name}.{matrix}.weight", given, has_bias=self._a.block_biases)
         if normed:
             self._norm(given, f"{name}.{norm}.weight", target)
 
@@ -234,7 +265,8 @@ class GraphBuilder:
                 "seqlens_k", "total", *rope_names(a, self._form, layer), "", f"attention_bias.{layer}",
             ],
             [mixed, f"present.{layer}.key", f"present.{layer}.value"],
-            domain=MICROSOFT, num_heads=a.heads, kv_num_heads=a.kv_heads, do_rotary=1, rotary_interleaved=0,
+            domain=MICROSOFT, num_heads=a.heads, kv_num_heads=a.kv_heads, do_rotary=int(how.rotates),
+            rotary_interleaved=0,
             **({"scale": how.scale} if a.attention_scale else {}),
             **({} if how.window is None else {"local_window_size": how.window}),
         )  # fmt: skip
@@ -252,7 +284,7 @@ class GraphBuilder:
             *((self._narrow,) if self._form is GraphForm.CUDA else ()),
         ]
         names = [f"projected.{layer}" + (f".{step}" if step else "") for step in range(len(steps))] + [target]
-        self._linear(normed, f"{name}_qkv.weight", names[0], parts)
+        self._linear(normed, f"{name}_qkv.weight", names[0], parts=parts)
         for step, source, made in zip(steps, names, names[1:], strict=False):
             step(layer, source, made)
 
@@ -289,23 +321,33 @@ class GraphBuilder:
             self._node("Cast", [self._stream(row)], [f"residual.{row}"], to=TensorProto.FLOAT16)
 
     def _norm(self, source: str, gain: str, target: str) -> None:
-        self._vector(gain)
         self._node(
-            "SimplifiedLayerNormalization", [source, gain], [target],
+            NORMS[self._a.norm], [source, *self._norm_weights(gain)], [target],
             axis=-1, epsilon=self._a.epsilon, stash_type=1,
         )  # fmt: skip
 
-    def _skip_norm(self, stream: str, added: str, gamma: str, normed: str, summed: str | None) -> None:
+    def _skip_norm(self, stream: str, added: str, gain: str, normed: str, summed: str | None) -> None:
         outputs = [normed] if summed is None else [normed, "", "", summed]
         self._node(
-            "SkipSimplifiedLayerNormalization", [stream, added, gamma], outputs,
+            SKIP_NORMS[self._a.norm], [stream, added, *self._norm_weights(gain)], outputs,
             domain=MICROSOFT, epsilon=self._a.epsilon,
         )  # fmt: skip
 
-    def _linear(self, source: str, name: str, target: str, parts: Sequence[str] = ()) -> None:
+    def _norm_weights(self, gain: str) -> list[str]:
+        names = [gain] if self._a.norm is Norm.RMS else [gain, bias_of(gain)]
+        for name in names:
+            self._vector(name)
+        return names
+
+    def _linear(
+        self, source: str, name: str, target: str, *, parts: Sequence[str] = (), has_bias: bool = False
+    ) -> None:
         """Multiply with a matrix, or with `parts` side by side under that name: one operator is faster than three."""
         self._matrix(name, parts)
-        self._multiply(source, name, target)
+        self._multiply(source, name, f"{target}.product" if has_bias else target)
+        if has_bias:
+            self._vector(bias_of(name))
+            self._node("Add", [f"{target}.product", bias_of(name)], [target])
 
     def _multiply(self, source: str, name: str, target: str) -> None:
         if self._weight_form is WeightForm.FP32:

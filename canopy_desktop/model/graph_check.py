@@ -16,14 +16,24 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from canopy_desktop.errors import BundleError
-from canopy_desktop.model.card import Activation, Architecture, GraphForm, WeightForm
-from canopy_desktop.model.graph import BLOCK, output_matrix, residual_kinds, rope_names
+from canopy_desktop.model.card import Activation, Architecture, GraphForm, Norm, Positions, WeightForm
+from canopy_desktop.model.graph import (
+    BLOCK,
+    NORMS,
+    OUTPUT_NORM,
+    PLACES,
+    SKIP_NORMS,
+    bias_of,
+    output_matrix,
+    residual_kinds,
+    rope_names,
+)
 
 MAX_GRAPH_BYTES = 64_000_000
 OPERATORS = {
     "": frozenset({"Add", "Cast", "Concat", "Gather", "Gelu", "MatMul", "Mul", "Reshape", "Sigmoid",
-                   "SimplifiedLayerNormalization", "Split", "Sub", "Transpose", "Unsqueeze"}),
-    "com.microsoft": frozenset({"GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization"}),
+                   "Split", "Sub", "Transpose", "Unsqueeze", *NORMS.values()}),
+    "com.microsoft": frozenset({"GroupQueryAttention", "MatMulNBits", *SKIP_NORMS.values()}),
 }  # fmt: skip
 _IN_MODEL = frozenset({"ir_version", "producer_name", "graph", "opset_import"})
 _IN_GRAPH = frozenset({"name", "node", "initializer", "input", "output"})
@@ -103,6 +113,8 @@ def _decoder_contract(a: Architecture, form: GraphForm, kept: int) -> Contract:
         "seqlens_k": Value(TensorProto.INT32, (None,)),
         "total": Value(TensorProto.INT32, ()),
     }
+    if a.positions is Positions.LEARNED:
+        inputs["positions"] = Value(TensorProto.INT64, (None, None))
     outputs = {}
     for layer in range(a.layers):
         for part in ("key", "value"):
@@ -111,11 +123,21 @@ def _decoder_contract(a: Architecture, form: GraphForm, kept: int) -> Contract:
         inputs[f"attention_bias.{layer}"] = Value(kept, (None, None, None, None))
         outputs[f"qkv.{layer}"] = Value(kept, (None, None, (a.heads + 2 * a.kv_heads) * a.head_size))
     table = (a.context, a.head_size // 2)
-    weights: dict[str, Shape | None] = {"embedding.root": () if a.scaled_embedding else None}
+    has_norm_biases = a.norm is Norm.LAYER
+    weights: dict[str, Shape | None] = {
+        "embedding.root": () if a.scaled_embedding else None,
+        PLACES: (a.context, a.hidden) if a.positions is Positions.LEARNED else None,
+        bias_of(OUTPUT_NORM): (a.hidden,) if has_norm_biases else None,
+    }
     for layer in range(a.layers):
-        weights |= dict.fromkeys(rope_names(a, form, layer), table)
+        weights |= {name: table for name in rope_names(a, form, layer) if name}
         width = ((a.heads + 2 * a.kv_heads) * a.head_size,)
         weights[f"blk.{layer}.attn_qkv.bias"] = width if a.qkv_biases else None
+        for part, size in (("attn_output", a.hidden), ("ffn_up", a.feed_forward), ("ffn_down", a.hidden)):
+            weights[f"blk.{layer}.{part}.bias"] = (size,) if a.block_biases else None
+        weights[f"blk.{layer}.ffn_gate.bias"] = (a.feed_forward,) if a.gated and a.block_biases else None
+        for part in ("attn", "ffn"):
+            weights[f"blk.{layer}.{part}_norm.bias"] = (a.hidden,) if has_norm_biases else None
         for part in "qk":
             weights[f"blk.{layer}.attn_{part}_norm.weight"] = (a.head_size,) if a.qk_norms else None
         for part in ("attention", "ffw"):
@@ -131,6 +153,7 @@ def head_contract(a: Architecture, form: WeightForm) -> Contract:
         if form is WeightForm.FP32
         else {f"{output_matrix(a)}.bytes": (a.vocabulary, a.hidden // BLOCK, BLOCK)}
     )
+    matrix[bias_of(OUTPUT_NORM)] = (a.hidden,) if a.norm is Norm.LAYER else None
     return Contract({"residual": residual, "zero": residual}, {"logits": logits}, matrix)
 
 
@@ -184,7 +207,13 @@ def _check_blocks(model: ModelProto, a: Architecture) -> None:
     """What looks at attention computes it from the card, so the graph must look in the same way."""
     bent = sum(node.op_type == "Gelu" for node in model.graph.node)
     if bent != (a.layers if a.activation is Activation.GELU else 0):
-        raise ValueError("and the card disagree about what bends the gates")
+        raise ValueError("and the card disagree about what bends the feed-forward")
+    gates = {tensor.name.split(".")[1] for tensor in model.graph.initializer if ".ffn_gate." in tensor.name}
+    if len(gates) != (a.layers if a.gated else 0):
+        raise ValueError("and the card disagree about the gates of the feed-forward")
+    norms = {node.op_type for node in model.graph.node if node.op_type.endswith("LayerNormalization")}
+    if not norms <= {NORMS[a.norm], SKIP_NORMS[a.norm]}:
+        raise ValueError("and the card disagree about the norms")
     heads = [node for node in model.graph.node if node.op_type == "GroupQueryAttention"]
     if len(heads) != a.layers:
         raise ValueError("and the card disagree about the number of layers")
@@ -193,8 +222,11 @@ def _check_blocks(model: ModelProto, a: Architecture) -> None:
         window = said["local_window_size"].i if "local_window_size" in said else None
         scale = said["scale"].f if "scale" in said else 0.0
         local = [".local" in name for name in node.input if name.startswith("rope.")]
-        expected = a.attention(layer).window
-        if (window, scale, local) != (expected, float(np.float32(a.attention_scale)), [expected is not None] * 2):
+        rotates = bool(said["do_rotary"].i) if "do_rotary" in said else False
+        how = a.attention(layer)
+        tables = [how.window is not None] * 2 if how.rotates else []
+        expected = (how.window, float(np.float32(a.attention_scale)), how.rotates, tables)
+        if (window, scale, rotates, local) != expected:
             raise ValueError(f"and the card disagree about how layer {layer} looks")
 
 

@@ -20,6 +20,7 @@ from canopy_desktop.model.checkpoint import SUFFIX, checkpoint_files, checkpoint
 from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
 from canopy_desktop.model.families import expected_shapes
 from canopy_desktop.model.gguf_file import check_header, open_gguf
+from canopy_desktop.model.graph import PLACES
 from canopy_desktop.model.onnx_folder import (
     GRAPH_SUFFIX,
     OnnxModel,
@@ -33,7 +34,6 @@ from canopy_desktop.model.recipe import BUILDER
 
 MAX_NAME = 80  # characters of an id that is made from a file's name
 BYTES_PER_WEIGHT = {WeightForm.INT8: 1 + 4 / 32, WeightForm.FP32: 4}
-ROPE_BYTES = 4 + 2  # of one number in its tables, for the CPU and for a card
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,8 @@ def _digest_of(folder: Path) -> str | None:
 
 def _check_space(model: Source, form: WeightForm, folder: Path) -> None:
     a = model.architecture
-    weights = sum(int(np.prod(shape)) for shape in expected_shapes(a).values())
-    needed = weights * BYTES_PER_WEIGHT[form] + a.context * a.head_size * ROPE_BYTES * (2 if a.window else 1)
+    weights = sum(int(np.prod(shape)) for name, shape in expected_shapes(a).items() if name != PLACES)
+    needed = weights * BYTES_PER_WEIGHT[form] + a.position_bytes
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise BuildError(

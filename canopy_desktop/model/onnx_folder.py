@@ -15,7 +15,7 @@ from canopy_desktop.model.checkpoint import checkpoint_name, stated_licence
 from canopy_desktop.model.checkpoint_config import read_architecture
 from canopy_desktop.model.checkpoint_json import CONFIG, one_line, own_file, read_values
 from canopy_desktop.model.checkpoint_tokenizer import TOKENIZER_FILES, read_tokenizer
-from canopy_desktop.model.families import Family, check_shapes, expected_shapes, published_name
+from canopy_desktop.model.families import Family, check_shapes, expected_shapes, kept, published_name
 from canopy_desktop.model.graph import EMBEDDING, OUTPUT_MATRIX
 from canopy_desktop.model.onnx_file import OnnxFile, open_onnx
 from canopy_desktop.model.onnx_weights import Rounding, Weight, find_weights, split_fused
@@ -48,7 +48,8 @@ class OnnxModel:
 
     def matrix(self, name: str) -> FloatArray:
         """A matrix or vector by its GGUF name, (outputs, inputs). Raises `SourceError`."""
-        values = self.weights[published_name(self.family, name)].values()
+        place = kept(self.family, self.architecture, name)
+        values = self.weights[published_name(self.family, place.name)].values()[place.rows]
         if not np.isfinite(values).all():
             raise SourceError(self.path, f"its weight {name} holds values that are no finite numbers")
         return values
@@ -99,7 +100,8 @@ def open_onnx_model(path: Path) -> OnnxModel:
     embedding, output = (published_name(family, part) for part in (EMBEDDING, OUTPUT_MATRIX))
     if a.tied and {embedding, output} <= found.keys() and not _same(found[embedding], found[output]):
         architecture = replace(a, tied=False)  # quantised apart
-    expected = {published_name(family, part): shape for part, shape in expected_shapes(architecture).items()}
+    shapes = expected_shapes(architecture, fused_qkv=family.fused_qkv)
+    expected = {published_name(family, part): shape for part, shape in shapes.items()}
     weights = {part: weight for part, weight in found.items() if part in expected}
     check_shapes({part: weight.shape for part, weight in weights.items()}, expected, (), file.path)
     return OnnxModel(

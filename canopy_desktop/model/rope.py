@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from canopy_desktop.arrays import FloatArray
+from canopy_desktop.arrays import FloatArray, IntArray
 from canopy_desktop.model.card import Architecture
 
 
@@ -30,6 +30,19 @@ def _tables(base: float, divisors: tuple[float, ...], half: int, context: int) -
     for table in (cosines, sines):
         table.setflags(write=False)
     return cosines, sines
+
+
+def turned(
+    vectors: FloatArray, architecture: Architecture, layer: int, positions: slice | IntArray, *, back: bool = False
+) -> FloatArray:
+    """Queries or keys of a layer turned to their positions, or `back`; the same where nothing is rotated.
+
+    (…, positions, head_size) of a text's places.
+    """
+    if not architecture.attention(layer).rotates:
+        return vectors
+    cosines, sines = (table[positions] for table in rope_tables(architecture, layer))
+    return rotate(vectors, cosines, -sines if back else sines)
 
 
 def rotate(vectors: FloatArray, cosines: FloatArray, sines: FloatArray) -> FloatArray:

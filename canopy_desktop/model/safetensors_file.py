@@ -21,6 +21,7 @@ MAX_HEADER_BYTES = 8_000_000  # a thousand layers take two
 MAX_DIMENSIONS = 4
 CUT_OFF = "it is shorter than its header says, so it was cut off or is broken"
 _LENGTH_BYTES = 8
+_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1, "BOOL": 1}  # of a number; masks of old files may have the last two
 _STORED_AS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
@@ -30,13 +31,15 @@ class StoredTensor:
 
     path: Path
     name: str
-    kind: str  # a key of `_STORED_AS`
+    kind: str  # a key of `_BYTES`
     shape: tuple[int, ...]
     offset: int  # in the file
 
     def values(self) -> FloatArray:
         """Its values, in the shape that it has. Raises `SourceError`."""
-        form = _STORED_AS[self.kind]
+        form = _STORED_AS.get(self.kind)
+        if form is None:
+            raise _unknown_kind(self.path, self.name, self.kind)
         count = math.prod(self.shape)
         try:
             with self.path.open("rb") as file:
@@ -92,11 +95,15 @@ def _stored(path: Path, name: str, entry: dict[str, Any], begin: int) -> StoredT
     kind, shape, (first, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
     if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in (*shape, first, end)):
         raise ValueError("a tensor has no shape or no place")
-    if kind not in _STORED_AS:
-        raise SourceError(path, f"its tensor {name[:100]!r} is of the type {str(kind)[:20]!r}, which is not known")
-    if end - first != math.prod(shape) * _STORED_AS[kind].itemsize:
+    if kind not in _BYTES:
+        raise _unknown_kind(path, name, kind)
+    if end - first != math.prod(shape) * _BYTES[kind]:
         raise ValueError("a tensor's shape and its place differ")
     return StoredTensor(path, name, kind, shape, begin + first)
+
+
+def _unknown_kind(path: Path, name: str, kind: object) -> SourceError:
+    return SourceError(path, f"its tensor {name[:100]!r} is of the type {str(kind)[:20]!r}, which is not known")
 
 
 def _check_places(path: Path, tensors: list[StoredTensor], begin: int, size: int) -> None:
@@ -104,7 +111,7 @@ def _check_places(path: Path, tensors: list[StoredTensor], begin: int, size: int
     for tensor in sorted(tensors, key=lambda tensor: (tensor.offset, math.prod(tensor.shape))):
         if tensor.offset != begin:
             raise SourceError(path, "its header names places that overlap or leave gaps")
-        begin += math.prod(tensor.shape) * _STORED_AS[tensor.kind].itemsize
+        begin += math.prod(tensor.shape) * _BYTES[tensor.kind]
     if begin > size:
         raise SourceError(path, CUT_OFF)
     if begin < size:

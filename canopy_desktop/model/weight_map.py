@@ -8,8 +8,8 @@ from onnx import ModelProto, TensorProto, helper
 
 from canopy_desktop.arrays import AnyArray, FloatArray
 from canopy_desktop.model.bundle import WEIGHTS_FILE, Bundle
-from canopy_desktop.model.card import WeightForm
-from canopy_desktop.model.graph import OUTPUT_NORM, ZERO_POINT, output_matrix
+from canopy_desktop.model.card import Norm, Positions, WeightForm
+from canopy_desktop.model.graph import EMBEDDING, OUTPUT_NORM, PLACES, ZERO_POINT, bias_of, output_matrix
 
 
 class WeightMap:
@@ -21,7 +21,7 @@ class WeightMap:
         self._file = np.memmap(bundle.folder / WEIGHTS_FILE, np.uint8, "r")
         head = onnx.load_model(str(bundle.head), load_external_data=False)
         self._tensors = {tensor.name: tensor for part in (self.model, head) for tensor in part.graph.initializer}
-        self._output = output_matrix(bundle.card.architecture)
+        self._a = bundle.card.architecture
 
     def array(self, name: str) -> AnyArray:
         """An initializer as it lies in the file, or in the graph."""
@@ -41,15 +41,25 @@ class WeightMap:
 
     def output_row(self, token_id: int) -> FloatArray:
         """What the normed residual is multiplied with to give a token's logit, (hidden,)."""
-        if self._form is WeightForm.FP32:
-            return np.array(self.array(f"{self._output}.t")[:, token_id], np.float32)
-        rows = slice(token_id, token_id + 1)
-        steps, scales = (self.array(f"{self._output}.{part}")[rows] for part in ("bytes", "scales"))
-        return _dequantized(steps, scales).reshape(-1)
+        return self._row(output_matrix(self._a), token_id)
+
+    def token_row(self, token_id: int) -> FloatArray:
+        """A token's row of the embedding, (hidden,)."""
+        return self._row(EMBEDDING, token_id)
+
+    def place_row(self, place: int) -> FloatArray | None:
+        """What is added to the embedding of a token that stands there, (hidden,), if positions are learned."""
+        if self._a.positions is not Positions.LEARNED:
+            return None
+        return np.array(self.array(PLACES)[place], np.float32)
 
     def output_norm(self) -> FloatArray:
         """The gain of the final norm, (hidden,)."""
         return np.array(self.array(OUTPUT_NORM), np.float32)
+
+    def output_norm_bias(self) -> FloatArray | None:
+        """The bias of the final norm, (hidden,), if it has one."""
+        return None if self._a.norm is Norm.RMS else np.array(self.array(bias_of(OUTPUT_NORM)), np.float32)
 
     def copy_of(self, name: str) -> TensorProto:
         """The initializer with its values inside, for a graph that stands alone."""
@@ -60,6 +70,13 @@ class WeightMap:
     def has(self, name: str) -> bool:
         """Whether there is an initializer of this name."""
         return name in self._tensors
+
+    def _row(self, name: str, number: int) -> FloatArray:
+        if self._form is WeightForm.FP32:
+            return np.array(self.array(f"{name}.t")[:, number], np.float32)
+        rows = slice(number, number + 1)
+        steps, scales = (self.array(f"{name}.{part}")[rows] for part in ("bytes", "scales"))
+        return _dequantized(steps, scales).reshape(-1)
 
 
 def _dequantized(steps: AnyArray, scales: AnyArray) -> FloatArray:

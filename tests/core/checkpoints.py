@@ -22,8 +22,10 @@ GGUF_OF = {
     "llama": "llama", "llama-factors": "llama-factors", "llama-linear": "llama-linear", "mistral": "llama",
     "qwen2": "qwen2", "qwen3": "qwen3", "qwen3-untied": "qwen3-untied", "llama-pieces": "llama-pieces",
     "gemma3": "gemma3", "gemma3-linear": "gemma3-linear", "gemma3-wide": "gemma3-wide",
+    "gpt2": "gpt2", "gpt2-untied": "gpt2-untied",
 }  # fmt: skip
 LAYERS = 62  # at most
+CONV1D = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 TYPES: dict[str, Any] = {"F32": np.float32, "F16": np.float16}
 
 
@@ -57,16 +59,18 @@ def published_tensors(tiny: str) -> dict[str, FloatArray]:
     field = reader.get_field("general.architecture")
     assert field is not None
     arch = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == field.contents())
-    size = reader.get_field(f"{field.contents()}.attention.key_length").contents()
     stored = {tensor.name: tensor for tensor in reader.tensors}
     found: dict[str, FloatArray] = {}
     names = gguf.get_tensor_name_map(arch, LAYERS)
-    for name in published_names():
+    for name in gpt2_names() if arch is gguf.MODEL_ARCH.GPT2 else published_names():
         told = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if told not in stored:
             continue
         values = np.asarray(dequantize(stored[told].data, stored[told].tensor_type), np.float32)
+        if name.endswith(CONV1D):  # which has (inputs, outputs)
+            values = values.T
         if arch is gguf.MODEL_ARCH.LLAMA and name.endswith(("q_proj.weight", "k_proj.weight")):
+            size = reader.get_field(f"{field.contents()}.attention.key_length").contents()
             values = values.reshape(-1, size // 2, 2, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
         if arch is gguf.MODEL_ARCH.GEMMA3 and name.endswith("norm.weight"):
             values = values - 1
@@ -81,6 +85,17 @@ def published_names() -> list[str]:
     parts += tuple(f"self_attn.{part}" for part in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm"))
     names = [f"model.layers.{layer}.{part}" for layer in range(LAYERS) for part in parts]
     names += ["model.embed_tokens", "model.norm", "lm_head"]
+    return _with_kinds(names)
+
+
+def gpt2_names() -> list[str]:
+    """The same, of GPT-2."""
+    parts = ("ln_1", "ln_2", "attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
+    names = [f"transformer.h.{layer}.{part}" for layer in range(LAYERS) for part in parts]
+    return _with_kinds([*names, "transformer.wte", "transformer.wpe", "transformer.ln_f", "lm_head"])
+
+
+def _with_kinds(names: list[str]) -> list[str]:
     return [f"{name}.{kind}" for name in names for kind in ("weight", "bias")]
 
 
@@ -91,9 +106,15 @@ def change(folder: Path, file: str, **changes: Any) -> None:
     path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}), "utf-8")
 
 
-def write_safetensors(folder: Path, changes: Mapping[str, tuple[str, NDArray[Any]] | None]) -> None:
-    """Write the weights of the tiny qwen3 with other tensors, each with its type; None leaves one out."""
-    tensors = {name: ("F32", values) for name, values in published_tensors("qwen3").items()} | changes
+def write_safetensors(
+    folder: Path, changes: Mapping[str, tuple[str, NDArray[Any]] | None], *, tiny: str = "qwen3", base: str = ""
+) -> None:
+    """Write a tiny model's weights, without `base` in their names, and other tensors, each with its type.
+
+    None leaves one out.
+    """
+    found = {name.removeprefix(base): ("F32", values) for name, values in published_tensors(tiny).items()}
+    tensors = found | changes
     header, numbers = {}, b""
     for name, (kind, values) in ((name, tensor) for name, tensor in tensors.items() if tensor is not None):
         end = len(numbers) + values.nbytes

@@ -23,12 +23,12 @@ from tests.core.checkpoints import FOLDER, GGUF_OF, change, write_checkpoint, wr
 from tests.core.command import Cli
 from tests.reference import fixtures
 
-IN_8_BITS = ("qwen2", "qwen3", "gemma3")  # those with widths of whole blocks
+IN_8_BITS = ("qwen2", "qwen3", "gemma3", "gpt2")  # those with widths of whole blocks
 PIECES = ("llama-pieces", "gemma3", "gemma3-linear", "gemma3-wide")
 USUAL = json.loads((FOLDER / "usual.json").read_text())
 REQUIRED = {
     "hidden_size", "intermediate_size", "max_position_embeddings", "num_attention_heads", "num_hidden_layers",
-    "vocab_size",
+    "vocab_size", "n_embd", "n_head", "n_layer", "n_positions",
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_every_class_has_a_tiny_checkpoint_and_a_witness_of_what_it_takes_for_gr
     assert {name for config in written for name in config["architectures"]} == set(CLASSES) == set(USUAL)
 
 
-@pytest.mark.parametrize("name", ["llama-factors", "mistral", "qwen2", "qwen3", "gemma3-wide"])
+@pytest.mark.parametrize("name", ["llama-factors", "mistral", "qwen2", "qwen3", "gemma3-wide", "gpt2"])
 def test_what_config_json_leaves_out_is_what_transformers_takes_for_granted(name: str) -> None:
     said = json.loads((FOLDER / name / "config.json").read_text())
     for key, usual in USUAL[said["architectures"][0]].items():
@@ -153,6 +153,32 @@ def test_weights_of_every_type_come_through_exactly(qwen3: Path, kind: str) -> N
     found = open_checkpoint(qwen3).matrix("blk.1.ffn_up.weight")
     assert found.dtype == np.float32
     assert np.array_equal(found, stored.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("tiny", "base"), [("gpt2", "transformer."), ("gpt2-untied", "transformer."), ("qwen3", "model.")]
+)
+def test_a_model_that_was_saved_without_its_head_is_read_alike(tiny: str, base: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(tiny, tmp_path / tiny)
+    expected = open_checkpoint(folder)
+    names = ("token_embd.weight", "output_norm.weight", "blk.2.attn_v.weight", "blk.1.ffn_down.weight")
+    before = {name: expected.matrix(name) for name in names}
+    write_safetensors(folder, {}, tiny=tiny, base=base)
+    found = open_checkpoint(folder)
+    assert all(np.array_equal(found.matrix(name), before[name]) for name in names)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8])
+def test_the_masks_in_old_files_of_gpt2_are_not_read(kind: type, tmp_path: Path) -> None:
+    folder = write_checkpoint("gpt2", tmp_path / "gpt2")
+    expected = open_checkpoint(folder).matrix("blk.0.attn_k.bias")
+    mask = np.tri(256, dtype=kind)[None, None]
+    masks = {f"h.{layer}.attn.bias": ({4: "F32", 1: "U8"}[mask.itemsize], mask) for layer in range(3)}
+    write_safetensors(folder, masks, tiny="gpt2", base="transformer.")
+    assert np.array_equal(open_checkpoint(folder).matrix("blk.0.attn_k.bias"), expected)
+    write_safetensors(folder, {"wte.weight": ("U8", np.zeros((512, 32), np.uint8))}, tiny="gpt2", base="transformer.")
+    with pytest.raises(SourceError, match=r"'wte\.weight' is of the type 'U8', which is not known"):
+        open_checkpoint(folder).matrix("token_embd.weight")
 
 
 def test_an_output_matrix_beside_a_tied_embedding_is_not_read(qwen3: Path) -> None:

@@ -30,7 +30,7 @@ from tests.reference import fixtures
 
 LOGIT, ATTENTION, RESIDUAL = 1e-3, 1e-4, 1e-3
 # those with widths of whole blocks, and how near they stay, of the largest logit; Gemma norms what is added, errors too
-IN_8_BITS = {"qwen2": 0.05, "qwen3": 0.05, "gemma3": 0.15}
+IN_8_BITS = {"qwen2": 0.05, "qwen3": 0.05, "gemma3": 0.15, "gpt2": 0.05}
 SLIDING = ("gemma3", "gemma3-linear")  # those with local layers, whose window is shorter than the text
 
 
@@ -98,9 +98,10 @@ def test_a_step_can_be_looked_into_and_adds_up(exact: tuple[str, ModelSession]) 
     step = session.new_inside().step(session.sequence.slots, position, layer, head, token_id)
     weights = reference.attention[layer, head, position, : position + 1]
     assert np.abs(step.weights[: position + 1] - weights).max() <= ATTENTION
-    assert np.abs(step.head_outputs.sum(axis=0) - step.attention).max() <= RESIDUAL
+    beside = 0 if step.output_bias is None else step.output_bias
+    assert np.abs(step.head_outputs.sum(axis=0) + beside - step.attention).max() <= RESIDUAL
     assert np.abs(step.before + step.attention + step.feed_forward - step.after).max() <= RESIDUAL
-    assert step.readout.effect(step.stream[-1]) == pytest.approx(step.logit, abs=LOGIT)
+    assert step.readout.effect(step.stream[-1]) + step.readout.constant == pytest.approx(step.logit, abs=LOGIT)
     assert step.logit == pytest.approx(float(reference.logits[position, token_id]), abs=LOGIT)
 
 

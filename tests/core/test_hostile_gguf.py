@@ -119,7 +119,7 @@ def test_a_file_with_any_byte_of_its_header_changed_is_opened_or_refused(tmp_pat
 
 
 WRONG: dict[str, dict[str, Any]] = {
-    "another architecture": {"general__architecture": "gpt2"},
+    "another architecture": {"general__architecture": "gptneox"},
     "an architecture that is a number": {"general__architecture": 7},
     "no layers": {"llama__block_count": 0},
     "a layer less than nothing": {"llama__block_count": -1},

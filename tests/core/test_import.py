@@ -245,7 +245,7 @@ def test_widths_that_8_bits_cannot_hold_are_refused_with_the_way_out(command: Cl
     assert run(command, "models", "import", odd, "--precision", "fp32")["imported"]
 
 
-@pytest.mark.parametrize("name", ["gemma2", "gpt2", "mamba"])
+@pytest.mark.parametrize("name", ["gemma2", "gptneox", "mamba"])
 def test_another_architecture_is_refused_by_name(command: Cli, folder: Path, tmp_path: Path, name: str) -> None:
     path = tiny.write_gguf(tmp_path / "other.gguf", tiny.weights(), tiny.metadata(general__architecture=name))
     assert f"'{name}'" in refused(command, path)[1]

@@ -16,7 +16,7 @@ from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.throughput import throughput_passes
 from canopy_desktop.exploration.view import Chip, MetricsView, TokenRole, WindowView
 from canopy_desktop.model.bundle import Bundle, Listed
-from canopy_desktop.model.card import Architecture
+from canopy_desktop.model.card import Activation, Architecture, Norm, Positions
 from canopy_desktop.model.provider import ProviderChoice
 from canopy_desktop.model.tokenizer import Token
 from tests.core import tiny
@@ -32,6 +32,23 @@ SHAPE = Architecture(
     context=8_192,
     rope_base=1e5,
     epsilon=1e-5,
+)
+GPT2 = Architecture(
+    layers=12,
+    heads=12,
+    kv_heads=12,
+    head_size=64,
+    hidden=768,
+    feed_forward=3072,
+    vocabulary=50_257,
+    context=1_024,
+    epsilon=1e-5,
+    norm=Norm.LAYER,
+    positions=Positions.LEARNED,
+    gated=False,
+    qkv_biases=True,
+    block_biases=True,
+    activation=Activation.GELU,
 )
 METRICS = MetricsView(
     ttft_ms=None,
@@ -106,6 +123,7 @@ def test_parameters_are_those_that_the_cards_of_well_known_models_say() -> None:
     }
     sizes = {size.name: size for size in typical_sizes()}
     assert parameters_of(SHAPE) == 134_515_008
+    assert parameters_of(GPT2) == 124_439_808
     for name, shape in shapes.items():
         assert sizes[name].parameters == parameters_of(shape)
         assert sizes[name].cache_bytes_per_token == shape.kv_bytes_per_token

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from canopy_desktop.model.card import Activation
+from canopy_desktop.model.card import Activation, Norm, Positions
 from canopy_desktop.model.checkpoint_config import CLASSES
 from canopy_desktop.model.families import FAMILIES, Family
 from canopy_desktop.model.onnx_folder import FORMS
@@ -10,7 +10,7 @@ from canopy_desktop.model.pre_tokenizers import PRE_TOKENIZERS, PreTokenizer
 from canopy_desktop.model.tokenizer_build import BYTE_LEVEL, SENTENCEPIECE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
-HEADER = """| `general.architecture` | in a checkpoint | for example | beside a plain llama | rotation may be scaled |
+HEADER = """| `general.architecture` | in a checkpoint | for example | unlike a plain llama | rotation may be scaled |
 |---|---|---|---|---|"""
 PRE_HEADER = """\
 | `tokenizer.ggml.model` | `tokenizer.ggml.pre` | begin token, if the file does not say | in a checkpoint |
@@ -29,7 +29,11 @@ def test_the_tables_of_the_page_are_those_of_the_program() -> None:
 
 def family_row(family: Family) -> str:
     beside = {
+        "LayerNorm for RMSNorm": family.norm is Norm.LAYER,
+        "learned positions for the rotation": family.positions is Positions.LEARNED,
+        "no gate": not family.gated,
         "biases of query, key and value": family.qkv_biases,
+        "biases of all other matrices of a block": family.block_biases,
         "norms of each head's query and key": family.qk_norms,
         "norms of what is added to the stream": family.post_norms,
         "a scaled embedding": family.scaled_embedding,
@@ -39,6 +43,8 @@ def family_row(family: Family) -> str:
     has = ", ".join(what for what, there in beside.items() if there) or "–"
     classes = ", ".join(f"`{name}`" for name, published in CLASSES.items() if published.family == family.name)
     scaled = "linearly, by `rope_freqs`" if family.rope_factors else "linearly"
+    if family.positions is not Positions.ROTARY:
+        scaled = "–"
     return f"| `{family.name}` | {classes} | {family.models} | {has} | {scaled} |"
 
 

@@ -18,7 +18,7 @@ PROMPTS = (*SHORT_PROMPTS, "prose")
 
 TINY_MODELS = (
     "llama", "llama-factors", "llama-linear", "llama-pieces", "qwen2", "qwen3", "qwen3-untied",
-    "gemma3", "gemma3-linear", "gemma3-wide",
+    "gemma3", "gemma3-linear", "gemma3-wide", "gpt2", "gpt2-untied",
 )  # fmt: skip
 PIECES_TAIL = "</s> <start_of_turn>a<b>b  <0x41>"  # at the end of all texts for pieces
 

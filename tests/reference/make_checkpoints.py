@@ -31,6 +31,7 @@ from source import DATA
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
     Gemma3ForCausalLM,
+    GPT2LMHeadModel,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
@@ -42,7 +43,7 @@ from transformers.convert_slow_tokenizer import generate_merges
 
 FOLDER = DATA / "checkpoints"
 SPACE = "▁"
-CLASSES = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM)
+CLASSES = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM, GPT2LMHeadModel)
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 
@@ -85,6 +86,8 @@ CHECKPOINTS = {
     "gemma3": Written("gemma3"),
     "gemma3-linear": Written("gemma3-linear", dtype=torch.float32),
     "gemma3-wide": Written("gemma3-wide"),
+    "gpt2": Written("gpt2"),
+    "gpt2-untied": Written("gpt2-untied", dtype=torch.float32),
 }
 
 

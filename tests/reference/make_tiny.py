@@ -25,6 +25,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     Qwen2Config,
@@ -53,6 +55,8 @@ COMMON = {
     "rms_norm_eps": 1e-5,
     "attn_implementation": "eager",
 }
+# learned positions, whose rows end the context
+GPT2_COMMON = {"vocab_size": VOCABULARY, "n_layer": LAYERS, "attn_implementation": "eager"}
 SMALL = {"num_attention_heads": 5, "hidden_size": 40, "head_dim": 16, "intermediate_size": 72}
 BLOCKS = SMALL | {"hidden_size": 32, "head_dim": 32, "intermediate_size": 64}  # whole blocks of 32, for 8-bit weights
 # whole and local layers of Gemma 3, in a text longer than the window
@@ -91,17 +95,22 @@ class Tiny:
     chat: str | None = None
     rope_scaling: dict[str, Any] | None = None
     sizes: dict[str, int] = field(default_factory=dict)
+    common: dict[str, Any] = field(default_factory=COMMON.copy)
 
     def build(self, seed: int) -> torch.nn.Module:
         """The model with random weights that 16 bits hold exactly."""
         torch.manual_seed(seed)
-        model = self.model(self.config(**(COMMON | self.sizes), rope_scaling=self.rope_scaling))
+        scaling = {} if self.rope_scaling is None else {"rope_scaling": self.rope_scaling}
+        model = self.model(self.config(**(self.common | self.sizes | scaling)))
         for name, weights in model.named_parameters():
             drawn = torch.randn_like(weights)
-            if name.endswith("norm.weight"):
+            if name.endswith("norm.weight") or (".ln_" in name and name.endswith(".weight")):
                 drawn = (0 if self.arch is gguf.MODEL_ARCH.GEMMA3 else 1) + 0.2 * drawn  # Gemma's gain is 1 + weight
             elif name.endswith(".bias"):
                 drawn = 0.5 * drawn
+            elif self.arch is gguf.MODEL_ARCH.GPT2:  # whose blocks have (inputs, outputs)
+                inputs = weights.shape[-1 if name == "lm_head.weight" else 0]
+                drawn = drawn if name.endswith(("wte.weight", "wpe.weight")) else drawn / math.sqrt(inputs)
             elif "embed_tokens" not in name or self.arch is gguf.MODEL_ARCH.GEMMA3:  # which multiplies it with the root
                 drawn = drawn / math.sqrt(weights.shape[-1])
             weights.data = drawn.half().float()
@@ -112,6 +121,7 @@ class Tiny:
 _LLAMA = (gguf.MODEL_ARCH.LLAMA, LlamaForCausalLM, LlamaConfig)
 _QWEN2 = (gguf.MODEL_ARCH.QWEN2, Qwen2ForCausalLM, Qwen2Config)
 _QWEN3 = (gguf.MODEL_ARCH.QWEN3, Qwen3ForCausalLM, Qwen3Config)
+_GPT2 = (gguf.MODEL_ARCH.GPT2, GPT2LMHeadModel, GPT2Config)
 _GEMMA3 = (gguf.MODEL_ARCH.GEMMA3, Gemma3ForCausalLM, Gemma3TextConfig)
 ONE, ALL = {"num_key_value_heads": 1}, {"num_key_value_heads": 5}
 TIED, APART = {"tie_word_embeddings": True}, {"tie_word_embeddings": False}
@@ -144,6 +154,13 @@ MODELS = {
     ),
     # as deep as the 27B, by which llama.cpp knows that q·k is scaled by the width per head
     "gemma3-wide": Tiny(*_GEMMA3, PIECES_ALONE, begins=True, sizes=WIDE),
+    "gpt2": Tiny(*_GPT2, "gpt-2", sizes={"n_embd": 32, "n_head": 2, "n_positions": 256}, common=GPT2_COMMON),
+    "gpt2-untied": Tiny(
+        *_GPT2,
+        "gpt-2",
+        sizes=APART | {"n_embd": 48, "n_head": 3, "n_inner": 72, "n_positions": 64},
+        common=GPT2_COMMON,
+    ),
 }
 
 # Names that llama.cpp takes for the same way of cutting a text; the first is that of the fixture.
@@ -258,16 +275,21 @@ def write_model(path: Path, tiny: Tiny, model: torch.nn.Module, known: Vocabular
     writer.add_name(f"Tiny {path.stem.removeprefix('tiny_')}")
     writer.add_license("cc0-1.0")
     writer.add_block_count(c.num_hidden_layers)
-    writer.add_context_length(CONTEXT)
+    writer.add_context_length(c.max_position_embeddings)
     writer.add_embedding_length(c.hidden_size)
-    writer.add_feed_forward_length(c.intermediate_size)
     writer.add_head_count(c.num_attention_heads)
-    writer.add_head_count_kv(c.num_key_value_heads)
-    writer.add_key_length(c.head_dim)
-    writer.add_value_length(c.head_dim)
-    writer.add_layer_norm_rms_eps(c.rms_norm_eps)
-    writer.add_rope_freq_base(c.rope_theta)
-    writer.add_rope_dimension_count(c.head_dim)
+    is_gpt2 = tiny.arch is gguf.MODEL_ARCH.GPT2
+    if is_gpt2:
+        writer.add_feed_forward_length(c.n_inner or 4 * c.n_embd)
+        writer.add_layer_norm_eps(c.layer_norm_epsilon)
+    else:
+        writer.add_feed_forward_length(c.intermediate_size)
+        writer.add_head_count_kv(c.num_key_value_heads)
+        writer.add_key_length(c.head_dim)
+        writer.add_value_length(c.head_dim)
+        writer.add_layer_norm_rms_eps(c.rms_norm_eps)
+        writer.add_rope_freq_base(c.rope_theta)
+        writer.add_rope_dimension_count(c.head_dim)
     add_tokenizer(writer, known, tiny.pre, begins=tiny.begins)
     if tiny.chat is not None:
         writer.add_chat_template(tiny.chat)
@@ -288,8 +310,11 @@ def write_model(path: Path, tiny: Tiny, model: torch.nn.Module, known: Vocabular
             array = in_pairs(array, c.num_attention_heads if "q_proj" in name else c.num_key_value_heads)
         if is_gemma and name.endswith("norm.weight"):
             array = 1 + array
+        if is_gpt2 and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
+            array = array.T
         told = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        writer.add_tensor(told, array.astype(np.float16) if array.ndim > 1 else array)
+        is_narrow = array.ndim > 1 and not name.endswith("wpe.weight")
+        writer.add_tensor(told, np.ascontiguousarray(array, np.float16 if is_narrow else np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -317,7 +342,10 @@ def rope_factors(size: int, base: float, scaling: dict[str, Any]) -> np.ndarray:
 def computed(model: torch.nn.Module, ids: list[int]) -> dict[str, np.ndarray]:
     """(position, vocabulary) logits, (layer, head, query, key) attention, (layer + 1, position, hidden) residuals."""
     seen: list[torch.Tensor] = []
-    norms = [*(layer.input_layernorm for layer in model.model.layers), model.model.norm]
+    if isinstance(model, GPT2LMHeadModel):
+        norms = [*(layer.ln_1 for layer in model.transformer.h), model.transformer.ln_f]
+    else:
+        norms = [*(layer.input_layernorm for layer in model.model.layers), model.model.norm]
     hooks = [norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0].clone())) for norm in norms]
     out = model(torch.tensor([ids]), use_cache=False, output_attentions=True)
     for hook in hooks:
