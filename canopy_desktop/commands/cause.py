@@ -16,10 +16,11 @@ from canopy_desktop.commands.loading import (
     prompt_ids,
     valid_text,
 )
-from canopy_desktop.errors import UsageError
+from canopy_desktop.errors import NotGivenError, UsageError
 from canopy_desktop.exploration.intervention import Block, Blocks, blocked_head, blocked_step, check_positions
 from canopy_desktop.exploration.leave_out import LeftOut, check, leave_out
 from canopy_desktop.exploration.trial import Trial
+from canopy_desktop.model.given_pass import BLOCKING
 from canopy_desktop.model.tokenizer import Tokenizer
 
 LISTED = 1_000  # tokens at most whose change is listed
@@ -32,6 +33,8 @@ def block(arguments: argparse.Namespace) -> dict[str, Any]:
     in_range("--top", arguments.top, 1, LISTED)
     bundle = open_bundle(arguments)
     a = bundle.card.architecture
+    if a.is_given:
+        raise NotGivenError(BLOCKING)
     blocks = (Block(queries, keys, arguments.layer, arguments.head),)
     bias = Blocks(blocks, a)
     tokenizer = Tokenizer.open(bundle.tokenizer)

@@ -12,8 +12,10 @@ from canopy_desktop.commands.loading import in_range, open_bundle, open_session,
 from canopy_desktop.decoding.pipeline import pipeline
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import EngineError, UsageError
+from canopy_desktop.exploration.columns import require
 from canopy_desktop.exploration.lens import NO_RANK, lens_grid
 from canopy_desktop.exploration.reader import ColumnReader
+from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.decoder import chunks_of
 from canopy_desktop.model.tokenizer import Tokenizer
@@ -29,6 +31,7 @@ def attention(arguments: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--layer and --head go together.")
     bundle = open_bundle(arguments)
     a = bundle.card.architecture
+    require(a, Kept.QUERIES)
     if one:
         in_range("--layer", arguments.layer, 0, a.layers - 1)
         in_range("--head", arguments.head, 0, a.heads - 1)
@@ -49,6 +52,7 @@ def attention(arguments: argparse.Namespace) -> dict[str, Any]:
 def lens(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the final norm and output matrix make of residuals after each layer: the last position's, or all."""
     bundle = open_bundle(arguments)
+    require(bundle.card.architecture, Kept.RESIDUALS)
     in_range("--top", arguments.top, 1, bundle.card.architecture.vocabulary)
     tokenizer = Tokenizer.open(bundle.tokenizer)
     ids = prompt_ids(bundle, tokenizer, valid_text(arguments.prompt))

@@ -119,7 +119,7 @@ def _check_kept(session: ModelSession, random: np.random.Generator) -> None:
     length = len(kept_slots)
     places = [
         (int(random.integers(a.layers)), int(random.integers(a.heads)), int(random.integers(length)))
-        for _ in range(CHECKS)
+        for _ in range(CHECKS if a.queries else 0)
     ]
     first = length - STEPS
     token_ids = [

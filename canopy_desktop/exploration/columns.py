@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
-from canopy_desktop.errors import ColumnsGoneError
+from canopy_desktop.errors import ColumnsGoneError, NotGivenError
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.swap import SwapSpace
 from canopy_desktop.model.card import Architecture, GraphForm
@@ -23,6 +23,23 @@ BLOCK_COLUMNS = 64  # room of a block that is filled token by token
 def stream_precision(architecture: Architecture, precision: type[np.floating]) -> type[np.floating]:
     """The type of kept residuals, where all else is kept in `precision`."""
     return np.float32 if architecture.has_wide_stream else precision
+
+
+def gives(architecture: Architecture) -> tuple[str, ...]:
+    """What a model's passes leave to be looked at."""
+    kinds = [kind.value for kind in Kept if _is_given(architecture, kind)]
+    return ("logits", "cache", *kinds)
+
+
+def require(architecture: Architecture, *kinds: Kept) -> None:
+    """Raise `NotGivenError` unless the passes of a model leave these."""
+    for kind in kinds:
+        if not _is_given(architecture, kind):
+            raise NotGivenError(kind.value)
+
+
+def _is_given(architecture: Architecture, kind: Kept) -> bool:
+    return architecture.residuals if kind is Kept.RESIDUALS else architecture.queries
 
 
 class Part:
@@ -107,7 +124,7 @@ class ColumnBlock:
 
     def _new_part(self, kind: Kept) -> Part:
         a = self._architecture
-        width = a.hidden if kind is Kept.RESIDUALS else a.heads * a.head_size
+        width = a.stream_width if kind is Kept.RESIDUALS else a.query_width
         precision = stream_precision(a, self._precision) if kind is Kept.RESIDUALS else self._precision
         return Part(a.layers, self.size, width, precision, self._memory)
 
@@ -131,8 +148,8 @@ class ColumnStore:
         """`form` and `memory` are the decoder's."""
         a = architecture
         self.bytes_of = {
-            Kept.RESIDUALS: a.layers * a.hidden * np.dtype(stream_precision(a, precision)).itemsize,
-            Kept.QUERIES: a.layers * a.heads * a.head_size * np.dtype(precision).itemsize,
+            Kept.RESIDUALS: a.layers * a.stream_width * np.dtype(stream_precision(a, precision)).itemsize,
+            Kept.QUERIES: a.layers * a.query_width * np.dtype(precision).itemsize,
         }
         self.bytes_of_last = a.hidden * np.dtype(np.float32).itemsize
         self.swap = SwapSpace(a, first, form, memory)
@@ -254,7 +271,11 @@ class ColumnStore:
         return found
 
     def queries(self, slots: IntArray, layer: int, own: slice = EVERYTHING) -> FloatArray:
-        """(slots, heads · head_size), before rotation, or of each the part `own`. Raises `ColumnsGoneError`."""
+        """(slots, heads · head_size), before rotation, or of each the part `own`.
+
+        Raises `ColumnsGoneError`, or `NotGivenError` where the model's graph does not give them.
+        """
+        require(self._architecture, Kept.QUERIES)
         return self._vectors(slots, Kept.QUERIES, layer, own)
 
     def token_ids(self, slots: IntArray) -> IntArray:
@@ -264,9 +285,10 @@ class ColumnStore:
     def residuals(self, slots: IntArray, row: int) -> FloatArray:
         """(slots, hidden); row 0 is the embedding, l + 1 what comes out of block l, -1 the last, which is never gone.
 
-        Raises `ColumnsGoneError`.
+        Raises `ColumnsGoneError`, or `NotGivenError` for any but the last where the model's graph does not give them.
         """
         if row not in (-1, self._architecture.layers):
+            require(self._architecture, Kept.RESIDUALS)
             return self._vectors(slots, Kept.RESIDUALS, row)
         return joined([block.last[first:last] for block, first, last in self.runs(slots)])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from canopy_desktop.errors import MemoryNeededError
 from canopy_desktop.exploration.window import SMALLEST
-from canopy_desktop.model.bundle import TOKENIZER_FILE, WEIGHTS_FILE
+from canopy_desktop.model.bundle import DECODER_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from canopy_desktop.model.card import Card, WeightForm
 
 USUAL_CONTEXT = 8_192  # tokens of the text that is counted where nobody chose a context, for the cache grows with it
@@ -21,6 +21,7 @@ TOKENIZER_GROWS = 19  # bytes in memory for each of tokenizer.json
 NUMBER = 4  # bytes of a float
 CHUNK, ZEROS_STEP = 256, 512  # the decoder's, whose libraries take long to load
 BLOCK = 32  # weights with one scale
+SCORES = 4  # arrays of queries by keys that plain operators keep at once: products, mask, their sum, probabilities
 _PACKED = {WeightForm.INT8: (1 + 8 / BLOCK + 4 / BLOCK) / (1 + 4 / BLOCK), WeightForm.FP32: 1.0}
 _STORED = {WeightForm.INT8: 1 + 4 / BLOCK, WeightForm.FP32: 4.0}  # bytes of a weight in the file
 
@@ -49,6 +50,8 @@ def usual_context(card: Card, chosen: int | None = None) -> int:
 def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = False) -> MemoryNeeded:
     """What a text of `context` tokens will take on the CPU. `is_exact` keeps all columns in 32 bits."""
     a = card.architecture
+    if a.is_given:
+        return _of_given_graph(card, context)
     sizes = {entry.name: entry.bytes for entry in card.files}
     embedding = a.vocabulary * a.hidden * _STORED[card.weights]
     packed = (sizes.get(WEIGHTS_FILE, 0) - a.position_bytes - (0 if a.tied else embedding)) * _PACKED[card.weights]
@@ -68,6 +71,19 @@ def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = Fal
         cache=cache,
         columns=last + min(columns, max(0, budget - cache - last)),
         runtime=LIBRARIES + TOKENIZER_GROWS * sizes.get(TOKENIZER_FILE, 0) + passing,
+    )
+
+
+def _of_given_graph(card: Card, context: int) -> MemoryNeeded:
+    """What a graph takes that is run as it is: its weights, and its cache beside the past and present of a pass."""
+    a, sizes = card.architecture, {entry.name: entry.bytes for entry in card.files}
+    scores = SCORES * a.heads * context  # a token's, of a layer
+    return MemoryNeeded(
+        context=context,
+        weights=sizes[WEIGHTS_FILE] + sizes[DECODER_FILE],
+        cache=3 * context * a.kv_bytes_per_token,
+        columns=context * a.hidden * NUMBER,
+        runtime=LIBRARIES + TOKENIZER_GROWS * sizes[TOKENIZER_FILE] + min(CHUNK, context) * NUMBER * scores,
     )
 
 

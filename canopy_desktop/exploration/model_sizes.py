@@ -10,7 +10,7 @@ from canopy_desktop.model.card import Architecture, Norm, Positions, WeightForm
 
 TEXT_TOKENS = 8_192  # of the text whose cache is counted, or the model's whole context where that is shorter
 BYTES_PER_WEIGHT = 1 + 4 / 32  # 8 bits, and a float scale for every 32
-_FORMS = {WeightForm.INT8: "8 bit", WeightForm.FP32: "32 bit"}
+_FORMS = {WeightForm.INT8: "8 bit", WeightForm.FP32: "32 bit", WeightForm.GIVEN: "own graph"}
 _TYPICAL = (  # published: parameters, layers, key/value heads, head size
     ("SmolLM2 360M", 361_821_120, 32, 5, 64),
     ("Llama 3.2 1B", 1_235_814_400, 16, 8, 64),
@@ -26,7 +26,7 @@ class ModelSize:
     """What one model takes, in bytes."""
 
     name: str
-    parameters: int
+    parameters: int | None  # None: its graph is another program's, and nobody counted
     weight_bytes: int
     cache_bytes_per_token: int
     tokens: int  # of the text that its cache is counted for
@@ -52,7 +52,7 @@ def installed_sizes(bundles: Sequence[Listed]) -> tuple[ModelSize, ...]:
             found.append(
                 ModelSize(
                     name=f"{card.title.removesuffix('-Instruct')}, {_FORMS[card.weights]}",
-                    parameters=parameters_of(card.architecture),
+                    parameters=None if card.architecture.is_given else parameters_of(card.architecture),
                     weight_bytes=next((entry.bytes for entry in card.files if entry.name == WEIGHTS_FILE), 0),
                     cache_bytes_per_token=card.architecture.kv_bytes_per_token,
                     tokens=min(TEXT_TOKENS, card.architecture.context),

@@ -11,7 +11,7 @@ import numpy as np
 
 from canopy_desktop.errors import EngineError, ProviderError, TemplateError
 from canopy_desktop.exploration.budget import automatic_budget
-from canopy_desktop.exploration.columns import ColumnStore
+from canopy_desktop.exploration.columns import ColumnStore, require
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.memory_needed import require_memory, usual_context
 from canopy_desktop.exploration.reader import ColumnReader
@@ -118,7 +118,8 @@ class ModelSession:
         return Searcher(self)
 
     def new_inside(self) -> InsideReader:
-        """One that looks into single steps, for the inference thread."""
+        """One that looks into single steps, for the inference thread. Raises `NotGivenError`."""
+        require(self.card.architecture, Kept.QUERIES, Kept.RESIDUALS)
         # imported here: nothing else at the window's start needs ONNX
         from canopy_desktop.exploration.inside import InsideReader
         from canopy_desktop.model.weight_map import WeightMap
@@ -126,7 +127,7 @@ class ModelSession:
         return InsideReader(self.sequence, self.head, WeightMap(self.bundle))
 
     def new_looker(self) -> InsideLooker:
-        """One that makes what the window shows of single steps, for the inference thread."""
+        """One that makes what the window shows of single steps, for the inference thread. Raises `NotGivenError`."""
         from canopy_desktop.exploration.inside_view import InsideLooker
 
         return InsideLooker(self.new_inside(), self.tokenizer)
@@ -149,7 +150,10 @@ def _running(
 ) -> tuple[ProviderReport, PassRunner]:
     """The model on a card where that is wanted and works, else on the CPU, if it has room there, and why."""
     report = choose_provider(
-        choice, has_cuda_form=bundle.cuda_decoder is not None, needed_bytes=bytes_on_card(bundle, context)
+        choice,
+        has_cuda_form=bundle.cuda_decoder is not None,
+        without_form=CudaProblem.OWN_GRAPH if bundle.card.architecture.is_given else CudaProblem.NO_FORM,
+        needed_bytes=bytes_on_card(bundle, context),
     )
     if report.card is not None:
         try:
@@ -166,7 +170,7 @@ def _running(
 def _precision(weights: WeightForm, form: GraphForm, *, exact: bool) -> type[np.floating]:
     if form is GraphForm.CUDA:
         return form.kept
-    return np.float32 if exact or weights is WeightForm.FP32 else np.float16
+    return np.float32 if exact or weights is not WeightForm.INT8 else np.float16
 
 
 def _template(card: Card) -> ChatTemplate | None:

@@ -23,7 +23,6 @@ from canopy_desktop.errors import BuildError, CanopyError, SourceError
 from canopy_desktop.model.bundle import (
     CUDA_DECODER_FILE,
     DECODER_FILE,
-    FILES,
     HEAD_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
@@ -69,8 +68,8 @@ def build(recipe: Recipe, form: WeightForm, folder: Path, progress: Progress) ->
         return convert(recipe, form, source, folder, progress, work)
 
 
-class Source(Protocol):
-    """A model as somebody published it, open: what a bundle is made of."""
+class Published(Protocol):
+    """A model as somebody published it, open."""
 
     @property
     def path(self) -> Path:
@@ -91,6 +90,10 @@ class Source(Protocol):
     @property
     def tokenizer(self) -> GgufTokenizerFields:
         """Its tokenizer, in GGUF's words."""
+
+
+class Source(Published, Protocol):
+    """One whose weights a bundle is made of."""
 
     def matrix(self, name: str) -> FloatArray:
         """A matrix or vector by its GGUF name, (outputs, inputs), a head's rows in halves. Raises `SourceError`."""
@@ -118,23 +121,27 @@ def convert(recipe: Recipe, form: WeightForm, source: Path, folder: Path, progre
         source_sha256=recipe.member_sha256,
         recipe_sha256=recipe.digest(form),
     )
-    return make(origin, form, open_gguf(source), folder, progress, work, partial(check, recipe))
+    model = open_gguf(source)
+    return make(origin, form, model, folder, progress, work, partial(check, recipe), partial(write_graphs, model, form))
 
 
 def make(
     origin: Origin,
     form: WeightForm,
-    model: Source,
+    model: Published,
     folder: Path,
     progress: Progress,
     work: Path,
     trial: Callable[[Path], None],
+    write: Callable[[Path], Iterator[float]],
 ) -> Path:
-    """Build a bundle in the working folder, let `trial` try it, and put it in place. Raises `CanopyError`."""
+    """Build a bundle in the working folder, let `trial` try it, and put it in place. Raises `CanopyError`.
+
+    `write` puts graphs and weights into a folder, and yields the part done, 0 to 1.
+    """
     made = work / "bundle"
     made.mkdir()
-    _check_widths(model, form)
-    for part in _write_graphs(model, form, made):
+    for part in write(made):
         progress("converting", 0.2 + 0.6 * part)
     (made / TOKENIZER_FILE).write_text(build_tokenizer_json(model.tokenizer), encoding="utf-8")
     card = _card(origin, form, model, made)
@@ -199,7 +206,9 @@ def _check_widths(model: Source, form: WeightForm) -> None:
         )
 
 
-def _write_graphs(model: Source, form: WeightForm, folder: Path) -> Iterator[float]:
+def write_graphs(model: Source, form: WeightForm, folder: Path) -> Iterator[float]:
+    """Write the graphs of a model whose weights are these, in this form; yields the part done, 0 to 1."""
+    _check_widths(model, form)
     with (folder / WEIGHTS_FILE).open("wb") as file:
         builder = GraphBuilder(model.architecture, form, model, ExternalWeights(file))
         for part in builder.decoder(GraphForm.CPU):
@@ -211,7 +220,7 @@ def _write_graphs(model: Source, form: WeightForm, folder: Path) -> Iterator[flo
         (folder / HEAD_FILE).write_bytes(builder.head().SerializeToString(deterministic=True))
 
 
-def _card(origin: Origin, form: WeightForm, model: Source, folder: Path) -> Card:
+def _card(origin: Origin, form: WeightForm, model: Published, folder: Path) -> Card:
     return Card(
         id=origin.id,
         title=origin.title,
@@ -223,7 +232,7 @@ def _card(origin: Origin, form: WeightForm, model: Source, folder: Path) -> Card
         architecture=model.architecture,
         end_ids=model.tokenizer.end_ids,
         chat_template=model.tokenizer.chat_template,
-        files=tuple(file_sum(folder / name) for name in sorted(FILES)),
+        files=tuple(file_sum(path) for path in sorted(folder.iterdir())),
         template_variables=model.tokenizer.template_variables,
     )
 

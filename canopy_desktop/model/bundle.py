@@ -40,6 +40,8 @@ class Bundle:
         listed = sorted(entry.name for entry in card.files)
         if sorted({*listed, *OPTIONAL}) != sorted(FILES) or len(set(listed)) < len(listed):
             raise BundleError(folder, f"its card does not list exactly {', '.join(FILES)}")
+        if card.architecture.is_given and CUDA_DECODER_FILE in listed:
+            raise BundleError(folder, f"its graph is another program's, of which no {CUDA_DECODER_FILE} is built")
         total = sum(entry.bytes for entry in card.files) or 1
         done = 0
         for entry in card.files:
@@ -191,8 +193,13 @@ def _check_contents(folder: Path, card: Card) -> None:
     from canopy_desktop.model.tokenizer_check import check_tokenizer
 
     weights = folder / WEIGHTS_FILE
+    check_tokenizer(folder, TOKENIZER_FILE, card.architecture.vocabulary)
+    if card.architecture.is_given:
+        from canopy_desktop.model.given_graph import check_given
+
+        check_given(folder, card.architecture)
+        return
     check_graph(folder, DECODER_FILE, decoder_contract(card.architecture), weights)
     if _has_cuda_decoder(card):
         check_graph(folder, CUDA_DECODER_FILE, cuda_contract(card.architecture), weights)
     check_graph(folder, HEAD_FILE, head_contract(card.architecture, card.weights), weights)
-    check_tokenizer(folder, TOKENIZER_FILE, card.architecture.vocabulary)

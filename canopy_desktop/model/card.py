@@ -27,6 +27,10 @@ class WeightForm(Enum):
 
     INT8 = "int8"  # 8 bits in blocks of 32, one float scale a block, int8 activations
     FP32 = "fp32"
+    GIVEN = "given"  # as another program left them in its graph
+
+
+BUILT_FORMS = (WeightForm.INT8, WeightForm.FP32)
 
 
 class GraphForm(Enum):
@@ -64,6 +68,7 @@ class Positions(StrEnum):
 
     ROTARY = "rotary"  # queries and keys are rotated by it
     LEARNED = "learned"  # a row for each place is added to the embedding; the context ends where the rows end
+    GIVEN = "given"  # in a way of its own: its graph is another program's, and is run as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +94,15 @@ class LayerAttention:
 class Architecture:
     """The numbers of a decoder, and what its blocks have that a plain llama's lack.
 
-    A card leaves out what has its default, so the cards of plain llamas never change.
+    A card leaves out what has its default, so the cards of plain llamas never change. A given graph keeps
+    `feed_forward` and `epsilon` to itself, which are 0 then.
     """
 
     layers: int
     heads: int
     kv_heads: int
     head_size: int
-    hidden: int
+    hidden: int  # numbers that the head takes: the stream's, or of a given graph whose end is not known its logits
     feed_forward: int
     vocabulary: int
     context: int
@@ -117,10 +123,12 @@ class Architecture:
     window: int = 0  # of local layers, `LayerAttention.window`; 0: all layers are global
     window_period: int = 1  # every so manyth layer is global, the others are local
     window_rope_base: float = 10_000.0  # of local layers, whose frequencies nothing divides
+    queries: bool = True  # its passes leave every head's query
+    residuals: bool = True  # and the stream before and after every block
 
     def __post_init__(self) -> None:
         for name in NUMBERS:
-            if not 0 < getattr(self, name) <= MAX_SIZE:
+            if not (self.is_given and name in _BUILT_NUMBERS) and not 0 < getattr(self, name) <= MAX_SIZE:
                 raise ValueError(f"{name} must be above 0, up to {MAX_SIZE}")
         if self.layers > MAX_LAYERS:
             raise ValueError(f"layers must be up to {MAX_LAYERS}")
@@ -132,6 +140,11 @@ class Architecture:
         if not self.window_period or not self.window_rope_base:
             raise ValueError("window_period and window_rope_base must be above 0")
         self._check_positions()
+        if self.is_given:
+            if any(getattr(self, name) for name in _BUILT_NUMBERS):
+                raise ValueError(f"{' and '.join(_BUILT_NUMBERS)} must be 0 for a given graph")
+        elif not (self.queries and self.residuals):
+            raise ValueError("queries and residuals lack in given graphs alone")
         if self.norm is not Norm.RMS and (self.qk_norms or self.post_norms):
             raise ValueError("norms of heads and of what is added must be RMS norms")
 
@@ -154,6 +167,21 @@ class Architecture:
         return LayerAttention(self.rope_base, self.rope_divisors, scale, None)
 
     @property
+    def is_given(self) -> bool:
+        """Whether the graph is another program's, and is run as it is."""
+        return self.positions is Positions.GIVEN
+
+    @property
+    def query_width(self) -> int:
+        """Numbers of a layer's queries that a pass leaves of a token; 0 where it leaves none."""
+        return self.heads * self.head_size if self.queries else 0
+
+    @property
+    def stream_width(self) -> int:
+        """Numbers of a residual before the last that a pass leaves of a token; 0 where it leaves none."""
+        return self.hidden if self.residuals else 0
+
+    @property
     def has_wide_stream(self) -> bool:
         """Whether residuals outgrow 16 bits, which end at 65,504: those of Gemma 3 270M reach 103,790."""
         return self.post_norms
@@ -166,6 +194,8 @@ class Architecture:
                 return self.context * self.head_size * (4 + 2) * (2 if self.window else 1)
             case Positions.LEARNED:
                 return self.context * self.hidden * 4
+            case Positions.GIVEN:
+                return 0
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -174,6 +204,7 @@ class Architecture:
 
 
 NUMBERS = tuple(field.name for field in fields(Architecture) if field.default is MISSING)
+_BUILT_NUMBERS = ("feed_forward", "epsilon")  # that a graph is built from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,5 +423,7 @@ def _architecture(values: _Fields) -> Architecture:
         window=values.whole("window", 0),
         window_period=values.whole("window_period", 1),
         window_rope_base=values.number("window_rope_base", 10_000.0),
+        queries=values.flag("queries", True),
+        residuals=values.flag("residuals", True),
         **{name: values.whole(name) for name in NUMBERS if name != "epsilon"},
     )

@@ -149,9 +149,18 @@ def read_architecture(config: Values) -> tuple[Family, Architecture]:
         raise said.refuse(f"does not fit together: {error}") from error
 
 
-def _class(config: Values) -> PublishedClass:
+def is_of_known_class(config: Values) -> bool:
+    """Whether the model is of one of `CLASSES`. Raises `SourceError`."""
+    return _known_class(config) is not None
+
+
+def _known_class(config: Values) -> PublishedClass | None:
     names = config.items("architectures")
-    kind = CLASSES.get(names[0]) if len(names) == 1 and isinstance(names[0], str) else None
+    return CLASSES.get(names[0]) if len(names) == 1 and isinstance(names[0], str) else None
+
+
+def _class(config: Values) -> PublishedClass:
+    names, kind = config.items("architectures"), _known_class(config)
     if kind is None:
         known = ", ".join(CLASSES)
         raise config.refuse(

@@ -89,8 +89,25 @@ class DecoderSession(Protocol):
     def sibling(self) -> DecoderSession:
         """Another decoder on the same weights, with an empty cache of its own. Both belong to one thread."""
 
-    def new_binding(self) -> PassBinding:
+    def new_binding(self) -> Binding:
         """For passes on the same weights with a cache that is not this decoder's."""
+
+
+class Binding(Protocol):
+    """What passes of one graph read and write."""
+
+    runner: PassRunner
+
+    def bind_cache(self, keys: Sequence[Stored], values: Sequence[Stored]) -> None:
+        """Buffers of every layer, each (batch, kv_heads, capacity, head_size), that passes extend in place."""
+
+    def run(
+        self, ids: IntArray, totals: AnyArray, options: ort.RunOptions, bias: AttentionBias | None = None
+    ) -> PassColumns:
+        """Pass (batch, new) ids, of (batch,) valid lengths after the pass; rows of the columns are batch · new.
+
+        Raises `InterruptedStepError` or `ProviderError`.
+        """
 
 
 def chunks_of(count: int, size: int = CHUNK) -> list[int]:
@@ -143,6 +160,11 @@ class PassRunner:
             raise ProviderError("cuda", "the model has no graph for it")
         session = open_session(bundle.cuda_decoder, card=card)
         return cls(session, Head(bundle, card), GraphForm.CUDA, CudaMemory(card))
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What the graph asks for, with onnxruntime's names of the types."""
+        return {asked.name: asked.type for asked in self._session.get_inputs()}
 
     def new_io_binding(self) -> ort.IOBinding:
         """An empty one."""
@@ -334,7 +356,7 @@ class OnnxDecoder:
         self._bundle = bundle
         self._runner = runner or PassRunner.open(bundle)
         self.cache = Cache(self.architecture, self.context, self._runner.form, self._runner.memory)
-        self._binding = PassBinding(self._runner, self.architecture)
+        self._binding = self.new_binding()
 
     @property
     def head(self) -> Head:
@@ -397,6 +419,10 @@ class OnnxDecoder:
         """Another decoder on the same weights, with an empty cache of its own. Both belong to one thread."""
         return OnnxDecoder(self._bundle, context=self.context, runner=self._runner)
 
-    def new_binding(self) -> PassBinding:
+    def new_binding(self) -> Binding:
         """For passes on the same weights with a cache that is not this decoder's."""
-        return PassBinding(self._runner, self.architecture)
+        if not self.architecture.is_given:
+            return PassBinding(self._runner, self.architecture)
+        from canopy_desktop.model.given_pass import GivenBinding  # which is made of what is here
+
+        return GivenBinding(self._runner, self.architecture)

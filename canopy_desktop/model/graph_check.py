@@ -195,8 +195,8 @@ def _check_tensor(tensor: TensorProto, weights: str, size: int) -> None:
 
 
 def _check_contract(model: ModelProto, contract: Contract) -> None:
-    _check_values("input", {value.name: _value(value) for value in model.graph.input}, contract.inputs)
-    _check_values("output", {value.name: _value(value) for value in model.graph.output}, contract.outputs)
+    check_values("input", {value.name: value_of(value) for value in model.graph.input}, contract.inputs)
+    check_values("output", {value.name: value_of(value) for value in model.graph.output}, contract.outputs)
     weights = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     for name, shape in contract.weights.items():
         if weights.get(name) != shape:
@@ -230,7 +230,8 @@ def _check_blocks(model: ModelProto, a: Architecture) -> None:
             raise ValueError(f"and the card disagree about how layer {layer} looks")
 
 
-def _check_values(what: str, found: Mapping[str, Value], expected: Mapping[str, Value]) -> None:
+def check_values(what: str, found: Mapping[str, Value], expected: Mapping[str, Value]) -> None:
+    """Raise `ValueError` unless these are exactly the inputs or outputs that are expected."""
     for missing in sorted(expected.keys() - found.keys()):
         raise ValueError(f"has no {what} {missing}")
     for other in sorted(found.keys() - expected.keys()):
@@ -240,7 +241,8 @@ def _check_values(what: str, found: Mapping[str, Value], expected: Mapping[str, 
             raise ValueError(f"and the card disagree about the shape of {name}")
 
 
-def _value(value: ValueInfoProto) -> Value:
+def value_of(value: ValueInfoProto) -> Value:
+    """The type and shape that a graph says of an input or output."""
     tensor = value.type.tensor_type
     dims = tensor.shape.dim
     return Value(tensor.elem_type, tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims))

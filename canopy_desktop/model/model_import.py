@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from canopy_desktop.errors import BuildError, CanopyError, SourceError
-from canopy_desktop.model.build import FULL_REMEDY, Origin, Progress, Source, make, working_folder
+from canopy_desktop.model.build import FULL_REMEDY, Origin, Progress, Source, make, working_folder, write_graphs
 from canopy_desktop.model.bundle import Bundle, file_sum, installed_bundles
 from canopy_desktop.model.card import WeightForm, read_card
 from canopy_desktop.model.checkpoint import SUFFIX, checkpoint_files, checkpoint_name, open_checkpoint
@@ -29,6 +29,7 @@ from canopy_desktop.model.onnx_folder import (
     onnx_name,
     open_onnx_model,
 )
+from canopy_desktop.model.onnx_given import GivenModel, is_foreign, open_given_model
 from canopy_desktop.model.onnx_witness import compare
 from canopy_desktop.model.recipe import BUILDER
 
@@ -51,7 +52,7 @@ class _Kind:
 
     name: Callable[[Path], str]  # what one is called
     files: Callable[[Path], Sequence[Path]]  # all that decide what is built
-    open: Callable[[Path], Source]
+    open: Callable[[Path], Source | GivenModel]
 
 
 def _gguf_files(path: Path) -> tuple[Path]:
@@ -62,13 +63,23 @@ def _gguf_files(path: Path) -> tuple[Path]:
 _GGUF = _Kind(lambda path: path.name, _gguf_files, open_gguf)
 _CHECKPOINT = _Kind(checkpoint_name, checkpoint_files, open_checkpoint)
 _ONNX = _Kind(onnx_name, onnx_files, open_onnx_model)
+_GIVEN = _Kind(onnx_name, onnx_files, open_given_model)
 
 
 def _kind_of(path: Path) -> _Kind:
     """A folder with both is taken as a checkpoint: nothing was rounded or written anew in it."""
-    if not path.is_dir():
-        return _ONNX if path.suffix.lower() == GRAPH_SUFFIX else _GGUF
-    return _ONNX if has_decoder(path) and not any(path.glob(f"*{SUFFIX}")) else _CHECKPOINT
+    if path.is_dir():
+        is_onnx = has_decoder(path) and not any(path.glob(f"*{SUFFIX}"))
+    else:
+        is_onnx = path.suffix.lower() == GRAPH_SUFFIX
+    if is_onnx:
+        return _GIVEN if is_foreign(path) else _ONNX
+    return _CHECKPOINT if path.is_dir() else _GGUF
+
+
+def runs_as_it_is(path: Path) -> bool:
+    """Whether a model's graph is run as it is, for it is of a kind that cannot be built. Raises `SourceError`."""
+    return _kind_of(path) is _GIVEN
 
 
 def bundle_id(path: Path, form: WeightForm) -> str:
@@ -76,15 +87,17 @@ def bundle_id(path: Path, form: WeightForm) -> str:
     kind = _kind_of(path)
     name = path.stem if kind is _GGUF else kind.name(path).rpartition("--")[2]
     plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:MAX_NAME] or "model"
-    return plain if form is WeightForm.INT8 else f"{plain}-{form.value}"
+    return f"{plain}-{form.value}" if form is WeightForm.FP32 and kind is not _GIVEN else plain
 
 
 def import_source(path: Path, form: WeightForm, name: str, folder: Path, progress: Progress) -> Imported:
     """Build the bundle of a GGUF, a checkpoint folder or an ONNX decoder in `folder` / `name`.
 
-    Nothing is built where one of the same files and form is there already. Raises `CanopyError`.
+    A graph that is run as it is keeps its own form. Nothing is built where one of the same files and form is there
+    already. Raises `CanopyError`.
     """
     kind = _kind_of(path)
+    form = WeightForm.GIVEN if kind is _GIVEN else form
     files = kind.files(path)
     progress("reading", 0.0)
     try:
@@ -102,7 +115,13 @@ def import_source(path: Path, form: WeightForm, name: str, folder: Path, progres
     model = kind.open(path)
     trial = partial(compare, model) if isinstance(model, OnnxModel) else _try_out
     with working_folder(folder) as work:
-        _check_space(model, form, folder)
+        if isinstance(model, GivenModel):
+            trial, write = model.compare, model.write
+            needed: float = sum(part.stat().st_size for part in files)
+        else:
+            write = partial(write_graphs, model, form)
+            needed = _bytes_needed(model, form)
+        _check_space(needed, folder)
         origin = Origin(
             id=name,
             title=model.title or path.stem,
@@ -111,7 +130,7 @@ def import_source(path: Path, form: WeightForm, name: str, folder: Path, progres
             source_sha256=source_sha256,
             recipe_sha256=digest,
         )
-        return Imported(name, make(origin, form, model, folder, progress, work, trial), True)
+        return Imported(name, make(origin, form, model, folder, progress, work, trial, write), True)
 
 
 def _sum(files: Sequence[Path]) -> str:
@@ -140,10 +159,13 @@ def _digest_of(folder: Path) -> str | None:
         return None
 
 
-def _check_space(model: Source, form: WeightForm, folder: Path) -> None:
+def _bytes_needed(model: Source, form: WeightForm) -> float:
     a = model.architecture
     weights = sum(int(np.prod(shape)) for name, shape in expected_shapes(a).items() if name != PLACES)
-    needed = weights * BYTES_PER_WEIGHT[form] + a.position_bytes
+    return weights * BYTES_PER_WEIGHT[form] + a.position_bytes
+
+
+def _check_space(needed: float, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise BuildError(

@@ -24,15 +24,22 @@ MAX_FILE_BYTES = (1 << 31) - 1  # what protobuf reads; larger models have their 
 MAX_NODES = 200_000
 CUT_OFF = "it is no ONNX file, or was cut off"
 OPERATORS = {
-    "": frozenset({"Add", "And", "Cast", "Concat", "Constant", "ConstantOfShape", "Cos", "CumSum", "DequantizeLinear",
-                   "Div", "DynamicQuantizeLinear", "Equal", "Expand", "Flatten", "Gather", "GatherElements", "Gelu",
-                   "Greater", "GreaterOrEqual", "Identity", "If", "IsInf", "IsNaN", "Less", "LessOrEqual", "MatMul",
-                   "MatMulInteger", "Max", "Min", "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range",
-                   "Reciprocal", "ReduceMean", "ReduceSum", "Reshape", "ScatterND", "Shape", "Sigmoid",
-                   "SimplifiedLayerNormalization", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
-                   "Transpose", "Trilu", "Unsqueeze", "Where"}),
-    MICROSOFT: frozenset({"GatherBlockQuantized", "GroupQueryAttention", "MatMulNBits", "RotaryEmbedding",
-                          "SimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization"}),
+    "": frozenset({"Abs", "Add", "And", "Attention", "Cast", "CastLike", "Ceil", "Clip", "Concat", "Constant",
+                   "ConstantOfShape", "Cos", "CumSum", "DequantizeLinear", "Div", "DynamicQuantizeLinear", "Einsum",
+                   "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND",
+                   "Gelu", "Gemm", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "If", "IsInf",
+                   "IsNaN", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul",
+                   "MatMulInteger", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "OneHot", "Or", "Pad",
+                   "Pow", "QLinearMatMul", "QuantizeLinear", "RMSNormalization", "Range", "Reciprocal", "ReduceL2",
+                   "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "RotaryEmbedding", "Round",
+                   "ScatterElements", "ScatterND", "Shape", "Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin",
+                   "Size", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Swish", "Tanh",
+                   "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where"}),
+    MICROSOFT: frozenset({"BiasGelu", "DequantizeLinear", "DynamicQuantizeMatMul", "FastGelu", "FusedMatMul",
+                          "GatherBlockQuantized", "Gelu", "GroupQueryAttention", "MatMulBnb4", "MatMulIntegerToFloat",
+                          "MatMulNBits", "MoE", "MultiHeadAttention", "QMoE", "QuantizeLinear", "QuickGelu",
+                          "RotaryEmbedding", "SimplifiedLayerNormalization", "SkipLayerNormalization",
+                          "SkipSimplifiedLayerNormalization"}),
 }  # fmt: skip
 _HALF_BYTES = frozenset({TensorProto.INT4, TensorProto.UINT4})
 _TYPES = _HALF_BYTES | {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8}
@@ -73,6 +80,17 @@ class StoredArray:
         """The file beside the graph that it lies in, if it lies in one."""
         is_beside = self.tensor.data_location == TensorProto.EXTERNAL
         return self.path.with_name(_place(self.tensor)["location"]) if is_beside else None
+
+    def raw(self) -> AnyArray:
+        """Its bytes, uint8, where they lie beside the graph or as such in it; else nothing. Raises `SourceError`."""
+        if self.file is None or not _bytes_of(self.tensor):
+            return np.frombuffer(self.tensor.raw_data, np.uint8)
+        try:
+            with self.file.open("rb") as stored:
+                place = int(_place(self.tensor).get("offset", 0))
+                return np.memmap(stored, np.uint8, "r", place, (_bytes_of(self.tensor),))
+        except OSError as error:
+            raise SourceError(self.path, f"its weights cannot be read ({error.strerror})") from error
 
     def load(self) -> AnyArray:
         """Its values. Raises `SourceError`."""

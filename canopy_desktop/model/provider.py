@@ -17,6 +17,7 @@ from canopy_desktop.model.nvidia import CUDA, CudaFacts, GraphicsCard, cuda_fact
 logger = logging.getLogger(__name__)
 
 CPU = "CPUExecutionProvider"
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 QUIET = 3  # onnxruntime's severity "error"
 SILENT = 4  # "fatal"
 OLDEST_DRIVER = 580  # what CUDA 13 needs, for which onnxruntime-gpu is built
@@ -47,6 +48,7 @@ class CudaProblem(Enum):
     MISSING_LIBRARY = "missing_library"
     LITTLE_MEMORY = "little_memory"
     NO_FORM = "no_form"
+    OWN_GRAPH = "own_graph"
     FAILED = "failed"
 
 
@@ -80,6 +82,8 @@ class Refusal:
                 return f"The card has too little free memory ({self.detail})"
             case CudaProblem.NO_FORM:
                 return "This model was built by an older version, without a form for the card"
+            case CudaProblem.OWN_GRAPH:
+                return "This model runs as its own graph, of which there is no form for the card"
             case CudaProblem.FAILED:
                 return f"The card could not be used ({self.detail})"
 
@@ -93,6 +97,7 @@ _REMEDIES = {
     CudaProblem.MISSING_LIBRARY: "install the extra 'cuda' (in a source folder: 'make setup CUDA=1')",
     CudaProblem.LITTLE_MEMORY: "close other programs that use the card, or choose a smaller context",
     CudaProblem.NO_FORM: "build it again with 'canopy-desktop models build'",
+    CudaProblem.OWN_GRAPH: "models that are built here have one",
     CudaProblem.FAILED: "'canopy-desktop doctor' tells what is there",
 }
 
@@ -137,13 +142,14 @@ def choose_provider(
     choice: ProviderChoice,
     *,
     has_cuda_form: bool = False,
+    without_form: CudaProblem = CudaProblem.NO_FORM,
     needed_bytes: int = 0,
     gather: Callable[..., CudaFacts] = cuda_facts,
 ) -> ProviderReport:
     """The provider to run a model on, and why.
 
-    `has_cuda_form`: the bundle has a graph for a card; `needed_bytes` of its memory are needed to run it. If the
-    session on the card fails after all, `cpu_instead` makes the report.
+    `has_cuda_form`: the bundle has a graph for a card, and `without_form` is why it lacks one; `needed_bytes` of the
+    card's memory are needed to run it. If the session on the card fails after all, `cpu_instead` makes the report.
     """
     if choice is ProviderChoice.CPU:
         return ProviderReport("cpu", "The CPU was asked for.")
@@ -151,7 +157,7 @@ def choose_provider(
     if isinstance(found, Refusal):
         return cpu_instead(choice, found)
     if not has_cuda_form:
-        return cpu_instead(choice, Refusal(CudaProblem.NO_FORM))
+        return cpu_instead(choice, Refusal(without_form))
     return ProviderReport("cuda", f"{found.name} runs the model.", card=found)
 
 
@@ -172,11 +178,16 @@ def share_threads(count: int = 0) -> None:
 
 
 def open_session(
-    model: Path | bytes, *, card: GraphicsCard | None = None, as_written: bool = False
+    model: Path | bytes,
+    *,
+    card: GraphicsCard | None = None,
+    as_written: bool = False,
+    beside: Path | None = None,
 ) -> ort.InferenceSession:
     """A session of a graph in a file or in memory, on the CPU, or on `card` with every node of the graph.
 
-    `as_written`: every node as it stands there, and nothing computed before a run.
+    `as_written`: every node as it stands there, and nothing computed before a run. `beside`: the folder with the
+    weights of a graph in memory.
 
     Raises `ProviderError` or `CardMemoryError`; never a session on another provider than asked for.
     """
@@ -186,6 +197,8 @@ def open_session(
     options.log_severity_level = QUIET if card is None and not as_written else SILENT  # what it prints it also raises
     if as_written:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if beside is not None:
+        options.add_session_config_entry(EXTERNAL_FOLDER, str(beside))
     options.use_per_session_threads = False
     name, provider = ("cpu", CPU) if card is None else ("cuda", CUDA)
     wanted: str | tuple[str, dict[str, str]] = provider

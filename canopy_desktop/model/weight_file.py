@@ -26,13 +26,18 @@ class ExternalWeights:
 
     def add(self, name: str, values: AnyArray) -> TensorProto:
         """Write `values` at the next page and return an initializer called `name` that points there."""
+        data = np.ascontiguousarray(values)
+        tensor = TensorProto(name=name, data_type=_KINDS[data.dtype], dims=data.shape)
+        self.move(tensor, data)
+        return tensor
+
+    def move(self, tensor: TensorProto, data: AnyArray) -> None:
+        """Write the bytes of an initializer at the next page, and make it point there."""
         self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT))
         offset = self._file.tell()
-        data = np.ascontiguousarray(values)
         self._file.write(data.data)
-        tensor = TensorProto(
-            name=name, data_type=_KINDS[data.dtype], dims=data.shape, data_location=TensorProto.EXTERNAL
-        )
+        tensor.ClearField("raw_data")
+        tensor.ClearField("external_data")
+        tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", WEIGHTS_FILE), ("offset", offset), ("length", data.nbytes)):
             tensor.external_data.append(StringStringEntryProto(key=key, value=str(value)))
-        return tensor

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, shape_inference
 
-from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.card import BUILT_FORMS, WeightForm
 from tests.core import tiny
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "cuda.md"
@@ -63,7 +63,7 @@ def data_inputs(node: NodeProto) -> Iterator[str]:
             yield name
 
 
-@pytest.mark.parametrize("form", WeightForm)
+@pytest.mark.parametrize("form", BUILT_FORMS)
 @pytest.mark.parametrize("name", ON_CARD)
 def test_every_operator_on_the_card_has_a_kernel_for_its_opset_and_types(
     form: WeightForm, name: str, tmp_path: Path
@@ -81,7 +81,7 @@ def test_every_operator_on_the_card_has_a_kernel_for_its_opset_and_types(
             assert {found[node.output[0]]} <= kernel.data
 
 
-@pytest.mark.parametrize("form", WeightForm)
+@pytest.mark.parametrize("form", BUILT_FORMS)
 def test_lengths_indices_and_bytes_have_the_types_of_the_table(form: WeightForm, tmp_path: Path) -> None:
     folder, kernels = tiny.build(tmp_path, form), table()
     for name in ON_CARD:
@@ -93,7 +93,7 @@ def test_lengths_indices_and_bytes_have_the_types_of_the_table(form: WeightForm,
                 assert found[edge] in kernels[node.domain, node.op_type].others, (node.name, edge)
 
 
-@pytest.mark.parametrize("form", WeightForm)
+@pytest.mark.parametrize("form", BUILT_FORMS)
 def test_the_types_that_are_assumed_here_are_those_that_onnx_infers(form: WeightForm, tmp_path: Path) -> None:
     model = onnx.load(tiny.build(tmp_path, form) / "model-cuda.onnx", load_external_data=False)
     assumed = kinds(model)

@@ -17,9 +17,9 @@ from onnx import ModelProto, helper, numpy_helper
 from canopy_desktop.arrays import AnyArray, FloatArray
 from canopy_desktop.errors import BuildError
 from canopy_desktop.exploration.session import ModelSession
-from canopy_desktop.model.build import Origin, make, working_folder
+from canopy_desktop.model.build import Origin, make, working_folder, write_graphs
 from canopy_desktop.model.bundle import Bundle
-from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.card import BUILT_FORMS, WeightForm
 from canopy_desktop.model.graph import MICROSOFT
 from canopy_desktop.model.model_import import bundle_id, import_source
 from canopy_desktop.model.onnx_folder import OnnxModel, find_decoder, open_onnx_model
@@ -101,7 +101,7 @@ def test_rounded_weights_are_those_of_the_model_but_for_a_step(name: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", ROUNDED)
-@pytest.mark.parametrize("form", WeightForm)
+@pytest.mark.parametrize("form", BUILT_FORMS)
 def test_the_original_of_rounded_weights_confirms_the_bundle(name: str, form: WeightForm, tmp_path: Path) -> None:
     assert imported(write_folder(name, tmp_path / name), form, "mine", tmp_path / "models").card.weights is form
 
@@ -230,8 +230,9 @@ def test_a_bundle_that_computes_something_else_is_refused_and_leaves_nothing(
 ) -> None:
     models = tmp_path / "models"
     model = MISTAKES[mistake](open_onnx_model(write_folder(name, tmp_path / name)))
+    write = partial(write_graphs, model, form)
     with pytest.raises(BuildError, match=r"away from its original's.*\. Its graph"), working_folder(models) as work:
-        make(ORIGIN, form, model, models, silent, work, partial(compare, model))
+        make(ORIGIN, form, model, models, silent, work, partial(compare, model), write)
     assert list(models.iterdir()) == []
 
 

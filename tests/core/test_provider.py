@@ -97,7 +97,13 @@ def test_each_problem_is_one_sentence_with_the_detail_and_a_remedy(problem: Cuda
     trouble, remedy = sentence.split(", so the CPU is used: ")
     assert re.fullmatch(r"[A-Z].*[^.]\.", sentence)
     assert len(remedy) > len("do it")
-    without = {CudaProblem.NOT_BUILT_IN, CudaProblem.NO_DRIVER, CudaProblem.NO_CARD, CudaProblem.NO_FORM}
+    without = {
+        CudaProblem.NOT_BUILT_IN,
+        CudaProblem.NO_DRIVER,
+        CudaProblem.NO_CARD,
+        CudaProblem.NO_FORM,
+        CudaProblem.OWN_GRAPH,
+    }
     assert ("its detail" in trouble) is (problem not in without)
     assert [other for other in CudaProblem if Refusal(other, "its detail").sentence == sentence] == [problem]
 

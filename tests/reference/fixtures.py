@@ -20,6 +20,7 @@ TINY_MODELS = (
     "llama", "llama-factors", "llama-linear", "llama-pieces", "qwen2", "qwen3", "qwen3-untied",
     "gemma3", "gemma3-linear", "gemma3-wide", "gpt2", "gpt2-untied",
 )  # fmt: skip
+GIVEN_MODELS = ("gpt_neox", "opt")
 PIECES_TAIL = "</s> <start_of_turn>a<b>b  <0x41>"  # at the end of all texts for pieces
 
 PIPELINE_STAGES = ("raw", "penalties", "bias", "min_tokens", "temperature", "top_k", "top_p", "min_p", "typical_p")
@@ -217,6 +218,17 @@ class TinyModel:
     logits: NDArray[np.float32]  # (position, vocabulary)
     attention: NDArray[np.float32]  # (layer, head, query, key)
     residuals: NDArray[np.float32]  # (layer + 1, position, hidden): the embedding, then after each block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GivenModel:
+    """A random model of a kind that is not in the table, as optimum exports it, and what transformers computes."""
+
+    graph: Path  # gzipped
+    config: Path
+    ids: tuple[int, ...]
+    logits: NDArray[np.float32]  # (position, vocabulary)
+    greedy: tuple[int, ...]  # what follows the ids, each by a margin of 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -436,6 +448,18 @@ def tiny_model(name: str) -> TinyModel:
         logits=arrays["logits"],
         attention=arrays["attention"],
         residuals=arrays["residuals"],
+    )
+
+
+def given_model(name: str) -> GivenModel:
+    """One of `GIVEN_MODELS`."""
+    arrays = _arrays(f"given_{name}.npz")
+    return GivenModel(
+        graph=DATA / "given" / f"{name}.onnx.gz",
+        config=DATA / "given" / f"{name}.json",
+        ids=_ids(arrays["ids"]),
+        logits=arrays["logits"],
+        greedy=_ids(arrays["greedy"]),
     )
 
 

@@ -176,8 +176,8 @@ class Wording(QObject):
                 )
             case errors.NotGivenError(what=what):
                 return self.tr(
-                    "This model’s own graph gives probabilities and a cache, and no {what}: to see this, choose a model "
-                    "that was built here (File, Models)."
+                    "This model’s own graph gives probabilities and a cache, and no {what}: to see this, choose a "
+                    "model that was built here (File, Models)."
                 ).format(what=self.tr(what))
             case errors.CardMemoryError():
                 return self.tr("The card's memory is full: choose a smaller context, or the CPU.")

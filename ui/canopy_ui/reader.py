@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.arrays import FloatArray, IntArray
-from canopy_desktop.errors import CanopyError, ColumnsGoneError, NothingLeftError, SettingsError
+from canopy_desktop.errors import CanopyError, ColumnsGoneError, NotGivenError, NothingLeftError, SettingsError
 from canopy_desktop.exploration.attention_view import AttentionReading, GoneColumns, Look, RowReading
 from canopy_desktop.exploration.decision import Decision
 from canopy_desktop.exploration.decision_view import DecisionWish, DrawsReading
@@ -98,7 +98,7 @@ Reading: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingResult:
-    """The answer to a request; None where the columns changed meanwhile, are gone, or the reader failed."""
+    """The answer to a request; None where the columns changed, are gone or never were, or the reader failed."""
 
     request: ReadingRequest
     value: Reading | None
@@ -144,6 +144,8 @@ class Reader(QObject):
         except ColumnsGoneError as error:
             gone = GoneColumns(kind=Kept(error.what), tokens=error.tokens)
             self.result_ready.emit(ReadingResult(request=request, value=None, gone=gone))
+        except NotGivenError:
+            self.result_ready.emit(ReadingResult(request=request, value=None, failed=True))
         except (SettingsError, NothingLeftError) as error:
             self.result_ready.emit(ReadingResult(request=request, value=None, refused=error))
         except Exception:

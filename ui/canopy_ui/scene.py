@@ -48,13 +48,15 @@ class Scene:
             self._compare()
 
     def explore(self) -> None:
-        """A branch, beams beside it, and a forbidden look."""
+        """A branch, beams beside it, and a forbidden look, where the model's graph has a place for that."""
         steps = self._way()
         parted = steps[min(PARTED_AT, len(steps)) - 1]
         self._parted = parted.position
         self._branch(parted)
         self._search(parted)
-        self._forbid()
+        session = self._controller.session
+        if session is not None and not session.card.architecture.is_given:
+            self._forbid()
 
     def turn_to(self, workspace: str) -> None:
         """Open a workspace, and select what there is most to see of in it."""

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
+from canopy_desktop.errors import NotGivenError
 from canopy_desktop.exploration.trail import Standing
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.controller import Controller
+from canopy_ui.messages import Wording
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.state import RunPhase, RunState
 
 if TYPE_CHECKING:
-    from canopy_desktop.exploration.session import ModelSession
+    from canopy_desktop.model.card import Architecture
 
 
 class AttentionLink(QObject):
@@ -23,9 +25,12 @@ class AttentionLink(QObject):
         super().__init__(panel)
         self._panel = panel
         self._controller = controller
-        controller.model_opened.connect(self._on_model_opened)
+        self._fitted: Architecture | None = None  # what the panel offers the heads of
+        self._wording = Wording(self)
+        controller.model_opened.connect(self._fit)
         controller.view_changed.connect(self._on_view_changed)
         controller.state_changed.connect(self._on_state_changed)
+        controller.reopened.connect(self._fit)
         panel.head_selected.connect(controller.select_head)
         panel.hide_first_toggled.connect(controller.hide_first)
         panel.position_selected.connect(controller.select)
@@ -38,14 +43,20 @@ class AttentionLink(QObject):
         panel.part_changed.connect(controller.look_at_part)
         panel.position_hovered.connect(controller.lighting.light)
         controller.lighting.position_lit.connect(panel.set_lit)
+        panel.token_hovered.connect(controller.lighting.light_token)
+        controller.lighting.token_lit.connect(panel.set_lit_candidate)
         panel.row_shown.connect(controller.look_at_row)
         self._show_selection()
 
-    @Slot(object)
-    def _on_model_opened(self, session: ModelSession) -> None:
-        a = session.card.architecture
-        self._panel.set_model(a.layers, a.heads, tuple(a.attention(layer).window for layer in range(a.layers)))
-        self._show_selection()
+    @Slot()
+    def _fit(self) -> None:
+        """Offer the layers and heads of the model whose attention is looked at."""
+        a = self._controller.looked_at
+        if a is not None and a is not self._fitted:
+            self._fitted = a
+            self._panel.set_not_given("" if a.queries else self._wording.of_error(NotGivenError("queries")).text)
+            self._panel.set_model(a.layers, a.heads, tuple(a.attention(layer).window for layer in range(a.layers)))
+            self._show_selection()
 
     @Slot(object)
     def _on_brought_back(self, standing: Standing) -> None:
@@ -54,7 +65,10 @@ class AttentionLink(QObject):
 
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:
-        self._panel.set_needed_model("" if state.phase is RunPhase.LOADING else self._controller.lacking_model)
+        self._fit()
+        kept = self._controller.attention_alone is not None
+        lacks = kept or state.phase is not RunPhase.LOADING
+        self._panel.set_needed_model(self._controller.lacking_model if lacks else "", kept=kept)
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Slot
 
+from canopy_desktop.errors import NotGivenError
 from canopy_desktop.exploration.view import WindowView
 from canopy_ui.controller import Controller
+from canopy_ui.messages import Wording
 from canopy_ui.panels.lens_panel import LensPanel
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ class LensLink(QObject):
     def __init__(self, panel: LensPanel, controller: Controller) -> None:
         super().__init__(panel)
         self._panel = panel
+        self._wording = Wording(self)
         controller.model_opened.connect(self._on_model_opened)
         controller.view_changed.connect(self._on_view_changed)
         panel.cell_picked.connect(controller.select_cell)
@@ -30,7 +33,9 @@ class LensLink(QObject):
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
-        self._panel.set_model(session.card.architecture.layers, session.tokenizer.token)
+        a = session.card.architecture
+        not_given = "" if a.residuals else self._wording.of_error(NotGivenError("residuals")).text
+        self._panel.set_model(a.layers, session.tokenizer.token, not_given=not_given)
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:

@@ -42,6 +42,7 @@ class TokenLink(QObject):
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
         self._panel.set_message("")
+        self._panel.set_gives_attention(session.card.architecture.queries)
 
     @Slot()
     def _on_run_begun(self) -> None:

@@ -69,6 +69,7 @@ class AttentionPanel(Panel):
     hide_first_toggled = Signal(bool)
     position_selected = Signal(object)  # int
     position_hovered = Signal(object)  # int, or None
+    token_hovered = Signal(object)  # the id of a next token, or None
     part_changed = Signal(object)  # Square of the picture in sight; None: the whole window
     row_shown = Signal(bool)  # whether anything shows where the selected token looks
     block_requested = Signal(object)  # BlockWish
@@ -82,6 +83,8 @@ class AttentionPanel(Panel):
         self._windows: dict[int, int | None] = {}  # of each layer
         self._pending = False
         self._needed_model = ""
+        self._kept = False  # in the file, for that model is not here
+        self._not_given = ""
         self._gone: GoneColumns | None = None
         self._cell: tuple[int, int] | None = None  # under the mouse, in places of the window
         self._over: tuple[int, int, int] | None = None  # layer, head and key under the mouse
@@ -152,6 +155,7 @@ class AttentionPanel(Panel):
         self._table.activated.connect(self._on_link_activated)
         self._table.clicked.connect(self._on_link_clicked)
         self._before_after = BeforeAfter(theme)
+        self._before_after.chart.token_hovered.connect(self.token_hovered)
         self._before_after.closed.connect(self._on_before_after_closed)
         self._side = QStackedWidget()
         self._side.addWidget(self._table)
@@ -221,11 +225,16 @@ class AttentionPanel(Panel):
         self._links.set_row(row)
         self._show()
 
-    def set_needed_model(self, model_id: str) -> None:
-        """Say that there is no attention without this model; empty: the model is there."""
-        if model_id != self._needed_model:
-            self._needed_model = model_id
+    def set_needed_model(self, model_id: str, *, kept: bool = False) -> None:
+        """Say what this model is needed for: all attention, or what the file does not keep; empty: it is there."""
+        if (model_id, kept) != (self._needed_model, self._kept):
+            self._needed_model, self._kept = model_id, kept
             self._show()
+
+    def set_not_given(self, sentence: str) -> None:
+        """Say why this model's graph has no attention to show; empty: it has."""
+        self._not_given = sentence
+        self._show()
 
     def set_blocked(self, view: BlockedView | None) -> None:
         """Show what came of the block that was asked for; None: it was not tried to the end."""
@@ -236,6 +245,10 @@ class AttentionPanel(Panel):
         """Mark the token that is under the mouse elsewhere."""
         self._matrix.set_lit(position)
         self._heads.grid.set_lit(position)
+
+    def set_lit_candidate(self, token_id: int | None) -> None:
+        """Mark the next token that is under the mouse, here or elsewhere."""
+        self._before_after.chart.set_lit(token_id)
 
     def forbid(self, link: Link, wish: BlockWish) -> None:
         """Ask what the link's look changes, and show it."""
@@ -265,10 +278,17 @@ class AttentionPanel(Panel):
 
     def _show(self) -> None:
         view, look = self._view, self.look()
-        self._layer.setEnabled(self._layer.maximum() > 0 and look.layer is not None)
-        self._head.setEnabled(self._head.maximum() > 0 and look.head is not None)
-        self._note.setText(rollout_note(self) if look.layer is None else "")
-        self._note.setVisible(look.layer is None)
+        for control, can_be_chosen in (
+            (self._layer, self._layer.maximum() > 0 and look.layer is not None),
+            (self._head, self._head.maximum() > 0 and look.head is not None),
+            (self._shown, True),
+            (self._forbid_button, True),
+            (self._menu, True),
+        ):
+            control.setEnabled(can_be_chosen and not self._not_given)
+        notes = (rollout_note(self) if look.layer is None else "", self._kept_note())
+        self._note.setText("\n".join(filter(None, notes)))
+        self._note.setVisible(any(notes))
         if view is None or view.reading.values.size == 0:
             self._page.set_text(self._lacking(), offered=self._gone is not None)
             self._pages.setCurrentWidget(self._page)
@@ -277,17 +297,27 @@ class AttentionPanel(Panel):
             self._heads.set_row(self._row, look)
             self._pages.setCurrentWidget(self._tiles)
         self._show_value()
-        self._set_title(look_title(look, None if look.layer is None else self._windows.get(look.layer)))
+        self._legend.setVisible(not self._not_given)
+        self._set_title(
+            "" if self._not_given else look_title(look, None if look.layer is None else self._windows.get(look.layer))
+        )
+
+    def _kept_note(self) -> str:
+        if not self._kept:
+            return ""
+        return self.tr("From the file, for {model} is not here.").format(model=self._needed_model)
 
     def _lacking(self) -> str:
         if self._gone is not None:
             return self.tr("The queries of {count} of these tokens made room for newer ones.").format(
                 count=grouped(self._gone.tokens)
             )
-        if self._needed_model:
+        if self._needed_model and not self._kept:
             return self.tr("Where each token looks needs {model}, the model that made this exploration.").format(
                 model=self._needed_model
             )
+        if self._not_given:
+            return self._not_given
         if self._pending:
             return self.tr("Computing where each token looks …")
         return self.tr("Where each token looks appears here once the model has read a prompt.")
@@ -310,7 +340,7 @@ class AttentionPanel(Panel):
         if self._cell is not None and (reading := self._matrix.shown(self._cell)) is not None:
             return cell_sentence(view, reading, *self._cell)
         if view.missing is not None:
-            return missing_sentence(view.missing)
+            return missing_sentence(view.missing, kept=self._kept)
         whole = view.whole if view.whole is not None and view.whole.look == self.look() else view.reading
         return "" if view.selected is None else strongest_sentence(view, whole, view.selected)
 
@@ -351,7 +381,10 @@ class AttentionPanel(Panel):
     @Slot()
     def _on_forbid_about_to_show(self) -> None:
         meant = self._meant
-        if meant is None:
+        if self._kept:
+            sentence = self.tr("What another look would change needs {model}, the model that made this exploration")
+            self._forbid.set_hint(sentence.format(model=self._needed_model))
+        elif meant is None:
             self._forbid.set_cell(None, self.look(), "", "")
         else:
             cell = meant.query[0], meant.key[0]

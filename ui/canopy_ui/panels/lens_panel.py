@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QSta
 from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.lens_view import LensCell, LensView, Likely
 from canopy_desktop.model.tokenizer import Token
+from canopy_ui.light import Light
 from canopy_ui.qt_models.figures_table import FiguresTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked
@@ -39,6 +40,7 @@ class LensPanel(Panel):
         super().__init__(parent)
         self._view: LensView | None = None
         self._token_of: Callable[[int], Token] | None = None
+        self._not_given = ""
         self._grid = LensGrid(theme)
         self._grid.cell_picked.connect(self.cell_picked)
         self._grid.sight_changed.connect(self._tell_sight)
@@ -92,19 +94,22 @@ class LensPanel(Panel):
         self._box.setSpacing(theme.px(12))
         self._fit()
 
-    def set_model(self, layers: int, token_of: Callable[[int], Token]) -> None:
-        """The network that is looked into."""
-        self._token_of = token_of
+    def set_model(self, layers: int, token_of: Callable[[int], Token], *, not_given: str = "") -> None:
+        """The network that is looked into; `not_given`: why its graph has nothing to look at, in a sentence."""
+        self._token_of, self._not_given = token_of, not_given
+        self._page.set_text(self._lacking())
         self._grid.set_model(layers, token_of)
 
     def set_lens(self, view: LensView | None, *, begun: bool) -> None:
         """Show this; `begun`: a prompt was accepted."""
         self._view = view
         gone = None if view is None else view.gone
-        shown = view is not None and bool(view.read) and (gone is None or any(view.columns))
+        has_columns = view is not None and bool(view.read) and (gone is None or any(view.columns))
+        shown = has_columns and not self._not_given
         self._page.set_text(self._lacking(gone, begun=begun), offered=gone is not None)
         meaning = self.tr("bold, with a bar: the token that really came next")
-        self._note.set_text(meaning if gone is None else self._lacking(gone, begun=begun))
+        self._note.set_text("" if self._not_given else meaning if gone is None else self._lacking(gone, begun=begun))
+        self._legend.setVisible(not self._not_given)
         self._again.setVisible(gone is not None and shown)
         self._pages.setCurrentWidget(self._parts if shown else self._page)
         self._grid.set_view(view)
@@ -144,7 +149,8 @@ class LensPanel(Panel):
         cell = None if view is None else view.cell
         self._words.setText("" if view is None else self._sentence(view))
         self._grid.setAccessibleDescription(self._words.text())
-        self._likely.set_rows(() if cell is None else self._rows(cell))
+        lights = () if cell is None else tuple(Light(token_id=one.token_id) for one in cell.listed)
+        self._likely.set_rows(() if cell is None else self._rows(cell), lights)
 
     def _sentence(self, view: LensView) -> str:
         if view.selected is None:
@@ -183,6 +189,8 @@ class LensPanel(Panel):
             return self.tr("The residuals of {count} of these tokens made room for newer ones.").format(
                 count=grouped(gone.tokens)
             )
+        if self._not_given:
+            return self._not_given
         if begun:
             return self.tr("Computing what the model would say after each layer …")
         return self.tr("What the model would say after each layer appears here once it has read a prompt.")

@@ -20,7 +20,7 @@ from canopy_ui.theme import Theme
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.line_plot import LinePlot, Plot, PlotLevel, PlotLine, Stroke
 from canopy_ui.widgets.message_page import MessagePage
-from canopy_ui.widgets.numbers import byte_size, grouped, milliseconds, rate
+from canopy_ui.widgets.numbers import UNKNOWN, byte_size, grouped, milliseconds, rate
 from canopy_ui.widgets.segmented import Segmented
 
 
@@ -362,5 +362,7 @@ class MetricsPlots(QWidget):
         return f"{100 * size.total_bytes / self._machine.memory_bytes:.0f} %"
 
 
-def _billions(parameters: int) -> str:
+def _billions(parameters: int | None) -> str:
+    if parameters is None:
+        return UNKNOWN
     return f"{parameters / 1e9:.3g} B" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"

@@ -14,4 +14,5 @@ def model_name(card: Card) -> str:
 
 def weights_name(weights: WeightForm) -> str:
     """How the matrices are kept."""
-    return QCoreApplication.translate("ModelWords", "8 bit" if weights is WeightForm.INT8 else "fp32")
+    names = {WeightForm.INT8: "8 bit", WeightForm.FP32: "fp32", WeightForm.GIVEN: "own graph"}
+    return QCoreApplication.translate("ModelWords", names[weights])

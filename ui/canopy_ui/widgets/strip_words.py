@@ -50,7 +50,7 @@ def figure_of(facts: StageFacts) -> str:
         case Tokenised(count=count):
             return _tokens(count)
         case Embedded(hidden=hidden):
-            return _tr("{count} numbers").format(count=grouped(hidden))
+            return _tr("numbers") if hidden is None else _tr("{count} numbers").format(count=grouped(hidden))
         case Passed(layers=layers, heads=heads):
             return _tr("{layers} × {heads} heads").format(layers=layers, heads=heads)
         case Scored(vocabulary=vocabulary):
@@ -73,14 +73,8 @@ def line_of(facts: StageFacts) -> str:
     match facts:
         case Tokenised():
             return _tokenised(facts)
-        case Embedded(count=1, last=last, hidden=hidden):
-            return _tr("Token {id}, “{token}”, becomes {count} numbers").format(
-                id=grouped(last.id), token=short(last), count=grouped(hidden)
-            )
-        case Embedded(count=count, last=last, hidden=hidden):
-            return _tr("Each of {tokens} becomes {count} numbers; the last is token {id}, “{token}”").format(
-                tokens=_tokens(count), id=grouped(last.id), token=short(last), count=grouped(hidden)
-            )
+        case Embedded():
+            return _embedded(facts)
         case Passed(layers=layers, heads=heads, seen=seen):
             return _tr("{layers} blocks, one after another; in each, {heads} heads look back at {tokens}").format(
                 layers=layers, heads=heads, tokens=_tokens(seen)
@@ -105,6 +99,21 @@ def short(token: Token, longest: int = LONGEST) -> str:
     """A token with marks for its blanks, cut where it is long."""
     text = marked(token)
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _embedded(facts: Embedded) -> str:
+    token_id, text = grouped(facts.last.id), short(facts.last)
+    if facts.hidden is None:
+        return _tr("Tokens become numbers inside of this model’s own graph; the last is token {id}, “{token}”").format(
+            id=token_id, token=text
+        )
+    if facts.count == 1:
+        return _tr("Token {id}, “{token}”, becomes {count} numbers").format(
+            id=token_id, token=text, count=grouped(facts.hidden)
+        )
+    return _tr("Each of {tokens} becomes {count} numbers; the last is token {id}, “{token}”").format(
+        tokens=_tokens(facts.count), id=token_id, token=text, count=grouped(facts.hidden)
+    )
 
 
 def _tokenised(facts: Tokenised) -> str:
