@@ -131,7 +131,7 @@ class PanelArea(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._panel = panel
-        self._wishes = (QSize(), QSize())  # of room, when the dock was told last
+        self._least = QSize()  # room, when the dock was told last
         self.setWidget(panel)
         panel.installEventFilter(self)
 
@@ -148,9 +148,9 @@ class PanelArea(QScrollArea):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() is QEvent.Type.LayoutRequest:
             self._fit()
-            wishes = self.sizeHint(), self.minimumSizeHint()
-            if wishes != self._wishes:  # else each new figure would have the whole window laid out anew
-                self._wishes = wishes
+            least = self.minimumSizeHint()
+            if least != self._least:  # else each new figure would have the whole window laid out anew
+                self._least = least
                 self.updateGeometry()
         return super().eventFilter(watched, event)
 
