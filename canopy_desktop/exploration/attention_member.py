@@ -15,10 +15,9 @@ import numpy as np
 
 from canopy_desktop.arrays import AnyArray
 from canopy_desktop.exploration.codec import BrokenValueError
-from canopy_desktop.exploration.kept_attention import AttentionNote, KeptAttention
+from canopy_desktop.exploration.kept_attention import MAX_ATTENTION, AttentionNote, KeptAttention
 
 ATTENTION = "attention.bin"
-MAX_ATTENTION = 700_000_000  # bytes
 WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same exploration gives the same file
 _TYPES: Final[dict[str, np.dtype[Any]]] = {name: np.dtype(name).newbyteorder("<") for name in ("float16", "float32")}
 _PIECE = 1 << 20  # bytes that are read at once

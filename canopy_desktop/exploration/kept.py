@@ -110,6 +110,14 @@ class KeptExploration:
         tree.stand_on(self.stand)
         return tree
 
+    def goes_on_from(self, other: KeptExploration) -> bool:
+        """Whether all that happened in the other one happened here first."""
+        ways = [
+            [(step.parent, step.chosen.token_id) for step in one.steps[: len(other.steps)]] for one in (self, other)
+        ]
+        slid = [{(slide.node, slide.kept, slide.last) for slide in one.slides} for one in (self, other)]
+        return self.beginning == other.beginning and ways[0] == ways[1] and slid[0] >= slid[1]
+
     def unmade(self) -> KeptExploration:
         """The same after its columns were let go."""
         steps = tuple(replace(step, source=UNMADE) for step in self.steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 import numpy as np
 
@@ -10,6 +11,35 @@ from canopy_desktop.arrays import AnyArray, FloatArray, IntArray
 from canopy_desktop.exploration.attention_reader import AttentionReader
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.model.card import Architecture
+
+MAX_ATTENTION = 700_000_000  # bytes of a file
+
+
+class WhyNot(Enum):
+    """Why a text's attention cannot be kept."""
+
+    NO_TEXT = "no text"  # that the model has read
+    OTHER_MODEL = "other model"  # made it, which is not here
+    NOT_GIVEN = "not given"  # by the model: it has no queries to be read
+    TOO_LONG = "too long"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionOffer:
+    """What keeping a text's attention takes in a file."""
+
+    bytes: int = 0
+    why_not: WhyNot | None = None  # None: it can be kept
+
+
+def attention_offer(tokens: int, bytes_per_token: int) -> AttentionOffer:
+    """Of so many tokens; 0 bytes a token where the model gives no queries."""
+    size = tokens * bytes_per_token
+    if not bytes_per_token:
+        return AttentionOffer(why_not=WhyNot.NOT_GIVEN)
+    if not tokens:
+        return AttentionOffer(why_not=WhyNot.NO_TEXT)
+    return AttentionOffer(size, WhyNot.TOO_LONG if size > MAX_ATTENTION else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from canopy_desktop.atomic import replacing
 from canopy_desktop.decoding.settings_json import parsed
 from canopy_desktop.errors import StorageError
 from canopy_desktop.exploration.attention_member import (
+    ATTENTION,
     WRITTEN,
     Member,
     attention_entry,
@@ -101,6 +102,18 @@ def load(path: Path) -> KeptExploration:
         raise StorageError(path, f"the exploration cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise StorageError(path, "this is no name of a file") from error
+
+
+def with_attention(kept: KeptExploration, path: Path) -> KeptExploration:
+    """An exploration from a journal, which has no attention, with that of the file from which it goes on, if any."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if ATTENTION not in archive.namelist():
+                return kept
+        saved = load(path)
+    except (OSError, ValueError, zipfile.BadZipFile, StorageError):
+        return kept
+    return replace(kept, attention=saved.attention) if kept.goes_on_from(saved) else kept
 
 
 def read_lines(lines: Iterable[bytes]) -> KeptExploration:

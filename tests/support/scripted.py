@@ -22,6 +22,7 @@ from canopy_desktop.exploration.draws import DrawnToken, DrawProgress, first_dra
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.inside import InsideStep, Readout
 from canopy_desktop.exploration.inside_view import InsideLooker
+from canopy_desktop.exploration.kept_attention import AttentionNote, KeptAttention
 from canopy_desktop.exploration.lens_view import LensCell, LensColumn, LensWish, cell_of
 from canopy_desktop.exploration.records import Kept, Slot
 from canopy_desktop.exploration.searching import Searched, SearchKind, SearchRecorder, SearchWish
@@ -170,6 +171,15 @@ class ScriptedReader:
             values=values,
             part=part,
         )
+
+    def keep(self, slots: IntArray, node: int) -> KeptAttention | None:
+        """What gives every earlier token the same attention: queries of zeros."""
+        self._session.asked.append(("keep", len(slots), node))
+        if gone := self._session.sequence.gone.intersection(slots.tolist()):
+            raise ColumnsGoneError(Kept.QUERIES.value, len(gone))
+        note = AttentionNote(node=node, tokens=len(slots), architecture=ARCHITECTURE)
+        queries, keys = (np.zeros(shape, np.float32) for shape in note.shapes)
+        return KeptAttention(note=note, queries=queries, keys=keys)
 
     def row(self, slots: IntArray, query: int, *, rollout: bool = False) -> RowReading | None:
         self._session.asked.append(("row", query))
@@ -353,6 +363,8 @@ class ScriptedSession:
         self.bundle = SimpleNamespace(weight_bytes=50_000_000, folder=Path("models") / self.card.id)
         self.sequence = ScriptedSequence(self.tokenizer, script, context)
         self.asked: list[tuple[object, ...]] = []  # what readers were asked
+        numbers = ARCHITECTURE.heads + ARCHITECTURE.kv_heads
+        self.attention_bytes_per_token = 4 * ARCHITECTURE.layers * ARCHITECTURE.head_size * numbers
 
     def new_generation(self) -> Generation:
         return Generation(self.sequence, self.sequence, (), self.tokenizer)  # type: ignore[arg-type]

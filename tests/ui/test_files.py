@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.exploration import journal, storage
+from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.journal import Journal
+from canopy_desktop.exploration.kept_attention import WhyNot
+from canopy_desktop.exploration.view import WindowView
 from canopy_desktop.settings import Preferences
 from canopy_ui.actions import Command
 from canopy_ui.controller import Controller
@@ -25,6 +29,7 @@ from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.state import RunPhase
+from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.prompt_edit import PromptEdit
@@ -41,6 +46,7 @@ class Kept:
         self.qtbot = qtbot
         kept_in, session = Journal(folder), ScriptedSession()
         session.card = replace(session.card, title=title)
+        self.session = session
         self.controller = Controller(opener_of(session), preferences, kept_in)
         self.files = Files(self.controller, recent=preferences.recent_files, journal=kept_in, folder=folder)
         self.said: list[str] = []
@@ -348,3 +354,129 @@ def test_recent_files_are_remembered_newest_first(keep: Callable[[], Kept], tmp_
     (tmp_path / "two.canopy").unlink()
     shown.files.open(tmp_path / "two.canopy")
     shown.until(lambda: len(shown.files.recent) == 1)
+
+
+def offered(shown: Shown) -> str:
+    """What the menu says of a copy with attention."""
+    shown.window.entries()
+    return shown.window.commands[Command.SAVE_COPY].text()
+
+
+def copied(shown: Shown, file: Path) -> Path:
+    """A copy with attention."""
+    with shown.qtbot.waitSignal(shown.files.copied, timeout=PATIENCE_MS) as told:
+        shown.files.save_copy(file)
+    assert told.args == [file, file.stat().st_size]
+    return file
+
+
+def test_a_copy_with_attention_takes_what_was_said_and_is_not_the_file_of_the_window(
+    show: Callable[..., Shown], tmp_path: Path
+) -> None:
+    shown = show()
+    shown.start()
+    action = shown.window.commands[Command.SAVE_COPY]
+    assert "no attention yet" in action.toolTip()
+    assert not action.isEnabled()
+    shown.run()
+    assert offered(shown) == "Save a copy with attention (864 B more) …"  # 6 tokens have passed
+    assert action.isEnabled()
+    shown.save(tmp_path / "lesson.canopy")
+    copy = copied(shown, tmp_path / "copy.canopy")
+    assert shown.files.file == tmp_path / "lesson.canopy"
+    assert shown.files.recent[0] == copy
+    attention = storage.load(copy).attention
+    assert attention is not None
+    assert attention.bytes == 864
+    assert storage.load(tmp_path / "lesson.canopy").attention is None
+    notice = shown.window.panel(TokenPanel).findChild(Notice)
+    assert notice is not None
+    assert notice.text().startswith("copy.canopy is saved, with attention")
+
+
+def test_without_its_model_the_attention_of_a_copy_is_shown_and_kept_on(
+    show: Callable[..., Shown], tmp_path: Path
+) -> None:
+    first = show()
+    first.start()
+    first.run()
+    first.controller.choose(0, 40)
+    first.wait(RunPhase.FINISHED)
+    file = copied(first, tmp_path / "copy.canopy")
+    first.window.close()
+
+    second = show(title="Another")
+    second.start(file)
+    second.until(lambda: second.controller.state.phase is RunPhase.PAUSED and second.controller.state.loaded)
+    panel = second.window.panel(AttentionPanel)
+    second.until(lambda: panel.findChild(AttentionMatrix).isVisible())
+    views: list[WindowView] = []
+    second.controller.view_changed.connect(views.append)
+    second.controller.look_at_row(True)
+    second.wait(RunPhase.PAUSED)
+    attention, row = views[-1].attention, views[-1].row
+    assert attention is not None
+    assert row is not None
+    length = attention.reading.length
+    assert length == attention_of(file)
+    assert np.allclose(attention.reading.value_at(4, 3), 1 / 5)
+    assert np.allclose(row.heads[..., : row.position + 1], 1 / (row.position + 1))
+    assert "From the file, for scripted is not here." in [label.text() for label in panel.findChildren(QLabel)]
+    assert second.session.asked == []  # the other model was asked nothing
+    second.controller.go_to(1)  # another branch shares its beginning alone
+    second.wait(RunPhase.PAUSED)
+    assert views[-1].attention is not None
+    assert views[-1].attention.reading.length == 4
+    second.controller.block(BlockWish(query=3, key=1, column=False, layer=0, head=0))
+    notice = second.window.panel(TokenPanel).findChild(Notice)
+    second.until(lambda: "made this exploration" in notice.text())
+    assert offered(second) == "Save a copy with attention (1.15 kB more) …"
+    second.save(tmp_path / "again.canopy")
+    assert attention_of(tmp_path / "again.canopy") == length
+
+
+def attention_of(file: Path) -> int:
+    """Of how many tokens a file has attention."""
+    attention = storage.load(file).attention
+    assert attention is not None
+    return attention.note.tokens
+
+
+def test_with_its_model_attention_is_computed_anew_and_the_file_keeps_what_it_had(
+    keep: Callable[..., Kept], tmp_path: Path
+) -> None:
+    first = keep()
+    first.start()
+    first.run()
+    with first.qtbot.waitSignal(first.files.copied, timeout=PATIENCE_MS):
+        first.files.save_copy(tmp_path / "copy.canopy")
+    first.close()
+    second = keep()
+    second.start(tmp_path / "copy.canopy")
+    second.wait(RunPhase.FINISHED)
+    assert ("attention", 6) in {asked[:2] for asked in second.session.asked}
+    second.run()
+    second.save(tmp_path / "copy.canopy")
+    assert attention_of(tmp_path / "copy.canopy") == 6
+    second.run()
+    second.close()
+    third = keep("Another")  # its journal has none, so it is taken from the file from which it goes on
+    third.start(last=str(tmp_path / "copy.canopy"), last_saved=False)
+    third.until(lambda: third.controller.state.loaded and third.controller.attention_alone is not None)
+    assert third.controller.state.generated == 12
+
+
+def test_attention_that_cannot_be_copied_says_so_and_leaves_no_file(keep: Callable[..., Kept], tmp_path: Path) -> None:
+    kept = keep()
+    kept.start()
+    kept.run()
+    kept.session.sequence.gone = {2, 3}
+    kept.files.save_copy(tmp_path / "copy.canopy")
+    kept.until(lambda: kept.said)
+    assert "2 tokens made room" in kept.said[0]
+    assert not (tmp_path / "copy.canopy").exists()
+    assert kept.files.can_save
+    kept.controller.session.attention_bytes_per_token = 0
+    assert kept.files.attention_offer.why_not is WhyNot.NOT_GIVEN
+    kept.controller.session.attention_bytes_per_token = 10**9
+    assert kept.files.attention_offer.why_not is WhyNot.TOO_LONG

@@ -20,6 +20,7 @@ class Command(Enum):
     OPEN = "open"
     SAVE = "save"
     SAVE_AS = "save_as"
+    SAVE_COPY = "save_copy"
     MODELS = "models"
     RESET = "reset"
     BACK = "back"
@@ -75,6 +76,11 @@ SPECS = (
     ActionSpec(Command.OPEN, "Open …", "Open an exploration that was saved", ("Ctrl+O",)),
     ActionSpec(Command.SAVE, "Save", "Save the exploration, with all its branches", ("Ctrl+S",)),
     ActionSpec(Command.SAVE_AS, "Save as …", "Save the exploration in another file", ("Ctrl+Shift+S",)),
+    ActionSpec(
+        Command.SAVE_COPY,
+        "Save a copy with attention …",
+        "Save another file with what attention is computed from, to be looked at where the model is not",
+    ),
     ActionSpec(Command.MODELS, "Models …", "The models that are here: open, import, rename, remove", ("Ctrl+M",)),
     ActionSpec(Command.ZOOM_IN, "Larger text", "Larger text", ("Ctrl++", "Ctrl+=")),
     ActionSpec(Command.ZOOM_OUT, "Smaller text", "Smaller text", ("Ctrl+-",)),

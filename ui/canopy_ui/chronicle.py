@@ -117,7 +117,7 @@ class Chronicle:
             self._metrics.add(PrefillProgress(run_id=0, done=count, total=count, ms=kept.prefill_ms, slots=()))
         for event in in_order(kept.steps, kept.slides):
             self._metrics.add(event)
-        self._plan.clear()
+        self._plan.clear(note=None if kept.attention is None else kept.attention.note)
 
     def take_model(self, tokenizer: Tokenizer, end_ids: tuple[int, ...]) -> None:
         """The model of a reopened exploration is there."""
@@ -190,7 +190,7 @@ class Chronicle:
         """Stand on a node."""
         if self.exploration is not None:
             self.exploration.go_to(node)
-            self._plan.rewind(self.exploration.slots(node))
+            self._plan.rewind(self._plan.columns(self.exploration)[0])
 
     def block_command(self, wish: BlockWish) -> BlockCommand | None:
         """How to try a block on the text where we stand; None where a token of it is not in the window."""
@@ -208,7 +208,7 @@ class Chronicle:
         """Stand on a node with no branch ahead."""
         if self.exploration is not None:
             self.exploration.leave_branch(node)
-            self._plan.rewind(self.exploration.slots(node))
+            self._plan.rewind(self._plan.columns(self.exploration)[0])
 
     def view(self, selection: Selection) -> WindowView:
         """What the panels paint."""

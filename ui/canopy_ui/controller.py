@@ -16,6 +16,7 @@ from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns, Looking
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
 from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens
+from canopy_desktop.exploration.kept_attention import AttentionOffer, WhyNot, attention_offer
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -62,7 +63,7 @@ from canopy_ui.lighting import Lighting
 from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
-from canopy_ui.reader import DecisionRequest, ReadingResult
+from canopy_ui.reader import DecisionRequest, KeepRequest, ReadingResult
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
 from canopy_ui.trail_desk import TrailDesk
@@ -70,7 +71,9 @@ from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.journal import Journal
+    from canopy_desktop.exploration.kept_attention import KeptAttention
     from canopy_desktop.exploration.session import ModelSession
+    from canopy_desktop.model.card import Architecture
 
 NO_TOKENS = KeptTokens(())
 LEAST_WALK_MS = 30
@@ -109,6 +112,7 @@ class Controller(QObject):
     step_taken = Signal()  # the run in hand has another token, and nothing was painted since
     giving_way = Signal()  # a person has another text, or none, shown in a moment, and means files by it
     journals_changed = Signal()  # what was shown before is kept for later, or is not any more
+    attention_read = Signal(object)  # KeepResult
     reopened = Signal(object)  # PromptRequest that the fields have to show
     settled = Signal()  # nothing runs, and everything that is looked at is there
 
@@ -193,6 +197,7 @@ class Controller(QObject):
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
         worker.block_tried.connect(self._on_worker_block_tried)
         reader.result_ready.connect(self._on_reader_result_ready)
+        reader.attention_kept.connect(self.attention_read)
         self.inside.requested.connect(self._threads.inside_requested)
         worker.inside_looked.connect(self.inside.take)
         self.inside.changed.connect(self.touch)
@@ -268,6 +273,7 @@ class Controller(QObject):
             self._chronicle.reopen(self._kept)
             self.branches.bring_back(*tree)
             self._threads.tokens_known.emit(tokens)
+            self._threads.attention_known.emit(kept.attention)
         self._enter(RunPhase.LOADING)
         self._threads.change_model(opener)
 
@@ -457,6 +463,8 @@ class Controller(QObject):
         self.select(None)
         begun = self._beginning = kept.beginning
         self._threads.tokens_known.emit(kept.tokens)
+        self._threads.attention_known.emit(kept.attention)
+        self._fit_head()
         self.draft.edit(begun.request)
         self._begin_with(begun.window)
         self._decide_by(kept.settings)
@@ -485,7 +493,43 @@ class Controller(QObject):
             marks=self._chronicle.marks.kept(),
             searches=self._chronicle.kept_searches,
             tokens=self._kept.tokens if self._kept is not None else NO_TOKENS,
+            attention=self._kept.attention if self._kept is not None else None,
         )
+
+    @property
+    def attention_alone(self) -> KeptAttention | None:
+        """What attention is read from where the model that made the text is not here."""
+        return self._kept.attention if self.alone and self._kept is not None else None
+
+    @property
+    def looked_at(self) -> Architecture | None:
+        """The numbers of the model whose attention is looked at."""
+        if (kept := self.attention_alone) is not None:
+            return kept.note.architecture
+        return None if self.session is None else self.session.card.architecture
+
+    @property
+    def attention_offer(self) -> AttentionOffer:
+        """What it takes to keep the attention of the text in hand."""
+        exploration, session, kept = self._chronicle.exploration, self.session, self.attention_alone
+        if kept is not None:
+            return AttentionOffer(kept.bytes)
+        if exploration is None or self.alone or session is None:
+            return AttentionOffer(why_not=WhyNot.OTHER_MODEL if self.alone else WhyNot.NO_TEXT)
+        return attention_offer(exploration.slots(exploration.cursor).size, session.attention_bytes_per_token)
+
+    def read_attention(self) -> None:
+        """Copy what the attention of the text in hand is computed from; `attention_read` follows."""
+        exploration = self._chronicle.exploration
+        if exploration is not None:
+            node = exploration.cursor
+            self._threads.attention_requested.emit(KeepRequest(slots=exploration.slots(node), node=node))
+
+    def _fit_head(self) -> None:
+        """Look at a head that there is."""
+        a = self.looked_at
+        if a is not None:
+            self.select_head(min(self.selection.layer, a.layers - 1), min(self.selection.head, a.heads - 1))
 
     @property
     def token_table(self) -> TokenTable:
@@ -524,6 +568,8 @@ class Controller(QObject):
             self._enter(RunPhase.PAUSED)
             return
         self.alone = False
+        self._threads.attention_known.emit(None)
+        self._fit_head()
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.tokens_known.emit(session.tokenizer)
         self._in_journal = True
@@ -553,6 +599,7 @@ class Controller(QObject):
         self._walker.stop()
         self._kept = self._kept_in = None
         self.alone = self._in_journal = False
+        self._threads.attention_known.emit(None)
         if number is None:
             self._explorations += 1
         self._number = self._explorations if number is None else number
@@ -710,6 +757,9 @@ class Controller(QObject):
     @Slot(object)
     def block(self, wish: BlockWish) -> None:
         """Try what a forbidden look changes, beside the recorded text; `block_tried` follows."""
+        if self._lacks_model():
+            self.block_tried.emit(None)
+            return
         self._note_block(wish)
         command = self._chronicle.block_command(wish)
         if command is None:
@@ -881,8 +931,7 @@ class Controller(QObject):
             return
         self.session = session
         size = session.card.architecture
-        layer, head = min(self.selection.layer, size.layers - 1), min(self.selection.head, size.heads - 1)
-        self.select_head(layer, head)
+        self._fit_head()
         if self.window.size is not None and self.window.size > size.context:
             self.window = replace(self.window, size=None)  # it was another model's
         self._show_context()
@@ -1074,6 +1123,7 @@ class Controller(QObject):
         self._threads.tokens_known.emit(self.session.tokenizer)
         self._beginning = self._sent.beginning(self.session.card, event.context) if self._sent else None
         self._in_journal = True
+        self._fit_head()
         self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
         self.branches.forget()

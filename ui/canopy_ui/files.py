@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from canopy_desktop.errors import StorageError
+from canopy_desktop.errors import CanopyError, StorageError
 from canopy_desktop.settings import MOST_RECENT
 from canopy_ui.background import Background
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.journal import FoundJournal, Journal
     from canopy_desktop.exploration.kept import KeptExploration
+    from canopy_desktop.exploration.kept_attention import AttentionOffer
     from canopy_desktop.model.tokenizer import TokenTable
     from canopy_ui.controller import Controller, Revision
+    from canopy_ui.reader import KeepResult
 
 SUFFIX = ".canopy"
 SYNC_MS = 1000  # how often the journal is brought to the disk
@@ -51,6 +53,21 @@ class _Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class _Copied:
+    file: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A copy that waits for its attention."""
+
+    file: Path
+    kept: KeptExploration
+    tokens: TokenTable
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """What programs before this one left."""
 
@@ -66,7 +83,8 @@ class Files(QObject):
     """
 
     changed = Signal()  # file, whether all is saved, recent files, or offers
-    failed = Signal(object)  # StorageError
+    failed = Signal(object)  # StorageError, or why there is no attention to be kept
+    copied = Signal(object, int)  # Path of a copy with attention, and its bytes
 
     def __init__(
         self,
@@ -85,6 +103,7 @@ class Files(QObject):
         self._journal = journal
         self._folder = folder
         self._places: dict[int, _Place] = {}  # by the number of the exploration, for undo shows one again
+        self._copy: _Copy | None = None
         self._told: tuple[Path | None, bool] = (None, False)  # the file, and whether it lacks something
         self._reading, self._looking = Background(self), Background(self)
         self._writing, self._syncing = Background(self), Background(self)
@@ -96,6 +115,7 @@ class Files(QObject):
         if journal is not None:
             self._sync.start()
         controller.state_changed.connect(self._on_state_changed)
+        controller.attention_read.connect(self._on_attention_read)
         controller.giving_way.connect(self._on_giving_way)
         controller.journals_changed.connect(self._on_journals_changed)
 
@@ -115,7 +135,12 @@ class Files(QObject):
     @property
     def can_save(self) -> bool:
         """Whether there is something to save, and no writing under way."""
-        return self._controller.revision.exploration > 0 and not self._writing.waiting
+        return self._controller.revision.exploration > 0 and not self._writing.waiting and self._copy is None
+
+    @property
+    def attention_offer(self) -> AttentionOffer:
+        """What a copy with attention would take."""
+        return self._controller.attention_offer
 
     def start(self, file: Path | None, *, last: str = "", last_saved: bool = True) -> None:
         """Open a file; None: what the last window showed, whose file was `last`. What else is there is offered."""
@@ -152,10 +177,40 @@ class Files(QObject):
     def save(self, file: Path) -> None:
         """Write what is shown into a file."""
         kept = self._controller.snapshot()
-        if kept is not None and not self._writing.waiting:
+        if kept is not None and self.can_save:
             job = partial(_save, file, kept, self._controller.token_table, self._controller.revision)
             self._writing.ask(job)
             self.changed.emit()
+
+    def save_copy(self, file: Path) -> None:
+        """Write what is shown into another file, with what the attention of the text in hand is computed from."""
+        kept, controller = self._controller.snapshot(), self._controller
+        if kept is None or not self.can_save or controller.attention_offer.why_not is not None:
+            return
+        self._copy = _Copy(file, kept, controller.token_table)
+        if controller.attention_alone is None:
+            controller.read_attention()
+        else:
+            self._write_copy(kept)
+        self.changed.emit()
+
+    def _write_copy(self, kept: KeptExploration) -> None:
+        copy, self._copy = self._copy, None
+        if copy is not None:
+            self._writing.ask(partial(_save_copy, copy.file, kept, copy.tokens))
+
+    @Slot(object)
+    def _on_attention_read(self, result: KeepResult) -> None:
+        copy = self._copy
+        if copy is None:
+            return
+        if result.attention is None:
+            moved = StorageError(copy.file, "the text changed while its attention was copied: save the copy again")
+            self._copy = None
+            self._fail(moved if result.error is None else result.error)
+            self.changed.emit()
+        else:
+            self._write_copy(replace(copy.kept, attention=result.attention))
 
     def close(self) -> None:
         """Wait until everything is written."""
@@ -200,6 +255,9 @@ class Files(QObject):
     def _on_written(self, answer: object) -> None:
         if isinstance(answer, _Saved):
             self._note_saved(answer.file, answer.revision)
+        elif isinstance(answer, _Copied):
+            self._note_recent(answer.file)
+            self.copied.emit(answer.file, answer.bytes)
         else:
             self._fail(answer)
         self.changed.emit()
@@ -207,6 +265,9 @@ class Files(QObject):
     def _note_saved(self, file: Path, revision: Revision) -> None:
         others = {number: _Place(file) for number, place in self._places.items() if place.file == file}
         self._places |= {**others, revision.exploration: _Place(file, revision)}
+        self._note_recent(file)
+
+    def _note_recent(self, file: Path) -> None:
         self.recent = (file, *(path for path in self.recent if path != file))[:MOST_RECENT]
 
     def _fail(self, error: object) -> None:
@@ -214,6 +275,8 @@ class Files(QObject):
             self.recent = tuple(path for path in self.recent if path != error.path or path.exists())
             self.failed.emit(error)
             self.changed.emit()
+        elif isinstance(error, CanopyError):
+            self.failed.emit(error)
         elif isinstance(error, Exception):
             logger.error("Unexpected error with an exploration's file", exc_info=error)
             self.failed.emit(error)
@@ -266,6 +329,13 @@ def _save(file: Path, kept: KeptExploration, tokens: TokenTable, revision: Revis
     return _Saved(file, revision)
 
 
+def _save_copy(file: Path, kept: KeptExploration, tokens: TokenTable) -> _Copied:
+    from canopy_desktop.exploration import storage
+
+    storage.save(file, kept, tokens)
+    return _Copied(file, file.stat().st_size)
+
+
 def _offers(folder: Path) -> _Found:
     from canopy_desktop.exploration import journal
 
@@ -274,7 +344,7 @@ def _offers(folder: Path) -> _Found:
 
 def _find(folder: Path | None, file: Path | None, last: Path | None, last_saved: bool) -> _Found:
     """A file, or what the last window showed; and what is left of others."""
-    from canopy_desktop.exploration import journal
+    from canopy_desktop.exploration import journal, storage
 
     found = journal.find(folder) if folder is not None else []
     if file is not None:
@@ -283,7 +353,9 @@ def _find(folder: Path | None, file: Path | None, last: Path | None, last_saved:
     opened = None
     if newest is not None:
         try:
-            opened = _Opened(journal.read(newest.path), last, last_saved, newest.path)
+            kept = journal.read(newest.path)
+            kept = kept if last is None else storage.with_attention(kept, last)
+            opened = _Opened(kept, last, last_saved, newest.path)
         except StorageError as error:
             logger.warning("%s", error)
             journal.discard(newest.path)

@@ -44,6 +44,7 @@ from canopy_ui.system_look import SystemLook, motion_wanted
 from canopy_ui.theme import apply_theme, theme_named
 from canopy_ui.transport import Transport
 from canopy_ui.view_menu import ViewMenu, zoomed
+from canopy_ui.widgets.numbers import byte_size
 from canopy_ui.widgets.panel import Panel
 from canopy_ui.workspaces import PANELS_OF_STAGE, TOKENS
 
@@ -183,6 +184,7 @@ class MainWindow(QMainWindow):
         controller.failed.connect(self.report)
         self.files.failed.connect(self.report)
         self.files.changed.connect(self._on_files_changed)
+        self.files.copied.connect(self._on_copied)
 
     @Slot(object)
     def report(self, error: Exception) -> None:
@@ -253,12 +255,17 @@ class MainWindow(QMainWindow):
         self.transport.set_state(state, self._words.of_state(state))
         if state.busy:
             self._mark(None)
-        self._file_menu.refresh()
+        self._file_menu.refresh(busy=state.busy)
         self._show_title()
 
     @Slot()
     def _on_files_changed(self) -> None:
         self._show_title()
+
+    @Slot(object, int)
+    def _on_copied(self, file: Path, size: int) -> None:
+        text = self.tr("{name} is saved, with attention: {size}.")
+        self.panel(TokenPanel).set_message(text.format(name=file.name, size=byte_size(size, digits=3)))
 
     def _show_title(self) -> None:
         """The file first, with the system's mark where something is not saved."""
@@ -344,6 +351,7 @@ class MainWindow(QMainWindow):
 
     def entries(self) -> tuple[Entry, ...]:
         """Everything that can be done."""
+        self._file_menu.show_offer()
         docks = self.docks.values()
         in_sight = [dock for dock in docks if dock.isVisible()]
         for dock in in_sight:

@@ -19,6 +19,8 @@ from canopy_desktop.exploration.squares import Square
 from canopy_ui.priority import step_behind_the_window
 
 if TYPE_CHECKING:
+    from canopy_desktop.exploration.attention_reader import AttentionReader
+    from canopy_desktop.exploration.kept_attention import KeptAttention
     from canopy_desktop.exploration.reader import ColumnReader
     from canopy_desktop.exploration.session import ModelSession
 
@@ -107,16 +109,35 @@ class ReadingResult:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepRequest:
+    """What attention is computed from, of the columns of the window at a node, to be kept in a file."""
+
+    slots: IntArray = field(repr=False)  # (length,)
+    node: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepResult:
+    """The answer to a wish to keep attention; None where the columns moved meanwhile, or cannot be read."""
+
+    request: KeepRequest
+    attention: KeptAttention | None = None
+    error: Exception | None = None
+
+
 class Reader(QObject):
     """Answers each request with one result. Every slot runs on the reader thread; no exception leaves one."""
 
     result_ready = Signal(object)  # ReadingResult
+    attention_kept = Signal(object)  # KeepResult
     left = Signal()  # nothing here holds the model any more
 
     def __init__(self) -> None:
         super().__init__()
         self._session: ModelSession | None = None
         self._columns: ColumnReader | None = None
+        self._kept: AttentionReader | None = None  # of a text whose model is not here
 
     @Slot(object)
     def open(self, session: ModelSession) -> None:
@@ -137,6 +158,24 @@ class Reader(QObject):
         self.thread().quit()
 
     @Slot(object)
+    def read_kept(self, attention: KeptAttention | None) -> None:
+        """Read attention from what was kept with a text, from now on; None: from the session's columns."""
+        self._kept = None if attention is None else attention.reader()
+
+    @Slot(object)
+    def keep(self, request: KeepRequest) -> None:
+        """Copy what attention is computed from."""
+        try:
+            attention = self._opened().keep(request.slots, request.node)
+        except CanopyError as error:
+            self.attention_kept.emit(KeepResult(request=request, error=error))
+        except Exception as error:
+            logger.exception("Unexpected error while keeping attention")
+            self.attention_kept.emit(KeepResult(request=request, error=error))
+        else:
+            self.attention_kept.emit(KeepResult(request=request, attention=attention))
+
+    @Slot(object)
     def read(self, request: ReadingRequest) -> None:
         """Compute what is asked for."""
         try:
@@ -155,24 +194,26 @@ class Reader(QObject):
             self.result_ready.emit(ReadingResult(request=request, value=value))
 
     def _value(self, request: ReadingRequest) -> Reading | None:
-        columns = self._opened()
         match request:
             case AttentionRequest():
-                return columns.picture(request.slots, request.look, request.part)
+                return self._attending().picture(request.slots, request.look, request.part)
             case RowRequest():
-                return columns.row(request.slots, request.slots.size - 1, rollout=request.rollout)
+                return self._attending().row(request.slots, request.slots.size - 1, rollout=request.rollout)
             case DecisionRequest(wish=wish):
-                return columns.decision(
+                return self._opened().decision(
                     wish.slot, wish.settings, wish.history, wish.position, shown=wish.shown, also=wish.also
                 )
             case DrawsRequest(wish=wish, count=count):
-                return columns.draws(wish.slot, wish.settings, wish.history, count=count, listed=wish.shown)
+                return self._opened().draws(wish.slot, wish.settings, wish.history, count=count, listed=wish.shown)
             case SurprisalRequest():
-                return columns.surprisal(request.slots, request.token_ids, request.first, request.last)
+                return self._opened().surprisal(request.slots, request.token_ids, request.first, request.last)
             case LensRequest(slots=slots):
-                return columns.lens(slots)
+                return self._opened().lens(slots)
             case LensCellRequest(wish=cell):
-                return columns.lens_cell(cell)
+                return self._opened().lens_cell(cell)
+
+    def _attending(self) -> AttentionReader:
+        return self._opened() if self._kept is None else self._kept
 
     def _opened(self) -> ColumnReader:
         if self._columns is None:

@@ -11,6 +11,7 @@ from canopy_desktop.arrays import IntArray
 from canopy_desktop.exploration.attention_view import ROLLOUT_TOKENS, AttentionReading, Looking, RowReading
 from canopy_desktop.exploration.decision import Decision
 from canopy_desktop.exploration.decision_view import DecisionWish, DrawsReading, wanted_decision
+from canopy_desktop.exploration.kept_attention import AttentionNote, columns_at
 from canopy_desktop.exploration.squares import Square, clamped
 from canopy_desktop.exploration.tree import Exploration
 from canopy_desktop.exploration.view import Readings, Selection
@@ -40,6 +41,7 @@ class ReadingPlan:
     def __init__(self) -> None:
         self.readings = Readings()
         self._generation = 0
+        self._note: AttentionNote | None = None  # whose attention there is, where no column is
         self._end_ids: tuple[int, ...] = ()
         self._attention: AttentionRequest | None = None  # answered, or under way
         self._asked_positions: IntArray = np.empty(0, np.int64)  # in the text, of that request's columns
@@ -63,14 +65,25 @@ class ReadingPlan:
         """Whether no result is awaited."""
         return not self._under_way
 
-    def clear(self, end_ids: tuple[int, ...] = ()) -> None:
-        """Forget everything, for another exploration begins, of a model with these end tokens."""
+    def clear(self, end_ids: tuple[int, ...] = (), note: AttentionNote | None = None) -> None:
+        """Forget everything, for another exploration begins, of a model with these end tokens.
+
+        `note`: whose attention was kept with it, for its model is not here.
+        """
         self.readings = Readings()
         self._end_ids = end_ids
+        self._note = note
         self._decided = self._drawn = None
         self._lens = LensPlan()
         self._read_slots = np.empty(0, np.int64)
         self._forget()
+
+    def columns(self, exploration: Exploration) -> tuple[IntArray, IntArray]:
+        """The columns at the cursor whose attention can be read, and where in the text they stand; (length,)."""
+        cursor = exploration.cursor
+        if self._note is not None:
+            return columns_at(exploration, cursor, self._note)
+        return exploration.slots(cursor), exploration.positions(cursor)
 
     def ask_again(self) -> None:
         """What was gone may be there again."""
@@ -126,10 +139,10 @@ class ReadingPlan:
             self._under_way[type(wish)] = wish
             if isinstance(wish, AttentionRequest):
                 self._attention, self._attention_began = wish, now
-                self._asked_positions = exploration.positions(exploration.cursor)
+                self._asked_positions = self.columns(exploration)[1]
             elif isinstance(wish, RowRequest):
                 self._row, self._row_began = wish, now
-                self._row_positions = exploration.positions(exploration.cursor)[: wish.slots.size]
+                self._row_positions = self.columns(exploration)[1][: wish.slots.size]
         return wishes
 
     def take(self, result: ReadingResult, now: float) -> bool:
@@ -205,8 +218,8 @@ class ReadingPlan:
         """The row of the selected token, or of the last that was read where the model has not read it yet."""
         if not selection.row_wanted or RowRequest in self._under_way:
             return None
-        slots = exploration.slots(exploration.cursor)
-        place = place_of(exploration.positions(exploration.cursor), selection.position)
+        slots, positions = self.columns(exploration)
+        place = place_of(positions, selection.position)
         if place is None:
             return None
         wanted = slots[: place + 1]
@@ -230,7 +243,7 @@ class ReadingPlan:
     ) -> AttentionRequest | None:
         if AttentionRequest in self._under_way:
             return None
-        slots = exploration.slots(exploration.cursor)
+        slots, _ = self.columns(exploration)
         if not slots.size:
             return None
         look, part = selection.look, None

@@ -63,6 +63,8 @@ class Threads(QObject):
     stop_requested = Signal()
     interval_requested = Signal(int)
     read_requested = Signal(object)  # ReadingRequest
+    attention_known = Signal(object)  # KeptAttention of what is shown, or None
+    attention_requested = Signal(object)  # KeepRequest
     close_requested = Signal()
 
     def __init__(self, opener: Opener, journal: Journal | None = None, parent: QObject | None = None) -> None:
@@ -112,6 +114,8 @@ class Threads(QObject):
         self.interval_requested.connect(self.worker.set_interval)
         self.worker.model_loaded.connect(self.reader.open)
         self.read_requested.connect(self.reader.read)
+        self.attention_known.connect(self.reader.read_kept)
+        self.attention_requested.connect(self.reader.keep)
         self.worker.model_loaded.connect(self.drawer.open)
         self.marks_requested.connect(self.worker.keep_marks)
         self.searches_requested.connect(self.worker.keep_searches)

@@ -42,6 +42,11 @@ class ForbidMenu(QMenu):
         if not self.actions():
             self._head(self.tr("“{query}” would see nothing at all").format(query=query))
 
+    def set_hint(self, text: str) -> None:
+        """Say why nothing can be forbidden."""
+        self.clear()
+        self._head(text)
+
     def _head(self, text: str) -> None:
         if self.actions():
             self.addSeparator()

@@ -42,8 +42,8 @@ def strongest_sentence(view: AttentionView, reading: AttentionReading, query: in
     return _tr("most: {link}").format(link=cell_sentence(view, reading, query, key))
 
 
-def missing_sentence(token: MissingToken) -> str:
-    """Why the selected token has no row."""
+def missing_sentence(token: MissingToken, *, kept: bool = False) -> str:
+    """Why the selected token has no row; `kept`: rows are from a file."""
     name = short_text(token.text, token.position)
     if token.dropped:
         return _tr("“{token}” is no longer in the window").format(token=name)
@@ -51,6 +51,8 @@ def missing_sentence(token: MissingToken) -> str:
         return _tr("“{token}” lies beyond the first {count} tokens, which rollout covers").format(
             token=name, count=grouped(ROLLOUT_TOKENS)
         )
+    if kept:
+        return _tr("The file does not keep where “{token}” looks").format(token=name)
     return _tr("“{token}” is the newest: the model has not read it yet").format(token=name)
 
 

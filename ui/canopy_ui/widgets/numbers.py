@@ -48,14 +48,14 @@ def rate(value: float | None) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
-def byte_size(size: int | None) -> str:
-    """In units of 1,000, as drives and most system monitors count."""
+def byte_size(size: int | None, digits: int = 2) -> str:
+    """In units of 1,000, as drives and most system monitors count, with so many digits at least."""
     if size is None:
         return UNKNOWN
     amount = float(size)
     for unit in ("B", "kB", "MB"):
         if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.2g} {unit}"
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.5 else f"{amount:.{digits}g} {unit}"
         amount /= 1000.0
     return f"{amount:.2f} GB"
 
