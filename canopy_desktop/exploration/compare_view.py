@@ -154,6 +154,7 @@ class MirrorBar:
     token: Token
     a: Share | None
     b: Share | None
+    a_id: int | None  # the token's number in A's vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def step_picture(
     both = (one, other) if one is not None and other is not None and same_vocabulary else None
     return StepPicture(
         place=place,
-        bars=tuple(MirrorBar(_token(sides, pair), _share(one, pair[0]), _share(other, pair[1])) for pair in shown),
+        bars=tuple(_bar(sides, pair, (one, other)) for pair in shown),
         a_rest=_rest(one, [pair[0] for pair in shown]),
         b_rest=_rest(other, [pair[1] for pair in shown]),
         raw=raw_divergence(*both) if both else None,
@@ -358,6 +359,15 @@ def _rest(found: Distribution | None, shown: Sequence[int | None]) -> Rest | Non
     left = found.kept - int(np.count_nonzero(found.removed_by[ids] == KEPT))
     raw = rest([found.raw_probability(ids)], others)
     return Rest(others, Share(raw, rest(found.probabilities[ids].tolist(), left)))
+
+
+def _bar(
+    sides: tuple[SideReading, SideReading],
+    pair: tuple[int | None, int | None],
+    found: tuple[Distribution | None, Distribution | None],
+) -> MirrorBar:
+    a, b = (_share(one, token_id) for one, token_id in zip(found, pair, strict=True))
+    return MirrorBar(_token(sides, pair), a, b, pair[0])
 
 
 def _token(sides: tuple[SideReading, SideReading], pair: tuple[int | None, int | None]) -> Token:

@@ -1,25 +1,43 @@
 """The token under the mouse lights up wherever it is shown, and nothing is computed for it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import pytest
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QModelIndex, QPointF, QRectF, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QTreeView, QWidget
 
+from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.view import WindowView
+from canopy_ui.light import DARK
 from canopy_ui.lighting import Lighting
+from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.panels.branch_panel import BranchPanel
+from canopy_ui.panels.cache_panel import CachePanel
+from canopy_ui.panels.inside_panel import InsidePanel
+from canopy_ui.panels.lens_panel import LensPanel
+from canopy_ui.panels.metrics_panel import MetricsPanel
+from canopy_ui.panels.probability_panel import ProbabilityPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
+from canopy_ui.qt_models.row_table import LitRows
+from canopy_ui.qt_models.steps_table import StepsTable
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.branch_canvas import BranchCanvas
 from canopy_ui.widgets.cache_map import CacheMap
+from canopy_ui.widgets.candidate_rows import CandidateRows
 from canopy_ui.widgets.draw_strip import DrawStrip
 from canopy_ui.widgets.heads_grid import HeadsGrid
 from canopy_ui.widgets.inside_flow import InsideFlow
+from canopy_ui.widgets.inside_layout import Station
 from canopy_ui.widgets.lens_grid import LensGrid
 from canopy_ui.widgets.line_plot import LinePlot
+from canopy_ui.widgets.mirror_chart import MirrorChart
+from canopy_ui.widgets.paired_text import PairedText
+from canopy_ui.widgets.shift_chart import ShiftChart
 from canopy_ui.widgets.time_plot import TimePlot
 from canopy_ui.widgets.token_preview import TokenPreview
 from canopy_ui.widgets.token_text import TokenText
@@ -210,6 +228,141 @@ def lit_quietly(whole: WholeWindow) -> bool:
     ]
     places = all(part < 0.7 * widget.width() * widget.height() for widget, part in panels)
     return bool(panels) and places and not touched and len(whole.session.asked) == asked
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where a table is, what shows it, and how the token of its second row is known."""
+
+    workspace: str
+    panel: type[QWidget]
+    table: str
+    shown: tuple[str, ...] = ()  # buttons that are pressed for it
+    back: str = ""  # the last one's opposite, if it has one
+    lit: str = "position"
+
+
+TABLES = (
+    Rows("attend", AttentionPanel, "Strongest links as a table"),
+    Rows("attend", AttentionPanel, "All heads as a table"),
+    Rows("cache", CachePanel, "The cache, token by token", ("The cache as a table",)),
+    Rows("cache", MetricsPanel, "The figures as a table", ("The figures as a table",), lit="node"),
+    Rows("generate", PromptPanel, "Tokens of the prompt, with ids and bytes", ("What goes in: Table",), "Tokens"),
+    Rows("choose", ProbabilityPanel, "Next-token probabilities as a table", ("as table",), lit="token_id"),
+    Rows("lens", LensPanel, "The likeliest tokens of the selected cell", lit="token_id"),
+    Rows("search", BranchPanel, "Tree of branches as a table", ("How the branches are shown: Table",), "Tree", "node"),
+    Rows("inside", InsidePanel, "Numbers of the operation", ("What is shown: Tables",), "Picture"),
+)
+
+
+def press(panel: QWidget, name: str) -> None:
+    found = [
+        button
+        for button in panel.findChildren(QAbstractButton)
+        if button.isVisible() and name in (button.accessibleName(), button.text())
+    ]
+    found[0].click()
+
+
+@contextmanager
+def table_of(whole: WholeWindow, rows: Rows) -> Iterator[QAbstractItemView]:
+    """The table while it is shown."""
+    whole.show(rows.workspace)
+    panel = whole.window.panel(rows.panel)
+    for name in rows.shown:
+        press(panel, name)
+    if isinstance(panel, AttentionPanel):
+        panel._heads.set_as_table(rows.table == "All heads as a table")
+    if isinstance(panel, InsidePanel):
+        panel._card.open(Station.SOFTMAX)
+    whole.settle()
+    tables = [one for one in panel.findChildren(QAbstractItemView) if one.accessibleName() == rows.table]
+    (table,) = [one for one in tables if one.isVisible()]
+    yield table
+    if isinstance(panel, AttentionPanel):
+        panel._heads.set_as_table(False)
+    for name in rows.shown:
+        press(panel, f"{name.split(':')[0]}: {rows.back}" if rows.back else name)
+
+
+def place_of(table: QAbstractItemView, row: int) -> QModelIndex:
+    index = table.model().index(0, 0)
+    for _ in range(row):
+        index = table.indexBelow(index) if isinstance(table, QTreeView) else index.sibling(index.row() + 1, 0)
+    return index
+
+
+@pytest.mark.parametrize("rows", TABLES, ids=lambda rows: rows.table)
+def test_a_row_of_every_table_lights_its_token_and_is_lit_with_it(whole: WholeWindow, rows: Rows) -> None:
+    lighting, told = whole.controller.lighting, []
+    with table_of(whole, rows) as table:
+        index = place_of(table, len(table.model()._levels) if isinstance(table.model(), StepsTable) else 1)
+        model = table.model()
+        assert isinstance(model, LitRows)
+        light = model.light_of(index)
+        known = getattr(light, rows.lit)
+        assert known is not None
+        before = picture(table)
+        lighting.lit.connect(told.append)
+        hover(table, QRectF(table.visualRect(index)).center())
+        (lit,) = told
+        assert getattr(lit, rows.lit) == known
+        assert rows.lit == "token_id" or lit.position is not None
+        assert picture(table) != before
+        leave(table)
+        lighting.lit.disconnect(told.append)
+        assert told == [lit, DARK]
+        assert picture(table) == before
+        lighting.light_row(lit)  # as another panel does
+        assert picture(table) != before
+        lighting.light(None)
+        assert picture(table) == before
+
+
+def test_the_keyboard_in_a_table_lights_tokens_in_the_text(whole: WholeWindow) -> None:
+    rows = TABLES[2]
+    with table_of(whole, rows) as table:
+        text = shown(whole, TokenText)
+        table.setFocus()
+        QTest.keyClick(table, Qt.Key.Key_Home, Qt.KeyboardModifier.ControlModifier)
+        QTest.keyClick(table, Qt.Key.Key_Down)
+        lit = picture(text)
+        text.setFocus()
+        assert picture(text) != lit
+
+
+def test_candidates_of_a_comparison_and_of_a_forbidden_look_are_lit_too(whole: WholeWindow) -> None:
+    whole.compare()
+    whole.show("compare")
+    whole.wait_until(lambda: whole.controller.comparison.view().picture is not None)
+    whole.settle()
+    check_candidates(whole, shown(whole, MirrorChart), shown(whole, PairedText))
+    whole.show("attend")
+    panel = whole.window.panel(AttentionPanel)
+    panel.try_block(BlockWish(query=5, key=2, column=False, layer=1, head=2))
+    whole.wait_until(lambda: "bits" in panel._before_after.told())
+    check_candidates(whole, shown(whole, ShiftChart))
+    panel.try_block(None)
+
+
+def check_candidates(whole: WholeWindow, chart: QWidget, *others: QWidget) -> None:
+    assert isinstance(chart, CandidateRows)
+    ids = chart.token_ids()
+    before, told = picture(chart), []
+    whole.controller.lighting.token_lit.connect(told.append)
+    for row in (1, 0):
+        hover(chart, chart.row_rect(row).center())
+    lit = picture(chart)
+    leave(chart)
+    whole.controller.lighting.token_lit.disconnect(told.append)
+    assert told == [ids[1], ids[0], None]
+    assert lit != before
+    for other in others:
+        dark = picture(other)
+        whole.controller.lighting.light_token(next(token.id for token in whole.controller.comparison.view().a.tokens))
+        assert picture(other) != dark
+        whole.controller.lighting.light_token(None)
+        assert picture(other) == dark
 
 
 def test_only_changes_are_told() -> None:

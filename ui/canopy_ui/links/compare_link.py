@@ -28,6 +28,8 @@ class CompareLink(QObject):
         panel.stop_wished.connect(comparison.stop)
         panel.step_selected.connect(comparison.select)
         panel.shown_changed.connect(comparison.show)
+        panel.token_hovered.connect(controller.lighting.light_token)
+        controller.lighting.token_lit.connect(panel.set_lit)
         comparison.changed.connect(panel.set_view)
         comparison.models_found.connect(self._on_models_found)
         controller.model_opened.connect(self._on_model_opened)

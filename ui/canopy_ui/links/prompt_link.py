@@ -50,8 +50,8 @@ class PromptLink(QObject):
         panel.best_facts_wanted.connect(controller.facts.take_best)
         controller.facts.changed.connect(panel.set_facts)
         controller.facts.refused.connect(self._on_facts_refused)
-        panel.position_hovered.connect(self._on_position_hovered)
-        controller.lighting.position_lit.connect(self._on_position_lit)
+        panel.position_hovered.connect(controller.lighting.light)
+        controller.lighting.position_lit.connect(panel.set_lit)
         panel.set_facts(controller.facts.choice)
         panel.set_prompt(controller.draft.request)
         panel.set_settings(controller.decoding)
@@ -99,6 +99,7 @@ class PromptLink(QObject):
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:
         self._panel.set_running(state.busy)
+        self._panel.set_in_text(state.prompt_tokens > 0 and not state.edited)
         self._show_continuable()
 
     @Slot()
@@ -116,20 +117,6 @@ class PromptLink(QObject):
     def _on_prompt_changed(self) -> None:
         self._controller.edit_prompt(self._panel.request())
         self._show_continuable()
-
-    @Slot(object)
-    def _on_position_hovered(self, position: int | None) -> None:
-        self._controller.lighting.light(position if self._stands_in_text else None)
-
-    @Slot(object)
-    def _on_position_lit(self, position: int | None) -> None:
-        self._panel.set_lit(position if self._stands_in_text else None)
-
-    @property
-    def _stands_in_text(self) -> bool:
-        """Whether the prompt is the one with which the text begins."""
-        state = self._controller.state
-        return state.prompt_tokens > 0 and not state.edited
 
     def _show_continuable(self) -> None:
         """An answer that is in the history already cannot go there again."""

@@ -29,6 +29,7 @@ from canopy_desktop.exploration.compare_view import (
     paired_steps,
 )
 from canopy_desktop.model.card import WeightForm
+from canopy_ui.light import Light
 from canopy_ui.qt_models.figures_table import FiguresTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked
@@ -68,6 +69,7 @@ class ComparePanel(Panel):
     compare_wished = Signal(object, object)  # SideWish of A, and of B
     stop_wished = Signal()
     step_selected = Signal(object)  # int, from 0; None: the first that differs
+    token_hovered = Signal(object)  # the id of a token of A's, or None
     shown_changed = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -132,6 +134,11 @@ class ComparePanel(Panel):
         self._show_texts()
         self._show_step()
 
+    def set_lit(self, token_id: int | None) -> None:
+        """Mark the token of A's vocabulary that is under the mouse, here or elsewhere."""
+        self._text.set_lit(token_id)
+        self._chart.set_lit(token_id)
+
     def compare(self, pair: Pair) -> None:
         """Put both sides to this, and run them."""
         self._form.take_pair(pair)
@@ -169,6 +176,7 @@ class ComparePanel(Panel):
         self._about.setProperty("look", "secondary")
         self._text = PairedText(theme, self._tip_of)
         self._text.step_selected.connect(self.step_selected)
+        self._text.token_hovered.connect(self.token_hovered)
         self._step_rows = FiguresTable(
             (
                 self.tr("step"), "A", self.tr("A’s share"), "B", self.tr("B’s share"),
@@ -199,6 +207,7 @@ class ComparePanel(Panel):
         self._told.setWordWrap(True)
         self._told.setAccessibleName(self.tr("The selected step"))
         self._chart = MirrorChart(theme)
+        self._chart.token_hovered.connect(self.token_hovered)
         self._bar_rows = FiguresTable((self.tr("token"), "A", "B"), self)
         self._bars = CopyableTable(theme)
         self._bars.setModel(self._bar_rows)
@@ -275,13 +284,16 @@ class ComparePanel(Panel):
 
     @Slot()
     def _fill_steps(self) -> None:
-        self._step_rows.set_rows(step_rows(self._view))
+        tokens = () if self._view.a is None else self._view.a.tokens
+        self._step_rows.set_rows(step_rows(self._view), [Light(token_id=token.id) for token in tokens])
 
     def _show_step(self) -> None:
         view, final = self._view, self._final()
         self._told.setText(step_words(view, final=final))
         self._chart.set_picture(view.picture, self._chosen_rows(), final=final)
-        self._bar_rows.set_rows([] if view.picture is None else self._rows_of(view.picture))
+        bars = () if view.picture is None else view.picture.bars
+        lights = [Light(token_id=bar.a_id) for bar in bars]
+        self._bar_rows.set_rows([] if view.picture is None else self._rows_of(view.picture), lights)
         self._difference_rows.set_rows(difference_rows(view))
 
     def _chosen_rows(self) -> tuple[int | None, int | None]:

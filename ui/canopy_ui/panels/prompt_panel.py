@@ -81,7 +81,7 @@ class PromptPanel(Panel):
         self._first_examples = ExamplesList([example for example in examples if example.first])
         self._ruler = ContextRulerBar(theme)
         self._preview = PromptPreview(theme)
-        self._preview.chips.hovered.connect(self.position_hovered)
+        self._preview.position_hovered.connect(self.position_hovered)
         self._fold = QPushButton()
         self._fold.setProperty("look", "quiet")
         self._fold.setCheckable(True)
@@ -152,7 +152,11 @@ class PromptPanel(Panel):
 
     def set_lit(self, position: int | None) -> None:
         """Mark the token that is under the mouse, here or elsewhere."""
-        self._preview.chips.set_lit(position)
+        self._preview.set_lit(position)
+
+    def set_in_text(self, in_text: bool) -> None:
+        """Whether the text begins with this prompt, so that its tokens are lit with those of the text."""
+        self._preview.set_in_text(in_text)
 
     def set_window(self, window: ContextWindow, context: int) -> None:
         """Show this context window of a model with `context` positions, and say nothing; 0: no model yet."""

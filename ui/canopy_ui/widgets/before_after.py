@@ -26,12 +26,12 @@ class BeforeAfter(Shrinkable):
         self._size = QLabel()
         self._size.setProperty("look", "secondary")
         self._size.setWordWrap(True)
-        self._chart = ShiftChart(theme)
+        self.chart = ShiftChart(theme)
         area = QScrollArea()
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(self._chart)
+        area.setWidget(self.chart)
         self._rows = ShiftsTable(self)
         self._table = CopyableTable(theme)
         self._table.setModel(self._rows)
@@ -59,7 +59,7 @@ class BeforeAfter(Shrinkable):
 
     def set_theme(self, theme: Theme) -> None:
         """Change colours and zoom."""
-        self._chart.set_theme(theme)
+        self.chart.set_theme(theme)
         self._table.set_theme(theme)
         self._title.setFont(theme.font(14))
         for control in (self._as_table, self._undo):
@@ -68,7 +68,7 @@ class BeforeAfter(Shrinkable):
     def set_wish(self, wish: BlockWish, query: str, key: str) -> None:
         """Say what is being tried."""
         self._title.setText(_told(self, wish, query, key))
-        self._chart.set_bars(())
+        self.chart.set_bars(())
         self._rows.set_bars(())
         self._size.setText(self.tr("The text runs once more beside the recorded one …"))
 
@@ -77,7 +77,7 @@ class BeforeAfter(Shrinkable):
         if view is None:
             self._size.setText(self.tr("It was not tried to the end: undo it, and forbid the look again."))
             return
-        self._chart.set_bars(view.bars)
+        self.chart.set_bars(view.bars)
         self._rows.set_bars(view.bars)
         if view.beyond_rounding:
             told = self.tr("The distribution moves by {effect:.3g} bits; rounding alone moves it by {floor:.2g}.")

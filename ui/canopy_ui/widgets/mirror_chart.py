@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from canopy_desktop.exploration.compare_view import Rest, Share, Side, StepPicture
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.candidate_rows import CandidateRows
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.numbers import UNKNOWN, grouped, percent
 
@@ -19,11 +20,11 @@ _NAME, _FIGURE = 132, 64
 _TOLD = 5  # tokens that are told in words
 
 
-class MirrorChart(QWidget):
+class MirrorChart(CandidateRows):
     """The chosen tokens have the accent; what is not drawn is one hatched bar on each side."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(theme, parent)
         self._picture: StepPicture | None = None
         self._chosen: tuple[int | None, int | None] = (None, None)
         self._final = True
@@ -73,6 +74,13 @@ class MirrorChart(QWidget):
         left = self.width() / 2 - name / 2 - length if side is Side.A else self.width() / 2 + name / 2
         return QRectF(left, top, length, height * 0.68)
 
+    def token_ids(self) -> tuple[int | None, ...]:
+        return () if self._picture is None else tuple(bar.a_id for bar in self._picture.bars)
+
+    def row_rect(self, row: int) -> QRectF:
+        height = self._row_height()
+        return QRectF(0, self._theme.px(_TOP) + row * height, self.width(), height)
+
     def sizeHint(self) -> QSize:
         return QSize(self._theme.px(460), self._theme.px(_TOP + _ROW * self._rows()))
 
@@ -85,6 +93,7 @@ class MirrorChart(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_lit(painter)
         self._paint_header(painter)
         for row, bar in enumerate(picture.bars):
             self._paint_name(painter, row, marked(bar.token), token=True)

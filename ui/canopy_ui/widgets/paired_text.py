@@ -45,6 +45,7 @@ class PairedText(QAbstractScrollArea):
     """Steps are selected in both texts at once, by click and by arrow keys."""
 
     step_selected = Signal(object)  # int, from 0; None: nobody chose one
+    token_hovered = Signal(object)  # the id of A's token, or None
 
     def __init__(self, theme: Theme, tip_of: Callable[[int], str], parent: QWidget | None = None) -> None:
         """`tip_of` says in words what is known of a step."""
@@ -53,10 +54,13 @@ class PairedText(QAbstractScrollArea):
         self._parts: tuple[_Part, ...] = ()
         self._shares: Mapping[int, float] = {}  # step → how far the distributions are apart, 0 to 1
         self._selected: int | None = None
+        self._hovered: int | None = None
+        self._lit: int | None = None  # a token's id in A's vocabulary: it is under the mouse, here or elsewhere
         self._places: list[tuple[int, int, QRectF]] = []  # part, number in it, where: A's chip, from the top
         self._headings: list[tuple[int, float]] = []
         self._height = 0.0
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.viewport().setMouseTracking(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(self.tr("Both texts, step by step"))
@@ -105,6 +109,16 @@ class PairedText(QAbstractScrollArea):
         self.setAccessibleDescription("" if selected is None else self._tip_of(selected))
         self.viewport().update()
 
+    def set_lit(self, token_id: int | None) -> None:
+        """Mark where A has the token that is under the mouse."""
+        if token_id != self._lit:
+            was, self._lit = self._lit, token_id
+            for part, at, rect in self._places:
+                a = self._parts[part].pairs[at].a
+                if a is not None and a.id in (was, token_id):
+                    both = self._both(rect).translated(0, -self.verticalScrollBar().value())
+                    self.viewport().update(both.toAlignedRect())
+
     def content_height(self) -> int:
         """What all lines together need."""
         return math.ceil(self._height)
@@ -129,6 +143,14 @@ class PairedText(QAbstractScrollArea):
         step = self._step_at(event.position())
         if event.button() == Qt.MouseButton.LeftButton and step is not None:
             self.step_selected.emit(step)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        pair = self._pair_at(event.position())
+        self._set_hovered(None if pair is None or pair.a is None else pair.a.id)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._set_hovered(None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         count = len(self._parts[-1].pairs) if self._parts and self._parts[-1].pairs[-1].step is not None else 0
@@ -221,6 +243,10 @@ class PairedText(QAbstractScrollArea):
             left = both.left() - theme.px(_GAP) / 2 - theme.px(1)
             line = QRectF(left, both.top() - theme.px(5), theme.px(3), both.height() + theme.px(10))
             painter.fillRect(line, QColor(theme.text))
+        if pair.a is not None and pair.a.id == self._lit:
+            painter.setPen(QPen(QColor(theme.text), theme.px(1.5)))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(above.adjusted(1, 1, -1, -1), radius, radius)
         if pair.step is not None and pair.step == self._selected:
             painter.setPen(QPen(QColor(theme.accent), theme.px(2.5)))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -321,8 +347,15 @@ class PairedText(QAbstractScrollArea):
         return min(others, key=lambda pair: pair[1])[0]
 
     def _step_at(self, point: QPointF) -> int | None:
+        pair = self._pair_at(point)
+        return None if pair is None else pair.step
+
+    def _pair_at(self, point: QPointF) -> PairedToken | None:
         point = QPointF(point.x(), point.y() + self.verticalScrollBar().value())
-        return next(
-            (self._parts[part].pairs[at].step for part, at, rect in self._places if self._both(rect).contains(point)),
-            None,
-        )
+        places = ((self._parts[part].pairs[at], rect) for part, at, rect in self._places)
+        return next((pair for pair, rect in places if self._both(rect).contains(point)), None)
+
+    def _set_hovered(self, token_id: int | None) -> None:
+        if token_id != self._hovered:
+            self._hovered = token_id
+            self.token_hovered.emit(token_id)

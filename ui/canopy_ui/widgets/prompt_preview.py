@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from canopy_desktop.exploration.ruler import ContextRuler
@@ -22,10 +22,13 @@ TOKENS, TEXT, TABLE = 0, 1, 2
 class PromptPreview(QWidget):
     """Three views of one prompt; only the one that is seen is made."""
 
+    position_hovered = Signal(object)  # int, a place in the text that begins with the prompt; or None
+
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._prompt: TemplatedPrompt | None = None
         self._tokens: tuple[Token, ...] = ()
+        self._in_text = False
         self._views = Segmented((self.tr("Tokens"), self.tr("Text"), self.tr("Table")), self.tr("What goes in"))
         self._legend = RoleLegend(theme)
         self.chips, self._text, self._table = TokenPreview(theme), RoleText(theme), CopyableTable(theme)
@@ -41,6 +44,7 @@ class PromptPreview(QWidget):
         self._layout.addWidget(self._legend)
         self._layout.addWidget(self._pages, 1)
         self._views.chosen.connect(self._on_view_chosen)
+        self.chips.hovered.connect(self._on_chip_hovered)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:
@@ -58,6 +62,15 @@ class PromptPreview(QWidget):
         self._legend.set_ruler(ruler)
         self._show()
 
+    def set_in_text(self, in_text: bool) -> None:
+        """Whether the text begins with this prompt, so that its tokens are those of the text."""
+        self._in_text = in_text
+        self._model.set_in_text(in_text)
+
+    def set_lit(self, position: int | None) -> None:
+        """Mark the token of the text that is under the mouse, here or elsewhere."""
+        self.chips.set_lit(position if self._in_text else None)
+
     def show_view(self, view: int) -> None:
         """Show the tokens, the text, or the table."""
         self._views.choose(view)
@@ -71,6 +84,10 @@ class PromptPreview(QWidget):
             self._model.set_chips(preview_chips(prompt, self._tokens) if prompt is not None else ())
         else:
             self.chips.set_prompt(prompt, self._tokens)
+
+    @Slot(object)
+    def _on_chip_hovered(self, position: int | None) -> None:
+        self.position_hovered.emit(position if self._in_text else None)
 
     @Slot(int)
     def _on_view_chosen(self, view: int) -> None:

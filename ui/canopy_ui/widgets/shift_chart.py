@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from canopy_desktop.exploration.blocking import ShiftBar
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.candidate_rows import CandidateRows
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.numbers import percent
 
@@ -17,11 +18,11 @@ _ROW, _TOP = 36, 20
 _LEAST_ROW = 25
 
 
-class ShiftChart(QWidget):
+class ShiftChart(CandidateRows):
     """A quiet bar for before, one in the accent for after; all on one scale."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(theme, parent)
         self._bars: tuple[ShiftBar, ...] = ()
         self.setAccessibleName(self.tr("Next-token probabilities before and after"))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
@@ -62,6 +63,13 @@ class ShiftChart(QWidget):
         after = QRectF(left, before.bottom() + 1, max(1.0, room * bar.after / scale), thick)
         return before, after
 
+    def token_ids(self) -> tuple[int, ...]:
+        return tuple(bar.token.id for bar in self._bars)
+
+    def row_rect(self, row: int) -> QRectF:
+        height = self._row_height()
+        return QRectF(0, self._theme.px(_TOP) + row * height, self.width(), height)
+
     def sizeHint(self) -> QSize:
         return QSize(self._theme.px(280), self._theme.px(_TOP + _ROW * max(1, len(self._bars))))
 
@@ -72,11 +80,12 @@ class ShiftChart(QWidget):
         theme = self._theme
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_lit(painter)
         self._paint_header(painter)
         left, right = self._columns()
         height = self._row_height()
         for row, bar in enumerate(self._bars):
-            line = QRectF(0, theme.px(_TOP) + row * height, self.width(), height)
+            line = self.row_rect(row)
             painter.setFont(theme.token_font(15))
             painter.setPen(QColor(theme.text))
             room = left - theme.px(8)
