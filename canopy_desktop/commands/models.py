@@ -94,8 +94,12 @@ def import_model(path: Path, name: str | None, precision: str | None, *, percent
         if name is not None or precision is not None:
             raise UsageError("--name and --precision are for models that are built: a bundle keeps its own.")
         return import_bundle(path)
-    from canopy_desktop.model.model_import import bundle_id, import_source
+    from canopy_desktop.model.model_import import bundle_id, import_source, runs_as_it_is
 
+    if precision is not None and runs_as_it_is(path):
+        raise UsageError(
+            "--precision is for models that are built: this one is run as its own graph, with its own weights."
+        )
     if name is not None and not is_name(name):
         raise UsageError(f"--name must be of letters, digits, '.', '_' and '-', not {name[:100]!r}.")
     form = WeightForm(precision or WeightForm.INT8)

@@ -1,5 +1,6 @@
 """A graph of a kind that cannot be built is run as it is, and gives what it gave before."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,21 @@ def test_it_is_called_as_it_is_and_built_kinds_are_still_built(tmp_path: Path) -
     assert bundle_id(given, WeightForm.FP32) == bundle_id(given, WeightForm.INT8) == "some-opt"
     assert runs_as_it_is(given)
     assert not runs_as_it_is(known)
+
+
+def test_it_has_no_precision_to_choose_and_the_list_says_what_it_gives(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANOPY_MODELS", str(tmp_path / "models"))
+    command = Cli(capsys, tmp_path)
+    source = str(write_given("opt", tmp_path / "source"))
+    status, sentence = command.refused("models", "import", source, "--precision", "fp32", model=None)
+    assert status == 2
+    assert "run as its own graph" in sentence
+    assert command.run("models", "import", source)[0] == 0
+    listed = {model["id"]: model["gives"] for model in json.loads(command.run("models", "list", "--json")[1])["models"]}
+    assert listed["source"] == ["logits", "cache"]
+    assert "gives no queries and no residuals" in command.run("models", "list")[1]
 
 
 # --- the cache
