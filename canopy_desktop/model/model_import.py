@@ -18,6 +18,7 @@ from canopy_desktop.model.bundle import Bundle, file_sum, installed_bundles
 from canopy_desktop.model.card import WeightForm, read_card
 from canopy_desktop.model.checkpoint import SUFFIX, checkpoint_files, checkpoint_name, open_checkpoint
 from canopy_desktop.model.decoder import CHECK_TEXT, OnnxDecoder
+from canopy_desktop.model.export import is_exported, open_exported
 from canopy_desktop.model.families import expected_shapes
 from canopy_desktop.model.gguf_file import check_header, open_gguf
 from canopy_desktop.model.graph import PLACES
@@ -52,7 +53,8 @@ class _Kind:
 
     name: Callable[[Path], str]  # what one is called
     files: Callable[[Path], Sequence[Path]]  # all that decide what is built
-    open: Callable[[Path], Source | GivenModel]
+    open: Callable[[Path, Path, Progress], Source | GivenModel]  # the second is a folder to work in
+    keeps_graph: bool = False  # it is run as it is, whatever its form
 
 
 def _gguf_files(path: Path) -> tuple[Path]:
@@ -60,26 +62,30 @@ def _gguf_files(path: Path) -> tuple[Path]:
     return (path,)
 
 
-_GGUF = _Kind(lambda path: path.name, _gguf_files, open_gguf)
-_CHECKPOINT = _Kind(checkpoint_name, checkpoint_files, open_checkpoint)
-_ONNX = _Kind(onnx_name, onnx_files, open_onnx_model)
-_GIVEN = _Kind(onnx_name, onnx_files, open_given_model)
+_GGUF = _Kind(lambda path: path.name, _gguf_files, lambda path, *_: open_gguf(path))
+_CHECKPOINT = _Kind(checkpoint_name, checkpoint_files, lambda path, *_: open_checkpoint(path))
+_EXPORTED = _Kind(checkpoint_name, checkpoint_files, open_exported, keeps_graph=True)
+_ONNX = _Kind(onnx_name, onnx_files, lambda path, *_: open_onnx_model(path))
+_GIVEN = _Kind(onnx_name, onnx_files, lambda path, *_: open_given_model(path), keeps_graph=True)
 
 
 def _kind_of(path: Path) -> _Kind:
-    """A folder with both is taken as a checkpoint: nothing was rounded or written anew in it."""
+    """A folder with both is taken as a checkpoint, if it need not be exported: nothing was rounded or written anew."""
+    needs_export = path.is_dir() and is_exported(path)
     if path.is_dir():
-        is_onnx = has_decoder(path) and not any(path.glob(f"*{SUFFIX}"))
+        is_onnx = has_decoder(path) and (needs_export or not any(path.glob(f"*{SUFFIX}")))
     else:
         is_onnx = path.suffix.lower() == GRAPH_SUFFIX
     if is_onnx:
         return _GIVEN if is_foreign(path) else _ONNX
+    if needs_export:
+        return _EXPORTED
     return _CHECKPOINT if path.is_dir() else _GGUF
 
 
 def runs_as_it_is(path: Path) -> bool:
     """Whether a model's graph is run as it is, for it is of a kind that cannot be built. Raises `SourceError`."""
-    return _kind_of(path) is _GIVEN
+    return _kind_of(path).keeps_graph
 
 
 def bundle_id(path: Path, form: WeightForm) -> str:
@@ -87,7 +93,7 @@ def bundle_id(path: Path, form: WeightForm) -> str:
     kind = _kind_of(path)
     name = path.stem if kind is _GGUF else kind.name(path).rpartition("--")[2]
     plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:MAX_NAME] or "model"
-    return f"{plain}-{form.value}" if form is WeightForm.FP32 and kind is not _GIVEN else plain
+    return f"{plain}-{form.value}" if form is WeightForm.FP32 and not kind.keeps_graph else plain
 
 
 def import_source(path: Path, form: WeightForm, name: str, folder: Path, progress: Progress) -> Imported:
@@ -97,7 +103,7 @@ def import_source(path: Path, form: WeightForm, name: str, folder: Path, progres
     already. Raises `CanopyError`.
     """
     kind = _kind_of(path)
-    form = WeightForm.GIVEN if kind is _GIVEN else form
+    form = WeightForm.GIVEN if kind.keeps_graph else form
     files = kind.files(path)
     progress("reading", 0.0)
     try:
@@ -112,12 +118,12 @@ def import_source(path: Path, form: WeightForm, name: str, folder: Path, progres
     if target.exists() and _digest_of(target) != digest:
         raise BuildError(f"{target} is there already", "Choose another name with --name, or remove it first.")
     progress("reading", 0.1)
-    model = kind.open(path)
-    trial = partial(compare, model) if isinstance(model, OnnxModel) else _try_out
     with working_folder(folder) as work:
+        model = kind.open(path, work, progress)
+        trial = partial(compare, model) if isinstance(model, OnnxModel) else _try_out
         if isinstance(model, GivenModel):
             trial, write = model.compare, model.write
-            needed: float = sum(part.stat().st_size for part in files)
+            needed: float = sum(part.stat().st_size for part in (model.file.path, *model.file.data_files))
         else:
             write = partial(write_graphs, model, form)
             needed = _bytes_needed(model, form)

@@ -30,6 +30,8 @@ from canopy_ui.widgets.prompt_edit import PromptEdit
 from canopy_ui.widgets.window_form import WindowForm
 from canopy_ui.worker import Opener
 from tests.core import tiny
+from tests.core.checkpoints import change, write_checkpoint
+from tests.core.fake_environment import write_environment
 from tests.reference import fixtures
 from tests.support import scripted
 from tests.support.driving import PATIENCE_MS, PREFERENCES
@@ -340,6 +342,38 @@ def test_a_model_that_was_ready_before_the_cancel_came_is_told_of() -> None:
     process._cancelled = True
     assert process._outcome(0, '{"id": "ready", "imported": true}') == ImportEnd(id="ready")
     assert process._outcome(130, "") == ImportEnd()
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A checkpoint of a class that is not in the table."""
+    folder = write_checkpoint("qwen2", tmp_path / "checkpoint")
+    change(folder, "config.json", architectures=["SomethingElseForCausalLM"])
+    return folder
+
+
+def test_a_checkpoint_that_needs_an_export_says_how_it_is_made_possible(place: Place, checkpoint: Path) -> None:
+    place.models.import_source(checkpoint)
+    place.until(place.told)
+    assert "SomethingElseForCausalLM" in place.told()
+    assert "canopy-desktop models import --setup" in place.told()
+
+
+def test_an_export_under_way_is_told_and_ends_with_its_import(
+    place: Place, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANOPY_EXPORT", str(tmp_path / "environment"))
+    write_environment(
+        tmp_path / "environment",
+        f"def run(name, arguments):\n    open({str(tmp_path / 'begun')!r}, 'w').close()\n    time.sleep(600)",
+    )
+    place.models.import_source(checkpoint)
+    place.until((tmp_path / "begun").exists)
+    place.until(lambda: any("exporting" in label.text() for label in place.models.findChildren(QLabel)))
+    place.button("Cancel").click()
+    place.until(place.told)
+    assert "cancelled" in place.told()
+    assert sorted(path.name for path in place.folder.iterdir()) == ["one", "two"]
 
 
 def test_what_cannot_be_imported_is_one_sentence(place: Place, tmp_path: Path) -> None:

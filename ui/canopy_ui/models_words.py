@@ -94,6 +94,7 @@ class ModelsWords(QObject):
         doing = {
             "reading": self.tr("reading"),
             "fetching": self.tr("fetching"),
+            "exporting": self.tr("exporting (this takes minutes)"),
             "converting": self.tr("converting"),
             "checking": self.tr("checking"),
             "done": self.tr("done"),
