@@ -95,7 +95,8 @@ class InsideView:
     rows: tuple[KeyRow, ...] = field(repr=False)  # the token itself, then those it looks at most
     layers: tuple[LayerRow, ...] = field(repr=False)
     heads: tuple[Part, ...] = field(repr=False)  # what each head of the open block adds
-    attention: Part  # what all of them add together
+    output_bias: Part | None  # what attention adds beside them
+    attention: Part  # what all of that adds together
     feed_forward: Part
     outcomes: tuple[Outcome, ...] = field(repr=False)  # likeliest first
     vocabulary: int
@@ -105,6 +106,12 @@ class InsideView:
     def position(self) -> int:
         """The token's place in the text."""
         return int(self.wish.positions[self.wish.place])
+
+    @property
+    def embedding(self) -> FloatArray:
+        """What the token alone gives, before anything is added for its place, (hidden,)."""
+        found: FloatArray = self.step.stream[0] if self.step.token_row is None else self.step.token_row
+        return found
 
     @property
     def seen(self) -> int:
@@ -170,6 +177,7 @@ class InsideLooker:
             rows=self._rows(wish, step),
             layers=layers,
             heads=tuple(step.part(output, step.before) for output in step.head_outputs),
+            output_bias=None if step.output_bias is None else step.part(step.output_bias, step.before),
             attention=step.part(step.attention, step.before),
             feed_forward=step.part(step.feed_forward, step.middle),
             outcomes=outcomes,

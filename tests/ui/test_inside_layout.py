@@ -18,14 +18,25 @@ from canopy_ui.widgets.inside_layout import (
     inside_layout,
     lanes_that_fit,
     outcomes_that_fit,
+    stations_of,
 )
 
+ROTATING = stations_of(rotates=True, adds_position=False)
+ADDING = stations_of(rotates=False, adds_position=True)
 SIZES = [(1180.0, 352.0, 1.0), (1256.0, 384.0, 1.0), (1890.0, 790.0, 1.0), (1890.0, 640.0, 1.5), (900.0, 200.0, 2.5)]
 
 
-def contents(lanes: int, outcomes: int, *, rest: float | None = 0.2, later: bool = True) -> Contents:
+def contents(
+    lanes: int,
+    outcomes: int,
+    *,
+    rest: float | None = 0.2,
+    later: bool = True,
+    stations: tuple[Station, ...] = ROTATING,
+) -> Contents:
     left = 1.0 - (rest or 0.0)
     return Contents(
+        stations=stations,
         weights=tuple([left / lanes] * lanes),
         rest=rest,
         later=later,
@@ -36,11 +47,13 @@ def contents(lanes: int, outcomes: int, *, rest: float | None = 0.2, later: bool
     )
 
 
-def placed(size: tuple[float, float, float], *, kitchen: bool = False) -> InsideLayout:
+def placed(
+    size: tuple[float, float, float], *, kitchen: bool = False, stations: tuple[Station, ...] = ROTATING
+) -> InsideLayout:
     width, height, unit = size
     lanes = lanes_that_fit(height, unit, kitchen=kitchen) - 2
     outcomes = outcomes_that_fit(height, unit, kitchen=kitchen)
-    return inside_layout(width, height, unit, contents(lanes, outcomes), kitchen=kitchen)
+    return inside_layout(width, height, unit, contents(lanes, outcomes, stations=stations), kitchen=kitchen)
 
 
 def apart(first: Box, second: Box) -> bool:
@@ -55,10 +68,13 @@ def apart(first: Box, second: Box) -> bool:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kitchen", [False, True])
-def test_stations_come_from_left_to_right_and_do_not_overlap(size: tuple[float, float, float], kitchen: bool) -> None:
-    at = placed(size, kitchen=kitchen)
+@pytest.mark.parametrize("stations", [ROTATING, ADDING], ids=["rotating", "adding"])
+def test_stations_come_from_left_to_right_and_do_not_overlap(
+    size: tuple[float, float, float], kitchen: bool, stations: tuple[Station, ...]
+) -> None:
+    at = placed(size, kitchen=kitchen, stations=stations)
     boxes = list(at.columns.values())
-    assert list(at.columns) == [station for station in Station if station not in (Station.HEADS, Station.BLOCKS)]
+    assert list(at.columns) == [station for station in stations if station not in (Station.HEADS, Station.BLOCKS)]
     for before, after in pairwise(boxes):
         assert before.right <= after.x
     assert boxes[-1].right <= at.width
@@ -67,10 +83,14 @@ def test_stations_come_from_left_to_right_and_do_not_overlap(size: tuple[float, 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kitchen", [False, True])
-def test_nothing_covers_anything_else(size: tuple[float, float, float], kitchen: bool) -> None:
-    at = placed(size, kitchen=kitchen)
+@pytest.mark.parametrize("stations", [ROTATING, ADDING], ids=["rotating", "adding"])
+def test_nothing_covers_anything_else(
+    size: tuple[float, float, float], kitchen: bool, stations: tuple[Station, ...]
+) -> None:
+    at = placed(size, kitchen=kitchen, stations=stations)
     lanes = [*at.lanes, *(lane for lane in (at.rest, at.later) if lane is not None)]
-    boxes = [at.query, at.query_rotated, at.embedding, at.before, at.middle, at.after, at.attention, at.feed_forward]
+    boxes = [box for box in (at.query_rotated, at.position) if box is not None]
+    boxes += [at.query, at.embedding, at.before, at.middle, at.after, at.attention, at.feed_forward]
     boxes += [at.heads_frame, at.blocks_words, at.blocks_strip, *at.headers.values(), *(lane.whole for lane in lanes)]
     for number, first in enumerate(boxes):
         for second in boxes[number + 1 :]:
@@ -113,6 +133,23 @@ def test_the_query_reaches_every_token_that_is_looked_at() -> None:
     at = placed((1256.0, 420.0, 1.0))
     ends = {ribbon.to_y for ribbon in at.ribbons if ribbon.hue is Hue.QUERY and ribbon.to_x == at.lanes[0].product.x}
     assert ends == {lane.product.middle for lane in at.lanes}
+
+
+def test_a_model_whose_positions_are_added_has_a_place_for_them_and_none_for_a_rotation() -> None:
+    at, rotating = (placed((1256.0, 420.0, 1.0), stations=stations) for stations in (ADDING, ROTATING))
+    assert (rotating.position, rotating.position_sum) == (None, None)
+    assert rotating.query_rotated is not None
+    assert at.position is not None
+    assert at.position_sum is not None
+    assert at.embedding.right < at.position_sum[0] < at.position.x < at.before.x
+    assert at.query_rotated is None
+    assert all(lane.key_rotated is None for lane in at.lanes)
+    lane = at.lanes[0]
+    reaching = [ribbon for ribbon in at.ribbons if ribbon.to_x == lane.product.x and ribbon.hue is Hue.KEY]
+    assert reaching[0].x == lane.key.right
+    assert {ribbon.x for ribbon in at.ribbons if ribbon.hue is Hue.QUERY and ribbon.to_x == lane.product.x} == {
+        at.query.right
+    }
 
 
 def test_bars_stand_on_one_line_and_grow_with_what_a_block_adds() -> None:

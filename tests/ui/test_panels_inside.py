@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from canopy_desktop.errors import EngineError
 from canopy_desktop.exploration.inside_view import InsideView, InsideWish
+from canopy_desktop.model.card import Activation, Norm, Positions
 from canopy_desktop.settings import THEMES, Preferences, from_json, to_json
 from canopy_ui.inside_desk import SLOW_MS
 from canopy_ui.links.inside_link import InsideLink
@@ -24,7 +25,7 @@ from canopy_ui.state import RunPhase
 from canopy_ui.theme import Theme, apply_theme, load_fonts, theme_named
 from canopy_ui.widgets.inside_colours import InsideColours, full_of, strip_image
 from canopy_ui.widgets.inside_layout import Hue, InsideLayout, Station
-from canopy_ui.widgets.inside_sheets import exact, sheet_of
+from canopy_ui.widgets.inside_sheets import exact, sheet_of, stations_in
 from canopy_ui.widgets.inside_words import short_number
 from tests.support.driving import PREFERENCES, Driver
 from tests.support.scripted import ARCHITECTURE, ScriptedSession
@@ -41,6 +42,22 @@ def inside(text: str = "abcdefghij", place: int | None = None, layer: int = 1, h
         next_id=ids[place + 1] if place + 1 < len(ids) else None, layer=layer, head=head,
     )  # fmt: skip
     return session.new_looker().look(wish)
+
+
+def adding(view: InsideView) -> InsideView:
+    """The same step as of a model like GPT-2."""
+    step = view.step
+    learned = replace(
+        step.architecture, norm=Norm.LAYER, positions=Positions.LEARNED, rope_base=0.0, gated=False,
+        activation=Activation.GELU, qkv_biases=True, block_biases=True,
+    )  # fmt: skip
+    place = np.arange(learned.hidden, dtype=np.float32)
+    changed = replace(
+        step, architecture=learned, query_rotated=step.query, token_row=step.stream[0] - place, place_row=place,
+        output_bias=np.ones(learned.hidden, np.float32),
+    )  # fmt: skip
+    rows = tuple(replace(row, key_rotated=row.key) for row in view.rows)
+    return replace(view, step=changed, rows=rows, output_bias=changed.part(place, step.before))
 
 
 @pytest.fixture
@@ -151,7 +168,8 @@ def test_a_click_on_a_number_opens_the_card_of_its_sum(panel: InsidePanel, qtbot
 
 
 def test_the_keyboard_reaches_every_operation_and_its_numbers(panel: InsidePanel, qtbot: QtBot) -> None:
-    for station in Station:
+    assert panel._view is not None
+    for station in stations_in(panel._view):
         qtbot.keyClick(panel._flow, Qt.Key.Key_PageDown)
         qtbot.keyClick(panel._flow, Qt.Key.Key_Return)
         assert panel._card.station() is station
@@ -208,6 +226,59 @@ def test_what_other_models_do_between_the_operations_is_said() -> None:
     ):
         assert words in sheet_of(other, station).sentence
         assert words not in sheet_of(plain, station).sentence
+
+
+def test_nothing_is_said_of_a_rotation_a_gate_or_an_rms_norm_where_there_is_none(panel: InsidePanel) -> None:
+    view = adding(inside())
+    panel.set_inside(view)
+    text = panel.copied_text()
+    assert "Position: The numbers of place 9 in the window are added" in text
+    assert text.count("LayerNorm") == 3
+    assert "8 numbers, bent by GELU, make 8 to be added." in text.replace(str(view.step.architecture.feed_forward), "8")
+    for absent in ("Rotation", "turned", "gate", "RMSNorm", "SiLU"):
+        assert absent not in text
+    listed = [panel._card._stations.itemText(row) for row in range(panel._card._stations.count())]
+    assert "Position" in listed
+    assert "Rotation" not in listed
+    panel.set_inside(inside())
+    assert "Query and key are turned by their place" in panel.copied_text()
+    assert panel.copied_text().count("RMSNorm") == 3
+    assert "Position:" not in panel.copied_text()
+
+
+def test_an_operation_that_another_model_lacks_is_no_longer_meant(panel: InsidePanel, qtbot: QtBot) -> None:
+    for _ in range(3):
+        qtbot.keyClick(panel._flow, Qt.Key.Key_PageDown)
+    qtbot.keyClick(panel._flow, Qt.Key.Key_Return)
+    assert panel._card.station() is Station.ROTATION
+    panel.set_inside(adding(inside()))
+    assert panel._card.station() in stations_in(adding(inside()))
+    assert not panel._flow.grab().isNull()
+    qtbot.keyClick(panel._flow, Qt.Key.Key_PageDown)
+    assert panel._flow.accessibleDescription().startswith("“j”. Embedding:")
+
+
+def test_the_embedding_and_its_place_sum_and_so_do_heads_and_bias() -> None:
+    view = adding(inside())
+    sheet = sheet_of(view, Station.POSITION)
+    for at in range(1, sheet.count):
+        own, place, total = numbers_in(sheet.row(at))
+        assert own + place == pytest.approx(total, abs=2e-4)
+    heads = sheet_of(view, Station.HEADS)
+    assert [heads.row(at)[0] for at in range(heads.count)] == ["0", "1", "2", "3", "bias", "all"]
+
+
+def test_what_is_under_the_mouse_is_said_of_added_positions_too(panel: InsidePanel) -> None:
+    panel.set_inside(adding(inside()))
+    panel._flow.grab()
+    at = at_of(panel)
+    assert at.position is not None
+    for box, words in (
+        (at.position, "What is added for the place of “j”: 8 numbers"),
+        (at.query, "Query of “j”: 2 numbers"),
+        (at.headers[Station.POSITION], "The numbers of place 9 in the window are added"),
+    ):
+        assert panel._flow.words_at(QPoint(round(box.centre), round(box.bottom - 2))).startswith(words)
 
 
 def test_the_tables_take_the_place_of_the_picture(panel: InsidePanel, qtbot: QtBot) -> None:
@@ -278,7 +349,8 @@ def in_blocks_of_two(image: QImage) -> float:
 
 def test_the_text_of_the_panel_has_a_sentence_for_every_operation(panel: InsidePanel) -> None:
     lines = panel.copied_text().splitlines()
-    assert len(lines) == len(Station)
+    assert panel._view is not None
+    assert len(lines) == len(stations_in(panel._view))
     assert lines[0].startswith("Embedding: “j” becomes 8 numbers")
     panel.set_inside(None)
     assert panel.copied_text() == ""
@@ -339,8 +411,8 @@ def test_all_probabilities_of_the_table_are_accounted_for() -> None:
 
 @pytest.mark.parametrize("station", Station)
 def test_every_table_is_a_proper_model(qtmodeltester: ModelTester, station: Station) -> None:
-    table = SheetTable()
-    table.set_sheet(sheet_of(inside(place=6), station))
+    table, view = SheetTable(), inside(place=6)
+    table.set_sheet(sheet_of(adding(view) if station is Station.POSITION else view, station))
     assert table.rowCount() > 0
     qtmodeltester.check(table)
 
@@ -383,7 +455,7 @@ def test_the_panel_paints_in_every_look(qtbot: QtBot, theme: Theme) -> None:
     panel.set_kitchen_words(True)
     session = inside("a" * 90, place=60)
     gone = replace(session, rows=tuple(replace(row, stream=None) for row in session.rows))
-    for view in (None, inside("a"), inside(place=3), session, gone):
+    for view in (None, inside("a"), inside(place=3), session, gone, adding(inside(place=3))):
         panel.set_inside(view)
         for size in ((60, 60), (1256, 420), (1890, 900)):
             panel.resize(*size)

@@ -23,7 +23,7 @@ from canopy_ui.widgets.inside_card import InsideCard
 from canopy_ui.widgets.inside_flow import InsideFlow
 from canopy_ui.widgets.inside_layout import Station
 from canopy_ui.widgets.inside_legend import InsideLegend
-from canopy_ui.widgets.inside_sheets import sheet_of
+from canopy_ui.widgets.inside_sheets import sheet_of, stations_in
 from canopy_ui.widgets.inside_words import station_name
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
@@ -129,7 +129,9 @@ class InsidePanel(Panel):
     def copied_text(self) -> str:
         if self._view is None:
             return ""
-        sentences = ((station_name(station), sheet_of(self._view, station).sentence) for station in Station)
+        sentences = (
+            (station_name(station), sheet_of(self._view, station).sentence) for station in stations_in(self._view)
+        )
         return "\n".join(f"{name}: {sentence}" for name, sentence in sentences)
 
     def set_model(self, layers: int, heads: int) -> None:

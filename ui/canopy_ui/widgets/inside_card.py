@@ -12,7 +12,7 @@ from canopy_ui.qt_models.sheet_table import SheetTable
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.inside_layout import Station
-from canopy_ui.widgets.inside_sheets import sheet_of
+from canopy_ui.widgets.inside_sheets import sheet_of, stations_in
 from canopy_ui.widgets.inside_words import station_name
 
 
@@ -29,8 +29,7 @@ class InsideCard(QFrame):
         self.setProperty("look", "card")
         self._stations = QComboBox()
         self._stations.setAccessibleName(self.tr("Operation"))
-        for station in Station:
-            self._stations.addItem(station_name(station), station)
+        self._list(tuple(Station))
         self._stations.currentIndexChanged.connect(self._on_station_chosen)
         self.close_button = QToolButton()
         self.close_button.setText("✕")
@@ -72,6 +71,8 @@ class InsideCard(QFrame):
         """Show the numbers of this step."""
         if view is not self._view:
             self._view = view
+            if view is not None:
+                self._list(stations_in(view))
             self._fill()
 
     def set_kitchen_words(self, words: dict[str, KitchenWord]) -> None:
@@ -101,6 +102,18 @@ class InsideCard(QFrame):
 
     def _is_closed_by(self, event: QKeyEvent) -> bool:
         return event.key() == Qt.Key.Key_Escape and self.close_button.isVisible()
+
+    def _list(self, stations: tuple[Station, ...]) -> None:
+        """Let these be chosen; the one that is shown stays, if it is among them."""
+        shown = self._stations.currentData()
+        if tuple(self._stations.itemData(row) for row in range(self._stations.count())) == stations:
+            return
+        self._stations.blockSignals(True)
+        self._stations.clear()
+        for station in stations:
+            self._stations.addItem(station_name(station), station)
+        self._stations.setCurrentIndex(max(0, self._stations.findData(shown)))
+        self._stations.blockSignals(False)
 
     def _fill(self) -> None:
         view = self._view

@@ -31,10 +31,8 @@ from canopy_ui.widgets.inside_layout import (
     outcomes_that_fit,
 )
 from canopy_ui.widgets.inside_painter import InsidePainter, Shown, shown_of
-from canopy_ui.widgets.inside_sheets import sheet_of
+from canopy_ui.widgets.inside_sheets import sheet_of, stations_in
 from canopy_ui.widgets.inside_words import station_name
-
-_ORDER = tuple(Station)
 
 
 class InsideFlow(QWidget):
@@ -72,6 +70,10 @@ class InsideFlow(QWidget):
         """Show this step."""
         if view is not self._view:
             self._view = view
+            if view is not None:  # another model may not have what was meant
+                there = stations_in(view)
+                self._marked = self._marked if self._marked in there else None
+                self._hovered = self._hovered if self._hovered in there else None
             self._forget_picture()
             self._tell()
 
@@ -176,9 +178,10 @@ class InsideFlow(QWidget):
                 head = step.head + (1 if key == Qt.Key.Key_Right else -1)
                 self.head_picked.emit(step.layer, min(max(head, 0), len(view.heads) - 1))
             case Qt.Key.Key_PageDown | Qt.Key.Key_PageUp:
-                place = -1 if self._marked is None else _ORDER.index(self._marked)
+                order = stations_in(view)
+                place = -1 if self._marked is None else order.index(self._marked)
                 way = 1 if key == Qt.Key.Key_PageDown else -1
-                self._mark(_ORDER[min(max(place + way, 0), len(_ORDER) - 1)])
+                self._mark(order[min(max(place + way, 0), len(order) - 1)])
             case Qt.Key.Key_Return | Qt.Key.Key_Enter if self._marked is not None:
                 self.station_opened.emit(self._marked, None)
             case _:

@@ -7,7 +7,7 @@ from PySide6.QtCore import QCoreApplication
 
 from canopy_desktop.arrays import FloatArray
 from canopy_ui.widgets.chip_label import marked
-from canopy_ui.widgets.inside_layout import InsideLayout
+from canopy_ui.widgets.inside_layout import Box, InsideLayout
 from canopy_ui.widgets.inside_painter import Shown
 from canopy_ui.widgets.inside_sheets import sheet_of
 from canopy_ui.widgets.inside_words import short_number
@@ -36,8 +36,9 @@ def _of_bar(at: InsideLayout, shown: Shown, x: float, y: float) -> str:
 
 def _of_vector(at: InsideLayout, shown: Shown, x: float, y: float) -> str:
     step, token = shown.view.step, marked(shown.view.token)
-    found = [
-        (at.embedding, step.stream[0], _tr("Embedding of “{token}”")),
+    found: list[tuple[Box | None, FloatArray | None, str]] = [
+        (at.embedding, shown.view.embedding, _tr("Embedding of “{token}”")),
+        (at.position, step.place_row, _tr("What is added for the place of “{token}”")),
         (at.before, step.before, _tr("Stream of “{token}” before block {layer}")),
         (at.query, step.query, _tr("Query of “{token}”")),
         (at.query_rotated, step.query_rotated, _tr("Query of “{token}”, turned by its place")),
@@ -48,10 +49,10 @@ def _of_vector(at: InsideLayout, shown: Shown, x: float, y: float) -> str:
         (at.attended, step.attended[step.head], _tr("Sum of the weighted values")),
     ]
     for box, vector, words in found:
-        if box.holds(x, y):
+        if box is not None and vector is not None and box.holds(x, y):
             return _measured(words.format(token=token, layer=step.layer), vector)
     for lane, row in zip(at.lanes, shown.rows, strict=True):
-        of_row = [
+        of_row: list[tuple[Box | None, FloatArray, str]] = [
             (lane.key, row.key, _tr("Key of “{token}”")),
             (lane.value, row.value, _tr("Value of “{token}”")),
             (lane.key_rotated, row.key_rotated, _tr("Key of “{token}”, turned by its place")),
@@ -62,7 +63,7 @@ def _of_vector(at: InsideLayout, shown: Shown, x: float, y: float) -> str:
         elif lane.stream.holds(x, y):
             return _tr("The stream of “{token}” made room for newer ones.").format(token=marked(row.token))
         for box, vector, words in of_row:
-            if box.holds(x, y):
+            if box is not None and box.holds(x, y):
                 return _measured(words.format(token=marked(row.token), layer=step.layer), vector)
     return ""
 

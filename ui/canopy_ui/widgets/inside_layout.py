@@ -16,6 +16,7 @@ class Station(Enum):
     """The operations, in the order in which a token passes them."""
 
     EMBEDDING = "embedding"
+    POSITION = "position"  # where its row is added to the embedding
     PROJECTION = "projection"  # query, key and value
     ROTATION = "rotation"
     PRODUCT = "product"
@@ -30,6 +31,12 @@ class Station(Enum):
     PROBABILITIES = "probabilities"
     HEADS = "heads"  # all of the open block
     BLOCKS = "blocks"  # all layers
+
+
+def stations_of(*, rotates: bool, adds_position: bool) -> tuple[Station, ...]:
+    """The operations of a layer that rotates or not, in a model that adds a row for each position or not."""
+    lacking = {Station.ROTATION: not rotates, Station.POSITION: not adds_position}
+    return tuple(station for station in Station if not lacking.get(station))
 
 
 class Hue(Enum):
@@ -95,7 +102,7 @@ class Lane(NamedTuple):
     stream: Box
     key: Box
     value: Box
-    key_rotated: Box
+    key_rotated: Box | None  # where nothing is rotated there is none
     product: Box
     scaled: Box
     masked: Box
@@ -107,6 +114,7 @@ class Lane(NamedTuple):
 class Contents:
     """What has to find its place."""
 
+    stations: tuple[Station, ...]
     weights: tuple[float, ...]  # of the tokens shown one by one, in the order of the text; the last is the token itself
     rest: float | None  # of all others together; None: there are none
     later: bool  # whether tokens come after it
@@ -129,10 +137,12 @@ class InsideLayout:
     rest: Lane | None
     later: Lane | None
     query: Box
-    query_rotated: Box
+    query_rotated: Box | None
     rail: Box  # the stream of the token
     token: Box
     embedding: Box
+    position: Box | None  # what is added to it for the token's place, and where
+    position_sum: tuple[float, float] | None
     before: Box
     attention: Box
     first_sum: tuple[float, float]
@@ -200,6 +210,7 @@ _TALL, _TALLEST = 520.0, 1.5  # in pictures higher than the first the stream gro
 _COLUMNS: tuple[tuple[Station | None, float, float], ...] = (
     (None, 0.0, 86.0),  # the tokens
     (Station.EMBEDDING, 8.0, 112.0),
+    (Station.POSITION, 4.0, 114.0),
     (Station.PROJECTION, 24.0, 74.0),
     (Station.ROTATION, 12.0, 68.0),
     (Station.PRODUCT, 34.0, 54.0),
@@ -213,6 +224,7 @@ _COLUMNS: tuple[tuple[Station | None, float, float], ...] = (
     (Station.LOGITS, 36.0, 110.0),
     (Station.PROBABILITIES, 2.0, 74.0),
 )
+_EMBEDDING_ALONE = 80.0  # the width of its column where the next one shows what a block begins with
 
 
 def _part(frame: Box, count: int, x: float, y: float) -> int | None:
@@ -241,7 +253,7 @@ def inside_layout(
     Takes no less room than the least.
     """
     width, height = max(width, LEAST_WIDTH * unit), max(height, LEAST_HEIGHT * unit)
-    tokens, columns = _columns(width, height, unit)
+    tokens, columns = _columns(width, height, unit, contents.stations)
     lanes_top = _header(kitchen) * unit
     lanes_height = _lanes_height(height, unit, kitchen)
     places = _lanes(lanes_top, lanes_height, width, unit, tokens, columns, contents)
@@ -252,9 +264,9 @@ def inside_layout(
     query_top, tall = lanes_top + lanes_height, unit * _tall(height, unit)
     strip = 12.0 * tall
     query_y = query_top + _QUERY * tall / 2
-    projection, rotation = columns[Station.PROJECTION], columns[Station.ROTATION]
+    projection, rotation = columns[Station.PROJECTION], columns.get(Station.ROTATION)
     query = Box(projection.x, query_y - strip / 2, projection.width, strip)
-    query_rotated = Box(rotation.x, query_y - strip / 2, rotation.width, strip)
+    query_rotated = None if rotation is None else query._replace(x=rotation.x, width=rotation.width)
 
     rail_top = query_top + _QUERY * tall
     patch = 46.0 * tall
@@ -264,7 +276,10 @@ def inside_layout(
     )
     rail = Box(tokens.x, rail_y - 9 * tall, end.right - tokens.x, 18 * tall)
     row = rail_y - patch / 2
-    embedding, before = Box(embed.x, row, patch, patch), Box(embed.right - patch, row, patch, patch)
+    embedding, place = Box(embed.x, row, patch, patch), columns.get(Station.POSITION)
+    position = None if place is None else embedding._replace(x=place.x)
+    position_sum = None if position is None else ((embedding.right + position.x) / 2, rail_y)
+    before = embedding._replace(x=(embed if place is None else place).right - patch)
     middle, after = Box(adds.right - patch, row, patch, patch), Box(end.right - patch, row, patch, patch)
     first_sum = (adds.x + (adds.width - patch) / 2 - 2 * unit, rail_y)
     second_sum = (end.x + 4 * unit, rail_y)
@@ -289,7 +304,8 @@ def inside_layout(
         width=width, height=height, unit=unit,
         headers={station: Box(box.x, box.y, box.width, lanes_top - 4 * unit) for station, box in columns.items()},
         columns=columns, lanes=lanes, rest=rest, later=later, query=query, query_rotated=query_rotated,
-        rail=rail, token=Box(tokens.x, row, tokens.width, patch), embedding=embedding, before=before,
+        rail=rail, token=Box(tokens.x, row, tokens.width, patch), embedding=embedding, position=position,
+        position_sum=position_sum, before=before,
         attention=attention, first_sum=first_sum, middle=middle, feed_forward=feed_forward, second_sum=second_sum,
         after=after, attended=attended, heads=_bars(heads_frame, contents.heads, 2 * unit), heads_frame=heads_frame,
         outcomes=outcome_boxes[:-1], outcome_rest=outcome_boxes[-1],
@@ -304,12 +320,18 @@ def _with_ribbons(at: InsideLayout, contents: Contents) -> InsideLayout:
     return replace(at, ribbons=ribbons)
 
 
-def _columns(width: float, height: float, unit: float) -> tuple[Box, dict[Station, Box]]:
-    least = sum(gap + room for _, gap, room in _COLUMNS)
+def _columns(width: float, height: float, unit: float, stations: Sequence[Station]) -> tuple[Box, dict[Station, Box]]:
+    rooms = {Station.EMBEDDING: _EMBEDDING_ALONE} if Station.POSITION in stations else {}
+    table = [
+        (station, gap, room if station is None else rooms.get(station, room))
+        for station, gap, room in _COLUMNS
+        if station is None or station in stations
+    ]
+    least = sum(gap + room for _, gap, room in table)
     stretch = (width - 2 * _MARGIN * unit) / least
     bottom = height - (_STRIP + _GAP) * unit
     x, tokens, columns = _MARGIN * unit, Box(0, 0, 0, 0), {}
-    for station, gap, room in _COLUMNS:
+    for station, gap, room in table:
         x += gap * stretch
         box = Box(x, 0.0, room * stretch, bottom)
         x = box.right
@@ -345,7 +367,10 @@ def _lanes(
 
 
 def _lane(top: float, height: float, unit: float, tokens: Box, columns: dict[Station, Box]) -> Lane:
-    strip = min(14 * unit, height * 0.34)
+    strip, embedding = min(14 * unit, height * 0.34), columns[Station.EMBEDDING]
+    stream = Box(
+        embedding.x, top + (height - strip) / 2, columns.get(Station.POSITION, embedding).right - embedding.x, strip
+    )
     upper, lower = top + height * 0.28 - strip / 2, top + height * 0.74 - strip / 2
 
     def cell(station: Station) -> Box:
@@ -357,10 +382,10 @@ def _lane(top: float, height: float, unit: float, tokens: Box, columns: dict[Sta
     return Lane(
         whole=Box(tokens.x, top, columns[Station.WEIGHTED].right - tokens.x, height),
         label=Box(tokens.x, top, tokens.width, height),
-        stream=thin(Station.EMBEDDING, top + (height - strip) / 2),
+        stream=stream,
         key=thin(Station.PROJECTION, upper),
         value=thin(Station.PROJECTION, lower),
-        key_rotated=thin(Station.ROTATION, upper),
+        key_rotated=thin(Station.ROTATION, upper) if Station.ROTATION in columns else None,
         product=cell(Station.PRODUCT),
         scaled=cell(Station.SCALE),
         masked=cell(Station.MASK),
@@ -396,14 +421,23 @@ def _looking(at: InsideLayout) -> list[Ribbon]:
         found += [
             _thread(at, Hue.KEY, lane.stream, lane.key),
             _thread(at, Hue.VALUE, lane.stream, lane.value),
-            _thread(at, Hue.KEY, lane.key, lane.key_rotated),
-            _thread(at, Hue.KEY, lane.key_rotated, lane.product),
-            _thread(at, Hue.QUERY, at.query_rotated, lane.product),
+            *_through(at, Hue.KEY, lane.key, lane.key_rotated, lane.product),
+            _thread(at, Hue.QUERY, at.query_rotated or at.query, lane.product),
             _thread(at, Hue.VALUE, lane.value, Box(lane.product.x, low, lane.weight.right - lane.product.x, 0.0)),
             _thread(at, Hue.VALUE, Box(lane.product.x, low, 0.0, 0.0), Box(lane.weight.right, low, 0.0, 0.0)),
             _thread(at, Hue.VALUE, Box(lane.weight.x, low, lane.weight.width, 0.0), lane.weighted),
         ]
-    return [*found, _thread(at, Hue.QUERY, at.before, at.query), _thread(at, Hue.QUERY, at.query, at.query_rotated)]
+    found.append(_thread(at, Hue.QUERY, at.before, at.query))
+    if at.query_rotated is not None:
+        found.append(_thread(at, Hue.QUERY, at.query, at.query_rotated))
+    return found
+
+
+def _through(at: InsideLayout, hue: Hue, start: Box, between: Box | None, end: Box) -> list[Ribbon]:
+    """From a box to another, over what is between them."""
+    if between is None:
+        return [_thread(at, hue, start, end)]
+    return [_thread(at, hue, start, between), _thread(at, hue, between, end)]
 
 
 def _thread(at: InsideLayout, hue: Hue, start: Box, end: Box) -> Ribbon:

@@ -14,6 +14,7 @@ from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.inside_colours import InsideColours, full_of, square_rows, strip_image
 from canopy_ui.widgets.inside_layout import Box, Contents, Hue, InsideLayout, Lane, Ribbon, Station
+from canopy_ui.widgets.inside_sheets import stations_in
 from canopy_ui.widgets.inside_words import short_number, station_head
 from canopy_ui.widgets.numbers import grouped, percent
 
@@ -46,6 +47,7 @@ class Shown:
         view = self.view
         listed = view.outcomes[: self.outcomes]
         return Contents(
+            stations=stations_in(view),
             weights=tuple(row.weight for row in self.rows),
             rest=self.rest,
             later=view.later > 0,
@@ -159,7 +161,8 @@ class InsidePainter:
                 self._strip(lane.stream, row.stream, Hue.STREAM, full[Hue.STREAM])
             self._strip(lane.key, row.key, Hue.KEY, full[Hue.KEY], rows=2)
             self._strip(lane.value, row.value, Hue.VALUE, full[Hue.VALUE], rows=2)
-            self._strip(lane.key_rotated, row.key_rotated, Hue.KEY, full[Hue.KEY], rows=2)
+            if lane.key_rotated is not None:
+                self._strip(lane.key_rotated, row.key_rotated, Hue.KEY, full[Hue.KEY], rows=2)
             self._strip(lane.weighted, row.weighted, Hue.VALUE, weighted, rows=2)
             self._number(lane.product, short_number(row.product))
             self._number(lane.scaled, short_number(row.scaled))
@@ -180,7 +183,8 @@ class InsidePainter:
             beside = Box(last.stream.x, box.middle - 10 * at.unit, last.stream.width + 10 * at.unit, 20 * at.unit)
             self._text(beside, words, self._font(13), self._colours.hues[hue], _RIGHT)
         self._strip(at.query, step.query, Hue.QUERY, full[Hue.QUERY], rows=2)
-        self._strip(at.query_rotated, step.query_rotated, Hue.QUERY, full[Hue.QUERY], rows=2)
+        if at.query_rotated is not None:
+            self._strip(at.query_rotated, step.query_rotated, Hue.QUERY, full[Hue.QUERY], rows=2)
 
     def _later(self, lane: Lane, count: int) -> None:
         words = self.tr("{count} later").format(count=grouped(count))
@@ -195,10 +199,12 @@ class InsidePainter:
     def _stream(self, at: InsideLayout, view: InsideView) -> None:
         step = view.step
         full = full_of([step.before, step.middle, step.after])
-        patches = (
-            (at.embedding, step.stream[0]), (at.before, step.before), (at.attention, step.attention),
+        patches = [
+            (at.embedding, view.embedding), (at.before, step.before), (at.attention, step.attention),
             (at.middle, step.middle), (at.feed_forward, step.feed_forward), (at.after, step.after),
-        )  # fmt: skip
+        ]  # fmt: skip
+        if at.position is not None and step.place_row is not None:
+            patches.append((at.position, step.place_row))
         for box, values in patches:
             self._strip(box, values, Hue.STREAM, full, rows=square_rows(values.size, box.width, box.height))
             under = Box(box.x - 10 * at.unit, box.bottom + at.unit, box.width + 20 * at.unit, 20 * at.unit)
@@ -210,9 +216,11 @@ class InsidePainter:
             self._text(under, short_number(float(np.linalg.norm(values))), self._font(15), self._theme.text, flags)
         beside = Box(at.token.x, at.embedding.bottom + at.unit, at.token.width, 20 * at.unit)
         self._text(beside, self.tr("length"), self._font(15), self._theme.secondary, _RIGHT)
-        for x, y in (at.first_sum, at.second_sum):
-            self._plus(x, y, 9 * at.unit)
-        between = Box(at.embedding.right, at.rail.y, at.before.x - at.embedding.right, at.rail.height)
+        for total in (at.position_sum, at.first_sum, at.second_sum):
+            if total is not None:
+                self._plus(*total, 9 * at.unit)
+        left = (at.position or at.embedding).right
+        between = Box(left, at.rail.y, at.before.x - left, at.rail.height)
         if step.layer:
             self._text(between, f"+{step.layer}", self._font(15), self._theme.text, _CENTRE)
         self._label(Box(at.token.x, at.token.y, at.token.width, at.token.height), marked(view.token), strong=True)

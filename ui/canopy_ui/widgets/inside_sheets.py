@@ -11,10 +11,11 @@ from PySide6.QtCore import QCoreApplication
 
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.exploration.inside_view import InsideView, KeyRow, rest_of
+from canopy_desktop.model.card import Architecture
 from canopy_ui.light import DARK, Light
 from canopy_ui.widgets.chip_label import marked, marked_text
-from canopy_ui.widgets.inside_layout import Station
-from canopy_ui.widgets.inside_words import short_number
+from canopy_ui.widgets.inside_layout import Station, stations_of
+from canopy_ui.widgets.inside_words import activation_name, norm_name, short_number
 from canopy_ui.widgets.numbers import grouped, percent
 
 
@@ -27,6 +28,11 @@ class Sheet:
     count: int
     row: Callable[[int], tuple[str, ...]]
     light: Callable[[int], Light] = lambda row: DARK  # the token that a row stands for
+
+
+def stations_in(view: InsideView) -> tuple[Station, ...]:
+    """The operations that there are in the layer that is shown."""
+    return stations_of(rotates=view.step.how.rotates, adds_position=view.step.place_row is not None)
 
 
 def sheet_of(view: InsideView, station: Station, key: KeyRow | None = None) -> Sheet:
@@ -66,28 +72,37 @@ def _vectors(view: InsideView, station: Station) -> Sheet:
     match station:
         case Station.EMBEDDING:
             sentence = _tr("“{token}” becomes {size} numbers; {count} blocks have added to them before this one.")
-            columns = (_tr("embedding"), step.stream[0]), (_tr("before the block"), step.before)
+            if step.place_row is not None:
+                sentence = _tr(
+                    "“{token}” becomes {size} numbers; its place and {count} blocks have added to them since."
+                )
+            columns = (_tr("embedding"), view.embedding), (_tr("before the block"), step.before)
+        case Station.POSITION if step.place_row is not None:
+            sentence = _tr(
+                "The numbers of place {place} in the window are added: so the model knows where “{token}” is."
+            )
+            columns = (
+                (_tr("embedding"), view.embedding), (_tr("+ place"), step.place_row), (_tr("= sum"), step.stream[0]),
+            )  # fmt: skip
         case Station.PROJECTION:
-            sentence = _tr("Three matrices make a query, a key and a value of {size} numbers out of the stream.")
-            if step.architecture.qk_norms:
-                sentence += " " + _tr("In each head query and key are normed.")
+            sentence = _projection_words(step.architecture)
             size = grouped(view.head_size)
             own = view.rows[0]
             columns = (_tr("query"), step.query), (_tr("key"), own.key), (_tr("value"), own.value)
         case Station.ATTENTION:
-            sentence = _tr("What all heads found is added, number by number; lengths do not add up, numbers do.")
-            if step.architecture.post_norms:
-                sentence += " " + _tr("Before that it is normed.")
+            sentence = _attention_words(step.architecture)
             columns = _sum(step.before, step.attention, step.middle)
         case Station.FEED_FORWARD:
-            sentence = _tr("The feed-forward looks at this token's stream alone, and makes {size} numbers to be added.")
-            if step.architecture.post_norms:
-                sentence += " " + _tr("Before that they are normed.")
+            sentence = _feed_forward_words(step.architecture)
             columns = (_tr("stream"), step.middle), (_tr("feed-forward"), step.feed_forward)
         case _:
             sentence = _tr("What the feed-forward made is added, number by number: the stream after the block.")
             columns = _sum(step.middle, step.feed_forward, step.after)
-    sentence = sentence.format(token=token, size=size, count=step.layer)
+    a = step.architecture
+    sentence = sentence.format(
+        token=token, size=size, count=step.layer, place=grouped(view.wish.place), norm=norm_name(a.norm),
+        inner=grouped(a.feed_forward), bend=activation_name(a.activation),
+    )  # fmt: skip
 
     def row(place: int) -> tuple[str, ...]:
         if place == 0:
@@ -95,6 +110,35 @@ def _vectors(view: InsideView, station: Station) -> Sheet:
         return (grouped(place - 1), *(exact(float(values[place - 1])) for _, values in columns))
 
     return Sheet(sentence, (number, *(name for name, _ in columns)), columns[0][1].size + 1, row)
+
+
+def _projection_words(a: Architecture) -> str:
+    sentence = _tr("Three matrices make a query, a key and a value of {size} numbers out of the stream, after {norm}.")
+    if a.qkv_biases:
+        sentence += " " + _tr("To each a bias is added, the same for every token.")
+    if a.qk_norms:
+        sentence += " " + _tr("In each head query and key are normed.")
+    return sentence
+
+
+def _attention_words(a: Architecture) -> str:
+    sentence = _tr("What all heads found is added, number by number; lengths do not add up, numbers do.")
+    if a.block_biases:
+        sentence += " " + _tr("With it comes a bias, the same for every token.")
+    if a.post_norms:
+        sentence += " " + _tr("Before that it is normed.")
+    return sentence
+
+
+def _feed_forward_words(a: Architecture) -> str:
+    sentence = _tr("The feed-forward looks at this token's stream alone, after {norm}.") + " "
+    if a.gated:
+        sentence += _tr("{inner} numbers, let through by gates that {bend} bends, make {size} to be added.")
+    else:
+        sentence += _tr("{inner} numbers, bent by {bend}, make {size} to be added.")
+    if a.post_norms:
+        sentence += " " + _tr("Before that they are normed.")
+    return sentence
 
 
 def _sum(before: FloatArray, added: FloatArray, after: FloatArray) -> tuple[tuple[str, FloatArray], ...]:
@@ -194,11 +238,13 @@ def _heads(view: InsideView) -> Sheet:
     sentence = _tr(
         "What each head adds to the stream; its effect is the share of the logit of “{token}”, directly."
     ).format(token=marked(view.chosen))
-    parts = (*view.heads, view.attention)
+    parts = [(str(head), part) for head, part in enumerate(view.heads)]
+    if view.output_bias is not None:
+        parts.append((_tr("bias"), view.output_bias))
+    parts.append((_tr("all"), view.attention))
 
     def row(at: int) -> tuple[str, ...]:
-        part = parts[at]
-        name = str(at) if at < len(view.heads) else _tr("all")
+        name, part = parts[at]
         return name, exact(part.norm), exact(part.cosine), exact(part.effect)
 
     return Sheet(sentence, (_tr("head"), _tr("length"), _tr("cosine"), _tr("effect")), len(parts), row)
@@ -226,7 +272,7 @@ def _blocks(view: InsideView) -> Sheet:
 
 def _outcomes(view: InsideView, station: Station) -> Sheet:
     if station is Station.LOGITS:
-        sentence = _tr("The final stream against each of {count} tokens gives a number each, its logit.")
+        sentence = _tr("The final stream, after {norm}, against each of {count} tokens gives a number each, its logit.")
     else:
         sentence = _tr("Softmax makes probabilities of all {count} logits; no setting is applied here.")
     largest = view.outcomes[0].logit
@@ -243,7 +289,9 @@ def _outcomes(view: InsideView, station: Station) -> Sheet:
         return Light(token_id=view.outcomes[at].token.id) if at < len(view.outcomes) else DARK
 
     header = (_tr("token"), _tr("logit"), _tr("e^(it − largest)"), _tr("probability"))
-    return Sheet(sentence.format(count=grouped(view.vocabulary)), header, len(view.outcomes) + 1, row, light)
+    norm = norm_name(view.step.architecture.norm)
+    sentence = sentence.format(count=grouped(view.vocabulary), norm=norm)
+    return Sheet(sentence, header, len(view.outcomes) + 1, row, light)
 
 
 def _tr(text: str) -> str:

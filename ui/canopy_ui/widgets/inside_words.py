@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
+from canopy_desktop.model.card import Activation, Norm
 from canopy_ui.widgets.inside_layout import Station
 from canopy_ui.widgets.numbers import grouped
 
@@ -12,6 +13,7 @@ def station_name(station: Station) -> str:
     """In one line."""
     return {
         Station.EMBEDDING: _tr("Embedding"),
+        Station.POSITION: _tr("Position"),
         Station.PROJECTION: _tr("Query, key, value"),
         Station.ROTATION: _tr("Rotation"),
         Station.PRODUCT: _tr("Dot product"),
@@ -32,6 +34,7 @@ def station_name(station: Station) -> str:
 def station_head(station: Station) -> str:
     """Above the station's column, in two lines at most."""
     return {
+        Station.POSITION: _tr("Position\nadded"),
         Station.PROJECTION: _tr("Query, key\nand value"),
         Station.PRODUCT: _tr("Dot\nproduct"),
         Station.SCALE: _tr("Scale"),
@@ -41,6 +44,16 @@ def station_head(station: Station) -> str:
         Station.AFTER: _tr("Added\nagain"),
         Station.PROBABILITIES: _tr("Proba-\nbility"),
     }.get(station, station_name(station))
+
+
+def norm_name(norm: Norm) -> str:
+    """As papers call it."""
+    return {Norm.RMS: "RMSNorm", Norm.LAYER: "LayerNorm"}[norm]
+
+
+def activation_name(activation: Activation) -> str:
+    """As papers call it."""
+    return {Activation.SILU: "SiLU", Activation.GELU: "GELU"}[activation]
 
 
 def short_number(value: float) -> str:
