@@ -5,8 +5,9 @@ and brings back names and what was deleted. A deed that only names, folds or sea
 one that changes what comes next (prompt, settings, context window, output filter, facts) or tries something brings back
 that alone. A text that another one replaced, or a reset cleared, is shown again like one from a file.
 
-Whole texts are held as they are kept, without columns: about 9.5 KB a step, a twentieth of what its columns take. So
-three of them, of at most 16,384 steps (156 MB) together, and always the last one; what was done before is forgotten.
+Whole texts are held as they are kept, without columns: about 9.5 KB a step, a twentieth of what its columns take, and
+the attention that came in a file. So three of them, of at most 160 MB together, and always the last one; what was done
+before is forgotten.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from canopy_desktop.exploration.window import ContextWindow
 
 MOST = 200  # deeds that are remembered
 MOST_TEXTS = 3  # explorations that are remembered with them,
-MOST_STEPS = 16_384  # and steps of these together
+MOST_BYTES = 160_000_000  # of these together
+STEP_BYTES = 9_500  # of a step with its 50 candidates, measured
 
 
 class Deed(Enum):
@@ -148,9 +150,12 @@ class ShownText:
     position: int | None = field(default=None, compare=False)  # that was selected; None: the newest
 
     @property
-    def steps(self) -> int:
-        """So many are held with it."""
-        return 0 if self.kept is None else len(self.kept.steps)
+    def bytes(self) -> int:
+        """Of memory that are held with it."""
+        if self.kept is None:
+            return 0
+        attention = self.kept.attention
+        return STEP_BYTES * len(self.kept.steps) + (0 if attention is None else attention.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +272,12 @@ _CHANGED = {
 
 def _held(past: tuple[Done, ...]) -> tuple[Done, ...]:
     """As far back as whole texts may be held."""
-    texts = steps = 0
+    texts = held = 0
     for place in reversed(range(len(past))):
         text = past[place].standing.text
         if text is not None:
-            texts, steps = texts + (text.kept is not None), steps + text.steps
-            if texts > 1 and (texts > MOST_TEXTS or steps > MOST_STEPS):
+            texts, held = texts + (text.kept is not None), held + text.bytes
+            if texts > 1 and (texts > MOST_TEXTS or held > MOST_BYTES):
                 return past[place + 1 :]
     return past
 

@@ -10,8 +10,9 @@ from canopy_desktop.exploration.kept import KeptExploration
 from canopy_desktop.exploration.searching import Searched, SearchKind, SearchPhase, SearchWish
 from canopy_desktop.exploration.trail import (
     MOST,
-    MOST_STEPS,
+    MOST_BYTES,
     MOST_TEXTS,
+    STEP_BYTES,
     Deed,
     Done,
     Marks,
@@ -146,11 +147,12 @@ def test_only_so_many_texts_are_remembered_with_what_was_done_in_them() -> None:
 
 
 def test_long_texts_are_remembered_less_far_back_and_the_last_one_always() -> None:
-    text, trail = kept_text(MOST_STEPS // 2), Trail()
+    most = MOST_BYTES // STEP_BYTES
+    text, trail = kept_text(most // 2), Trail()
     for number in range(1, 4):
         trail = trail.noted(Deed.OPEN, Standing(text=ShownText(number, text)), f"{number}.canopy")
     assert held_of(trail) == [2, 3]
-    trail = trail.noted(Deed.OPEN, Standing(text=ShownText(4, kept_text(MOST_STEPS + 1))))
+    trail = trail.noted(Deed.OPEN, Standing(text=ShownText(4, kept_text(most + 1))))
     assert held_of(trail) == [4]
     trail = trail.noted(Deed.BEGIN, Standing(text=ShownText(0)))
     assert held_of(trail) == [4, 0]
