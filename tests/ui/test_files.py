@@ -26,10 +26,13 @@ from canopy_ui.files import Files
 from canopy_ui.main_window import MainWindow
 from canopy_ui.offer_bar import OfferBar
 from canopy_ui.panels.attention_panel import AttentionPanel
+from canopy_ui.panels.inside_panel import InsidePanel
+from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.state import RunPhase
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
+from canopy_ui.widgets.forbid_menu import ForbidMenu
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.prompt_edit import PromptEdit
@@ -181,6 +184,13 @@ def test_another_models_exploration_says_what_needs_that_model(show: Callable[..
     attention = second.window.panel(AttentionPanel).findChild(MessagePage)
     assert attention is not None
     assert "needs scripted" in attention.text()
+    for panel in (LensPanel, InsidePanel):
+        page = second.window.panel(panel).findChild(MessagePage)
+        assert "needs scripted, the model that made this exploration" in page.text()
+    second.window.entries()
+    copy = second.window.commands[Command.SAVE_COPY]
+    assert not copy.isEnabled()
+    assert "model that made this exploration is not here" in copy.toolTip()
     second.controller.draft.edit(replace(second.controller.draft.request, text="xy"))
     second.run()
     second.until(lambda: notice.text() == "")
@@ -421,12 +431,19 @@ def test_without_its_model_the_attention_of_a_copy_is_shown_and_kept_on(
     assert length == attention_of(file)
     assert np.allclose(attention.reading.value_at(4, 3), 1 / 5)
     assert np.allclose(row.heads[..., : row.position + 1], 1 / (row.position + 1))
-    assert "From the file, for scripted is not here." in [label.text() for label in panel.findChildren(QLabel)]
+    assert "From the file: scripted, which made it, is not here." in [
+        label.text() for label in panel.findChildren(QLabel)
+    ]
     assert second.session.asked == []  # the other model was asked nothing
     second.controller.go_to(1)  # another branch shares its beginning alone
     second.wait(RunPhase.PAUSED)
     assert views[-1].attention is not None
     assert views[-1].attention.reading.length == 4
+    menu = panel.findChild(ForbidMenu)
+    menu.aboutToShow.emit()
+    assert [action.text() for action in menu.actions()] == [
+        "What another look would change needs scripted, the model that made this exploration"
+    ]
     second.controller.block(BlockWish(query=3, key=1, column=False, layer=0, head=0))
     notice = second.window.panel(TokenPanel).findChild(Notice)
     second.until(lambda: "made this exploration" in notice.text())

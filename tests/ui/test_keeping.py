@@ -238,6 +238,21 @@ def test_beams_and_draws_are_there_again_with_and_without_their_model(make: Make
         assert [one.wish.number for one in second.controller.branches.searches.found] == [1, 2, 3]
 
 
+def test_the_tree_is_written_with_its_own_tokens_although_another_model_is_opened_after_it(make: Make) -> None:
+    first = make()
+    kept = finished(first)
+    second = make("Another", loaded=False)
+    own = second.session.tokenizer.token
+    second.session.tokenizer.token = lambda token_id: replace(own(token_id), data=b"?", text="?")
+    pictures: list[BranchPicture | None] = []
+    second.controller.branches.picture_changed.connect(pictures.append)
+    second.controller.reopen(kept)
+    second.open()
+    second.controller.branches.show(True)
+    second.qtbot.waitUntil(lambda: bool(pictures and pictures[-1]), timeout=PATIENCE_MS)
+    assert [node.text for node in pictures[-1].tree.nodes] == ["", "d", "e", "f", "g"]
+
+
 def test_a_journal_has_the_searches_that_were_not_undone_and_one_that_was_at_work_when_it_closed(
     make: Make, tmp_path: Path
 ) -> None:

@@ -12,7 +12,6 @@ from canopy_desktop.exploration.branches import BranchWish
 from canopy_ui.widgets.chip_label import marked
 
 if TYPE_CHECKING:
-    from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.model.tokenizer import TokenTable
 
 logger = logging.getLogger(__name__)
@@ -28,13 +27,8 @@ class BranchDrawer(QObject):
         self._tokenizer: TokenTable | None = None
 
     @Slot(object)
-    def open(self, session: ModelSession) -> None:
-        """Write tokens as this session's from now on."""
-        self._tokenizer = session.tokenizer
-
-    @Slot(object)
     def write_with(self, tokens: TokenTable) -> None:
-        """Write tokens as these from now on: an exploration may be of another model."""
+        """Write tokens as these from now on: those of the exploration that is shown, whichever model is open."""
         self._tokenizer = tokens
 
     @Slot(object)
@@ -48,5 +42,5 @@ class BranchDrawer(QObject):
 
     def _text_of(self, token_id: int) -> str:
         if self._tokenizer is None:
-            raise RuntimeError("a wish came before the model was loaded")
+            raise RuntimeError("a wish came before its tokens were known")
         return marked(self._tokenizer.token(token_id))

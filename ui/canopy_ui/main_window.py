@@ -265,7 +265,7 @@ class MainWindow(QMainWindow):
     @Slot(object, int)
     def _on_copied(self, file: Path, size: int) -> None:
         text = self.tr("{name} is saved, with attention: {size}.")
-        self.panel(TokenPanel).set_message(text.format(name=file.name, size=byte_size(size, digits=3)))
+        self.panel(TokenPanel).set_message(text.format(name=file.name, size=byte_size(size, digits=3)), calm=True)
 
     def _show_title(self) -> None:
         """The file first, with the system's mark where something is not saved."""

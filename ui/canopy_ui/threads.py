@@ -116,7 +116,6 @@ class Threads(QObject):
         self.read_requested.connect(self.reader.read)
         self.attention_known.connect(self.reader.read_kept)
         self.attention_requested.connect(self.reader.keep)
-        self.worker.model_loaded.connect(self.drawer.open)
         self.marks_requested.connect(self.worker.keep_marks)
         self.searches_requested.connect(self.worker.keep_searches)
         self.tokens_known.connect(self.drawer.write_with)

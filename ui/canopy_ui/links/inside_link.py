@@ -25,6 +25,7 @@ class InsideLink(QObject):
         controller.model_opened.connect(self._on_model_opened)
         controller.view_changed.connect(self._on_view_changed)
         controller.inside.changed.connect(self._on_inside_changed)
+        controller.state_changed.connect(self._on_inside_changed)
         panel.shown_changed.connect(controller.look_inside)
         panel.head_selected.connect(controller.select_head)
         panel.position_selected.connect(controller.select)
@@ -50,5 +51,11 @@ class InsideLink(QObject):
             pending=not desk.idle,
             waits=desk.kept_waiting,
             left=desk.left,
-            error="" if desk.error is None else self._wording.of_error(desk.error).text,
+            error=self._needed() if desk.error is None else self._wording.of_error(desk.error).text,
         )
+
+    def _needed(self) -> str:
+        """That the model lacks which made what is shown; nothing where it is here."""
+        model = self._controller.lacking_model
+        sentence = self.tr("The way of a token through the model needs {model}, the model that made this exploration.")
+        return sentence.format(model=model) if model else ""

@@ -22,9 +22,11 @@ class LensLink(QObject):
     def __init__(self, panel: LensPanel, controller: Controller) -> None:
         super().__init__(panel)
         self._panel = panel
+        self._controller = controller
         self._wording = Wording(self)
         controller.model_opened.connect(self._on_model_opened)
         controller.view_changed.connect(self._on_view_changed)
+        controller.state_changed.connect(self._on_state_changed)
         panel.cell_picked.connect(controller.select_cell)
         panel.position_hovered.connect(controller.lighting.light)
         controller.lighting.position_lit.connect(panel.set_lit)
@@ -40,3 +42,7 @@ class LensLink(QObject):
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
         self._panel.set_lens(view.lens, begun=bool(view.chips))
+
+    @Slot()
+    def _on_state_changed(self) -> None:
+        self._panel.set_needed_model(self._controller.lacking_model)

@@ -305,7 +305,7 @@ class AttentionPanel(Panel):
     def _kept_note(self) -> str:
         if not self._kept:
             return ""
-        return self.tr("From the file, for {model} is not here.").format(model=self._needed_model)
+        return self.tr("From the file: {model}, which made it, is not here.").format(model=self._needed_model)
 
     def _lacking(self) -> str:
         if self._gone is not None:

@@ -41,6 +41,7 @@ class LensPanel(Panel):
         self._view: LensView | None = None
         self._token_of: Callable[[int], Token] | None = None
         self._not_given = ""
+        self._needed_model = ""
         self._grid = LensGrid(theme)
         self._grid.cell_picked.connect(self.cell_picked)
         self._grid.sight_changed.connect(self._tell_sight)
@@ -99,6 +100,12 @@ class LensPanel(Panel):
         self._token_of, self._not_given = token_of, not_given
         self._page.set_text(self._lacking())
         self._grid.set_model(layers, token_of)
+
+    def set_needed_model(self, model_id: str) -> None:
+        """Say that there is nothing to look at without this model; empty: it is here."""
+        if model_id != self._needed_model:
+            self._needed_model = model_id
+            self._page.set_text(self._lacking())
 
     def set_lens(self, view: LensView | None, *, begun: bool) -> None:
         """Show this; `begun`: a prompt was accepted."""
@@ -188,6 +195,10 @@ class LensPanel(Panel):
         if gone is not None:
             return self.tr("The residuals of {count} of these tokens made room for newer ones.").format(
                 count=grouped(gone.tokens)
+            )
+        if self._needed_model:
+            return self.tr("What each layer would say needs {model}, the model that made this exploration.").format(
+                model=self._needed_model
             )
         if self._not_given:
             return self._not_given

@@ -36,6 +36,7 @@ class TokenPanel(Panel):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._message = ""
+        self._is_calm = False  # the message
         self._standing = ""
         self._view = WindowView()
         self._text = TokenText(theme)
@@ -124,9 +125,12 @@ class TokenPanel(Panel):
         """Show below the answer how it compares with facts; None: it was not compared."""
         self._check.set_checked(checked)
 
-    def set_message(self, text: str) -> None:
-        """Say why there is no text, or above the text what happened; another prompt takes it away."""
-        self._message = text
+    def set_message(self, text: str, *, calm: bool = False) -> None:
+        """Say why there is no text, or above the text what happened; another prompt takes it away.
+
+        `calm`: nothing has to be done about it.
+        """
+        self._message, self._is_calm = text, calm
         self._show_page()
 
     def set_standing(self, text: str) -> None:
@@ -170,7 +174,8 @@ class TokenPanel(Panel):
     def _show_page(self) -> None:
         empty = not self._view.chips
         self._page.set_text(self._message or self._invitation())
-        self._notice.set_text("" if empty else self._message or self._standing)
+        calm = bool(self._message) and self._is_calm
+        self._notice.set_text("" if empty else self._message or self._standing, calm=calm)
         self._pages.setCurrentIndex(0 if empty else 1)
         self._set_title("" if empty else self._coloured())
 

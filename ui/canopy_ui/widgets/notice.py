@@ -19,8 +19,13 @@ class Notice(QFrame):
         layout.addWidget(self._text)
         self.hide()
 
-    def set_text(self, text: str) -> None:
-        """Say this; nothing hides it."""
+    def set_text(self, text: str, *, calm: bool = False) -> None:
+        """Say this; nothing hides it. `calm`: nothing has to be done about it."""
+        look = "card" if calm else "notice"
+        if look != self.property("look"):
+            self.setProperty("look", look)
+            self.style().unpolish(self)
+            self.style().polish(self)
         self._text.setText(text)
         self.setVisible(bool(text))
 
