@@ -82,7 +82,7 @@ class AttentionMatrix(QWidget):
                 self._set_hovered(None)
                 self._picked = None
         self._show_possible()
-        self.update()
+        self.update(self._buttons.beside(self.rect()))
 
     def set_scaled_by_row(self, scaled: bool) -> None:
         """Give the full colour to the largest value of each row, or to 100 %."""

@@ -108,7 +108,7 @@ class BranchCanvas(QWidget):
             self._stay(before, picture, current)
         if not self._placed:
             self._place()
-        self.update()
+        self.update(self._buttons.beside(self.rect()))
         self._tell()
 
     def picture(self) -> BranchPicture | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen, QPixmap
 
 from canopy_desktop.exploration.attention_view import AttentionReading
@@ -15,7 +15,7 @@ from canopy_ui.widgets.matrix_geometry import MatrixGeometry
 from canopy_ui.widgets.matrix_image import by_row, colour_table, image_of
 
 _GRID_PITCH = 8  # lines between the cells from this size on
-_TILE = 64  # of the hatched ground, a multiple of the pattern's 8
+_TILE = QSize(512, 64)  # of the hatched ground, multiples of the pattern's 8
 _KEPT = 2  # images: the whole window's, and a part's
 
 
@@ -30,7 +30,7 @@ class MatrixPainter:
         """Change colours."""
         self._theme = theme
         self._table = colour_table(theme)
-        self._ground = QBrush(_hatched(theme))
+        self._ground = _hatched(theme)
         self._images.clear()
 
     def paint(
@@ -44,17 +44,20 @@ class MatrixPainter:
     ) -> None:
         """Paint readings, later ones over earlier; what they do not cover is hatched. `ratio`: device pixels to one."""
         painter.save()
-        painter.setClipRect(geometry.area())
-        self._paint_ground(painter, geometry.area())
-        for reading in readings:
+        area = geometry.area()
+        painter.setClipRect(area)
+        places = [geometry.rect(reading.square.rows, reading.square.columns) for reading in readings]
+        hidden = max((number for number, place in enumerate(places) if place.contains(area)), default=0)
+        self._paint_ground(painter, area)
+        for reading, place in list(zip(readings, places, strict=True))[hidden:]:
             per_cell = geometry.pitch * reading.cell * ratio
             factor = max(1, ceil(1.0 / per_cell - 1e-6))
             image = self._image_of(reading, factor, scaled_by_row)
             square, drawn = reading.square, factor * reading.cell
             rows = square.top, square.top + image.height() * drawn
             columns = square.left, square.left + image.width() * drawn
-            place = geometry.rect(reading.square.rows, reading.square.columns)
-            self._paint_ground(painter, place)  # what lies below shows nowhere through
+            if reading is not readings[hidden]:
+                self._paint_ground(painter, place & area)  # what lies below shows nowhere through
             if reading.hide_first:
                 self._paint_hidden(painter, geometry.rect(reading.square.rows, (0, 1)))
             painter.drawImage(geometry.rect(rows, columns), image)
@@ -72,8 +75,13 @@ class MatrixPainter:
         return image
 
     def _paint_ground(self, painter: QPainter, place: QRectF) -> None:
-        """Hatch what has no value."""
-        painter.fillRect(place, self._ground)
+        """Hatch what has no value, piece by piece: Qt fills a large area by threads, and waits for them."""
+        tile = QRectF(self._ground.rect())
+        for row in range(int(place.top() // tile.height()), ceil(place.bottom() / tile.height())):
+            for column in range(int(place.left() // tile.width()), ceil(place.right() / tile.width())):
+                whole = tile.translated(column * tile.width(), row * tile.height())
+                piece = whole & place
+                painter.drawPixmap(piece, self._ground, piece.translated(-whole.topLeft()))
 
     def _paint_hidden(self, painter: QPainter, column: QRectF) -> None:
         painter.fillRect(column, QColor(self._theme.hatch))
@@ -89,8 +97,7 @@ class MatrixPainter:
 
 
 def _hatched(theme: Theme) -> QPixmap:
-    """A piece of the ground: a texture fills faster than a pattern."""
-    tile = QPixmap(_TILE, _TILE)
+    tile = QPixmap(_TILE)
     tile.fill(QColor(theme.hatch))
     painter = QPainter(tile)
     painter.fillRect(tile.rect(), QBrush(QColor(theme.hatch_line), Qt.BrushStyle.BDiagPattern))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QRect, Qt, Signal
+from PySide6.QtGui import QRegion
 from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 from canopy_ui.theme import Theme
@@ -34,6 +35,10 @@ class ZoomButtons(QWidget):
             button.setFont(theme.font(15))
             button.setFixedSize(theme.px(26), theme.px(24))
         self.setFixedSize(theme.px(26), 3 * theme.px(24))
+
+    def beside(self, picture: QRect) -> QRegion:
+        """What is to be painted of a picture below that changes often: not what stands under the buttons too."""
+        return QRegion(picture) - QRegion(self.geometry())
 
     def set_words(self, *, whole: str) -> None:
         """What the last button shows."""
