@@ -214,13 +214,25 @@ def test_a_text_that_another_one_replaced_comes_back_with_its_deeds(driver: Driv
     assert driver.text() == "xycdef"
 
 
-def test_opening_an_exploration_ends_what_could_be_undone(driver: Driver) -> None:
+def test_what_the_last_window_showed_is_no_deed_when_it_is_shown_again(driver: Driver) -> None:
     controller = driver.controller
     controller.set_decoding(WARM)
     kept = controller.snapshot()
     assert kept is not None
     controller.reopen(replace(kept.unmade(), tokens=controller.token_table))
     assert not controller.state.can_undo
+
+
+def test_a_new_seed_is_undone_with_the_text_that_it_was_drawn_for(driver: Driver) -> None:
+    controller = driver.controller
+    controller.draw_new_seeds(True)
+    seed = controller.decoding.seed
+    controller.reset()
+    controller.run()
+    driver.wait_for(RunPhase.FINISHED)
+    controller.undo()
+    assert driver.controller.state.prompt_tokens == 0
+    assert controller.decoding.seed == seed
 
 
 def desk_with_clock() -> tuple[TrailDesk, list[DecodingSettings], list[float]]:
