@@ -174,7 +174,7 @@ def test_an_import_of_nothing_is_wrong_use(command: Cli, place: Path) -> None:
     assert "--setup" in err
 
 
-def test_the_checkout_and_the_installed_program_have_places_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_has_a_place_of_its_own_and_the_log_is_the_persons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CANOPY_EXPORT")
     assert paths.export_environment() == ROOT / ".venv-export"
     assert os.path.commonpath([paths.export_log(), Path.home()]) == str(Path.home())
