@@ -260,6 +260,8 @@ def test_a_journal_has_the_searches_that_were_not_undone_and_one_that_was_at_wor
     finished(first)
     search(first, SearchKind.DRAWS)
     search(first, SearchKind.BEAMS)
+    (written,) = tmp_path.iterdir()  # a crash now would lose neither
+    first.qtbot.waitUntil(lambda: len(journal.read(written).searches) == 2, timeout=PATIENCE_MS)
     first.controller.undo()
     first.settle_view()
     first.controller.search(SearchAsk(node=0, kind=SearchKind.BEAMS, count=2, length=200))
