@@ -50,6 +50,10 @@ def is_exported(folder: Path) -> bool:
 def open_exported(folder: Path, work: Path, progress: Progress) -> GivenModel:
     """Export a checkpoint into a folder of `work` and open it there. Raises `SourceError` or `BuildError`."""
     config = read_values(folder, CONFIG)
+    _check_config(config)
+    if config.get("vocab_size") is not None:
+        read_tokenizer(folder, config, config.whole("vocab_size"))  # refused now rather than after minutes
+    files = checkpoint_files(folder)
     python = export_python()
     if python is None:
         (name,) = config.items("architectures")
@@ -57,10 +61,6 @@ def open_exported(folder: Path, work: Path, progress: Progress) -> GivenModel:
             f"names the architecture {name[:100]!r}, which comes in through optimum's export alone: fetch what that "
             f"needs with '{SETUP}' (0.3 GB, on the disk 1.3 GB), or import an ONNX export of the model"
         )
-    _check_config(config)
-    if config.get("vocab_size") is not None:
-        read_tokenizer(folder, config, config.whole("vocab_size"))  # refused now rather than after minutes
-    files = checkpoint_files(folder)
     room = _Room.of(files)
     room.check(work)
     checkpoint, exported = work / "checkpoint", work / "exported" / checkpoint_name(folder)

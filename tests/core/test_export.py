@@ -157,6 +157,7 @@ def test_without_an_environment_the_sentence_says_how_to_make_it(
     assert names_in(models) == []
 
 
+@pytest.mark.parametrize("has_environment", [True, False])
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
@@ -166,9 +167,11 @@ def test_without_an_environment_the_sentence_says_how_to_make_it(
     ],
 )
 def test_what_could_not_be_exported_is_refused_before_optimum_is_asked(
-    command: Cli, source: Path, models: Path, environment: Path, tmp_path: Path, key: str, value: object, words: str
-) -> None:
-    write_environment(environment, NEVER)
+    command: Cli, source: Path, models: Path, environment: Path, tmp_path: Path, key: str, value: object, words: str,
+    has_environment: bool,
+) -> None:  # fmt: skip
+    if has_environment:
+        write_environment(environment, NEVER)
     change(source, "config.json", **{key: value})
     assert words in refused(command, source)
     assert not (tmp_path / "heard").exists()
