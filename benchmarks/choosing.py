@@ -144,7 +144,7 @@ def main() -> None:
     _wait_for(controller, RunPhase.READY)
     controller.run()
     _wait_for(controller, RunPhase.FINISHED)
-    controller.select(24)
+    controller.sight.select(24)
     _rest(500)
     painted = painted_ms(controller, window, wanted.moves, wanted.gap_ms)
     session = controller.session

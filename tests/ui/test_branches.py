@@ -365,7 +365,7 @@ def test_the_panel_shows_what_is_searched_from_it_and_goes_to_it(session: Script
     panel._canvas.node_picked.emit(best)
     driver.wait_for(RunPhase.PAUSED)
     assert driver.generated() == "defghijk"
-    driver.controller.select(5)
+    driver.controller.sight.select(5)
     driver.settle()
     node = panel._canvas.current_node()
     assert node is not None

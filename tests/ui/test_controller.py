@@ -265,12 +265,12 @@ def test_a_window_that_slid_shows_what_was_dropped_where_and_how_often(sliding: 
 def test_a_dropped_token_can_be_looked_at_and_is_said_to_be_gone(sliding: Driver) -> None:
     sliding.controller.run()
     sliding.wait_for(RunPhase.FINISHED)
-    sliding.controller.select(5)
+    sliding.controller.sight.select(5)
     sliding.wait_painted()
     assert sliding.view.facts.dropped
     assert sliding.view.attention.missing.dropped
     assert sliding.view.attention.selected is None
-    sliding.controller.select(9)
+    sliding.controller.sight.select(9)
     sliding.wait_painted()
     assert not sliding.view.facts.dropped
     assert sliding.view.attention.selected == 1
@@ -354,7 +354,7 @@ def test_what_is_looked_at_is_read_after_the_run(driver: Driver, session: Script
 def test_another_head_is_read_at_once(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    driver.controller.select_head(2, 3)
+    driver.controller.sight.select_head(2, 3)
     driver.qtbot.waitUntil(
         lambda: driver.view.attention is not None and driver.view.attention.reading.layer == 2, timeout=PATIENCE_MS
     )
@@ -363,7 +363,7 @@ def test_another_head_is_read_at_once(driver: Driver) -> None:
 def test_a_selected_prompt_token_gets_its_distribution(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    driver.controller.select(1)
+    driver.controller.sight.select(1)
     driver.qtbot.waitUntil(
         lambda: driver.view.distribution is not None and driver.view.distribution.position == 1, timeout=PATIENCE_MS
     )
@@ -376,12 +376,12 @@ def test_colouring_by_attention_reads_the_row_of_the_last_token_that_was_read(dr
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert driver.view.row is None
-    driver.controller.colour_by(Colouring.ATTENTION)
+    driver.controller.sight.colour_by(Colouring.ATTENTION)
     driver.wait_for(RunPhase.FINISHED)
     row = driver.view.row
     assert row is not None
     assert (row.position, row.selected, row.look.layer, row.look.head) == (5, False, 1, 2)
-    driver.controller.select(3)
+    driver.controller.sight.select(3)
     driver.wait_for(RunPhase.FINISHED)
     assert driver.view.row is not None
     assert (driver.view.row.position, driver.view.row.selected) == (3, True)
@@ -403,7 +403,7 @@ def test_the_attention_after_going_back_is_that_of_the_shorter_text(driver: Driv
 def test_a_remembered_head_that_the_model_lacks_becomes_its_last(qtbot: QtBot) -> None:
     driver = Driver(qtbot, ScriptedSession(), replace(PREFERENCES, layer=29, head=8))
     driver.open()
-    assert (driver.controller.selection.layer, driver.controller.selection.head) == (2, 3)
+    assert (driver.controller.sight.selection.layer, driver.controller.sight.selection.head) == (2, 3)
     driver.controller.shutdown()
 
 
@@ -472,7 +472,7 @@ def gone_queries(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     driver.session.sequence.gone = {1, 2, 4}
-    driver.controller.select_head(0, 0)
+    driver.controller.sight.select_head(0, 0)
     driver.wait_for(RunPhase.FINISHED)
     assert driver.view.attention is None
     assert driver.view.attention_gone == GoneColumns(kind=Kept.QUERIES, tokens=3)
@@ -520,7 +520,7 @@ def columns_of(driver: Driver) -> list[StageName | None]:
 def test_other_settings_show_at_once_what_a_past_step_would_have_been(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    driver.controller.select(4)
+    driver.controller.sight.select(4)
     driver.wait_painted()
     passes, text = len(driver.session.sequence.fed), driver.text()
     hot = DecodingSettings(temperature=0.5, top_k=2, max_tokens=4)
@@ -601,7 +601,7 @@ def test_draws_are_counted_for_what_is_shown(driver: Driver) -> None:
     driver.controller.set_decoding(DecodingSettings(temperature=1.0, max_tokens=2))
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    driver.controller.draw_many(50)
+    driver.controller.sight.draw_many(50)
     driver.qtbot.waitUntil(
         lambda: driver.view.distribution is not None and driver.view.distribution.draws is not None,
         timeout=PATIENCE_MS,
@@ -628,7 +628,7 @@ def test_a_token_that_was_drawn_again_tells_what_was_rejected(driver: Driver) ->
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert driver.generated()[1] == "f"
-    driver.controller.select(4)
+    driver.controller.sight.select(4)
     driver.wait_painted()
     assert driver.view.facts is not None
     assert [(token.text, entry) for token, entry in driver.view.facts.rejected] == [("e", "/e/")]
@@ -641,6 +641,6 @@ def test_the_last_token_says_why_the_run_ended_until_the_text_goes_on(driver: Dr
     assert driver.view.facts.stopped is StopReason.MAX_TOKENS
     driver.controller.run()
     driver.qtbot.waitUntil(lambda: driver.generated() == "defghijk", timeout=PATIENCE_MS)
-    driver.controller.select(6)
+    driver.controller.sight.select(6)
     driver.wait_painted()
     assert driver.view.facts.stopped is None

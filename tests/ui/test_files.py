@@ -422,7 +422,7 @@ def test_without_its_model_the_attention_of_a_copy_is_shown_and_kept_on(
     second.until(lambda: panel.findChild(AttentionMatrix).isVisible())
     views: list[WindowView] = []
     second.controller.view_changed.connect(views.append)
-    second.controller.look_at_row(True)
+    second.controller.sight.look_at_row(True)
     second.wait(RunPhase.PAUSED)
     attention, row = views[-1].attention, views[-1].row
     assert attention is not None

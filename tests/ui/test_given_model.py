@@ -10,6 +10,7 @@ from canopy_desktop.errors import NotGivenError
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.view import WindowView
 from canopy_desktop.model.bundle import Bundle
+from canopy_desktop.model.given_pass import INSIDE
 from canopy_desktop.model.provider import ProviderChoice
 from canopy_desktop.settings import Preferences
 from canopy_ui.controller import Controller
@@ -20,16 +21,16 @@ from canopy_ui.panels.inside_panel import InsidePanel
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.program import make_application
 from canopy_ui.state import RunPhase
-from tests.core.given import imported, write_given
+from tests.core.given import imported, write_unknown
 from tests.support.driving import PREFERENCES
 
-SHOWN = {"attend": (AttentionPanel, "queries"), "lens": (LensPanel, "residuals"), "inside": (InsidePanel, "queries")}
+SHOWN = {"attend": (AttentionPanel, "queries"), "lens": (LensPanel, "residuals"), "inside": (InsidePanel, INSIDE)}
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("given")
-    return imported(write_given("gpt_neox", folder / "source"), folder / "models")
+    return imported(write_unknown("qwen2-built", folder / "source"), folder / "models")
 
 
 @pytest.fixture
@@ -66,6 +67,6 @@ def test_panels_say_what_the_graph_does_not_give_and_probabilities_of_any_token_
         qtbot.waitUntil(lambda kind=kind, sentence=sentence: sentence in said(window.panel(kind)))
     views: list[WindowView] = []
     controller.view_changed.connect(views.append)
-    controller.select(len("abc"))
+    controller.sight.select(len("abc"))
     qtbot.waitUntil(lambda: bool(views) and views[-1].distribution is not None)
     assert len(views[-1].distribution.bars) >= 10

@@ -511,6 +511,6 @@ def test_the_real_model_generates_in_the_real_window(built_model: Path, qtbot: Q
     qtbot.waitUntil(lambda: controller.state.phase is RunPhase.FINISHED, timeout=60_000)
     assert window.windowTitle() == "Canopy – 14 + 8 tokens"
     with qtbot.waitSignal(controller.settled, timeout=60_000):
-        controller.select_head(3, 4)
+        controller.sight.select_head(3, 4)
     window.close()
     window.deleteLater()

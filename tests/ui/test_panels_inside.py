@@ -506,8 +506,8 @@ def test_token_block_and_head_that_are_selected_are_looked_into(looking: Looking
     looking.panel.show()
     looking.controller.run()
     looking.wait_for(RunPhase.FINISHED)
-    looking.controller.select(2)
-    looking.controller.select_head(0, 3)
+    looking.controller.sight.select(2)
+    looking.controller.sight.select_head(0, 3)
     looking.wait_for(RunPhase.FINISHED)
     assert looking.asked()[-1] == ("inside", 2, 0, 3)
     view = looking.panel._view
@@ -549,7 +549,7 @@ def test_of_many_wishes_only_the_first_and_the_last_are_computed(looking: Lookin
     looking.panel.show()
     qtbot.waitUntil(looking.session.sequence.waiting.is_set)
     for head in (0, 1, 3):
-        looking.controller.select_head(2, head)
+        looking.controller.sight.select_head(2, head)
         looking.wait_painted()
     looking.session.sequence.gate.set()
     looking.wait_for(RunPhase.FINISHED)

@@ -104,7 +104,7 @@ def test_a_click_selects_layer_and_token_in_the_whole_window(driver: Driver, pan
     middle = grid.visualRect(grid._table.index(2, 1)).center()
     qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=middle)
     driver.wait_for(RunPhase.FINISHED)
-    selection = driver.controller.selection
+    selection = driver.controller.sight.selection
     assert (selection.layer, selection.embedding, selection.position) == (0, False, 2)
     assert grid._place == (2, 1)
     assert sentence(panel).startswith("After layer 0, having read “b”: “c” came next; here it is assigned ")
@@ -136,16 +136,16 @@ def test_the_list_of_a_cell_ends_with_what_all_others_share(panel: LensPanel) ->
 def test_keys_walk_through_the_grid(
     driver: Driver, panel: LensPanel, qtbot: QtBot, key: Qt.Key, chosen: tuple[int, bool, int | None]
 ) -> None:
-    driver.controller.select_cell(2, 3)
+    driver.controller.sight.select_cell(2, 3)
     driver.wait_for(RunPhase.FINISHED)
     qtbot.keyClick(panel._grid, key)
-    selection = driver.controller.selection
+    selection = driver.controller.sight.selection
     assert (selection.layer, selection.embedding, selection.position) == chosen
 
 
 def test_another_head_s_layer_is_the_lens_s_too(driver: Driver, panel: LensPanel) -> None:
-    driver.controller.select_cell(0, 3)
-    driver.controller.select_head(0, 1)
+    driver.controller.sight.select_cell(0, 3)
+    driver.controller.sight.select_head(0, 1)
     driver.wait_for(RunPhase.FINISHED)
     assert panel._grid._place == (LAYERS - 1, 2)
 

@@ -68,12 +68,12 @@ def test_what_is_painted_says_another_thing_about_another_token(whole: WholeWind
     for position in (4, 5):
         for workspace in NAMES:
             whole.show(workspace)
-            whole.controller.select(position)
+            whole.controller.sight.select(position)
             whole.settle()
             for widget in painted_widgets(whole.window):
                 if widget.isVisible() and not isinstance(widget, StageCell):
                     told.setdefault(widget, {})[position] = said(widget)
-    whole.controller.select(None)
+    whole.controller.sight.select(None)
     changing = {type(widget).__name__ for widget, words in told.items() if words[4] != words[5]}
     assert changing >= {"TokenText", "BarChart", "DrawStrip", "AttentionMatrix", "HeadsGrid", "InsideFlow"}
 

@@ -213,7 +213,7 @@ def test_back_by_stage_ends_at_the_prompt(driver: Driver, walk: StageWalk) -> No
 def test_stepping_by_stage_leaves_an_older_token_for_the_newest(driver: Driver, walk: StageWalk) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    driver.controller.select(3)
+    driver.controller.sight.select(3)
     walk.back()
     driver.wait_painted()
     assert driver.view.selected == len(driver.view.chips) - 1
@@ -221,7 +221,7 @@ def test_stepping_by_stage_leaves_an_older_token_for_the_newest(driver: Driver, 
 
 
 def test_a_stage_that_is_looked_at_stays_while_one_steps_by_token(driver: Driver) -> None:
-    driver.controller.look_at_stage(StepStage.CUT)
+    driver.controller.sight.look_at_stage(StepStage.CUT)
     driver.controller.step()
     stage_becomes(driver, StepStage.CUT, 1)
     driver.controller.step()
@@ -314,11 +314,11 @@ def test_the_strip_tells_the_selected_step_and_nothing_of_a_token_of_the_prompt(
     assert strip.figures()[0] == "1 token"
     assert strip.figures()[-1] == "stop"
     assert standing(strip) == [LAST]
-    driver.controller.select(3)
+    driver.controller.sight.select(3)
     driver.wait_painted()
     assert strip.figures()[0] == "3 tokens"
     assert strip.figures()[-1] == "go on"
-    driver.controller.select(1)
+    driver.controller.sight.select(1)
     driver.wait_painted()
     assert strip.figures() == [""] * len(StepStage)
     assert standing(strip) == []
@@ -394,7 +394,7 @@ def test_keys_go_through_a_step_and_a_stage_raises_its_panel_and_leaves_the_keyb
         attention.raise_()
         qtbot.waitUntil(lambda: probabilities.visibleRegion().isEmpty(), timeout=PATIENCE_MS)
         focus = window.focusWidget()
-        controller.look_at_stage(StepStage.CUT)
+        controller.sight.look_at_stage(StepStage.CUT)
         qtbot.waitUntil(lambda: not probabilities.visibleRegion().isEmpty(), timeout=PATIENCE_MS)
         assert window.focusWidget() is focus
         assert [key for key, dock in window.docks.items() if dock.meant] == ["probabilities"]

@@ -146,7 +146,7 @@ def test_an_opening_is_undone_with_all_that_was_there(keep: Callable[..., Kept],
     controller.search(SearchAsk(node=1, kind=SearchKind.BEAMS, count=2, length=2))
     kept.until(lambda: controller.branches.newest and not controller.branches.newest.busy)
     controller.draft.edit(PromptRequest(text="typed since"))
-    controller.select(4)
+    controller.sight.select(4)
     before, searches, folding = kept.facts(), controller.branches.searches, controller.branches.folding
     revision = controller.revision
     kept.open(tmp_path / "waves.canopy")
@@ -159,7 +159,7 @@ def test_an_opening_is_undone_with_all_that_was_there(keep: Callable[..., Kept],
     assert (files.file, files.modified) == (tmp_path / "sea.canopy", True)
     assert (controller.branches.searches, controller.branches.folding) == (searches, folding)
     assert controller.draft.request.text == "typed since"
-    assert controller.selection.position == 4
+    assert controller.sight.selection.position == 4
     assert undo_words(controller.state.undoes) == "Undo search"
     assert redo_words(controller.state.redoes) == "Redo opening waves.canopy"
     kept.redo()

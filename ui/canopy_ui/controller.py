@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from canopy_desktop.decoding.settings import DecodingSettings, changed_settings
 from canopy_desktop.errors import CanopyError, OtherModelError
 from canopy_desktop.exploration.answer import Answer, answer_of
-from canopy_desktop.exploration.attention_view import GoneColumns, Looking
+from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
 from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens
 from canopy_desktop.exploration.kept_attention import AttentionOffer, WhyNot, attention_offer
@@ -34,10 +34,7 @@ from canopy_desktop.exploration.records import (
     WindowSlid,
 )
 from canopy_desktop.exploration.searching import SearchAsk, Searched
-from canopy_desktop.exploration.squares import Square
-from canopy_desktop.exploration.stages import StepStage
 from canopy_desktop.exploration.trail import Change, Deed, ShownText, Standing, TriedBlock
-from canopy_desktop.exploration.view import Colouring, Selection
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.model.tokenizer import TokenTable
 from canopy_desktop.settings import Preferences
@@ -64,6 +61,7 @@ from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
 from canopy_ui.reader import DecisionRequest, KeepRequest, ReadingResult
+from canopy_ui.sight import Sight
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
 from canopy_ui.trail_desk import TrailDesk
@@ -130,14 +128,6 @@ class Controller(QObject):
         self.filter = FilterChoice(preferences.filter_file, preferences.filter_action)
         self.window = preferences.window
         self.interval_ms = preferences.speed_ms
-        self.kitchen_words = preferences.kitchen_words
-        self.selection = Selection(
-            layer=preferences.layer,
-            head=preferences.head,
-            hide_first=preferences.hide_first,
-            shown=preferences.shown,
-            settings=preferences.decoding,
-        )
         self.state = RunState(phase=RunPhase.LOADING, loaded=False)
         self.session: ModelSession | None = None
         self.draft = Draft(preferences.prompt, self)
@@ -146,6 +136,7 @@ class Controller(QObject):
         self.measuring = MeasuringDesk(self)
         self.comparison = CompareDesk(self)
         self.lighting = Lighting(self)
+        self.sight = Sight(preferences, self)
         self._chronicle = Chronicle()
         self.branches = BranchDesk(self._chronicle, self)
         self.trail = TrailDesk(self._standing, self)
@@ -182,6 +173,7 @@ class Controller(QObject):
 
     def _connect(self) -> None:
         self._repaint.timeout.connect(self._on_repaint_due)
+        self.sight.changed.connect(self.touch)
         self.draft.encoded.connect(self._on_draft_encoded)
         self.facts.deed_coming.connect(self.trail.note)
         self.facts.changed.connect(self.draft.set_facts)
@@ -334,7 +326,7 @@ class Controller(QObject):
         self._walker.stop()
         if not self.alone:
             self._threads.go_to_requested.emit(GoToCommand(run_id=self._new_run(), node=node))
-        self.select(None)
+        self.sight.select(None)
         self._enter(RunPhase.PAUSED)
 
     @Slot(int, object)
@@ -353,7 +345,7 @@ class Controller(QObject):
             output_filter=self.filter.output_filter,
         )
         self._threads.walk_requested.emit(command)
-        self.select(None)
+        self.sight.select(None)
         self._enter(RunPhase.RUNNING)
 
     @Slot(object)
@@ -431,7 +423,7 @@ class Controller(QObject):
         self._chronicle.clear()
         self.branches.forget()
         self._show_context()
-        self.select(None)
+        self.sight.select(None)
         if self._phase is not RunPhase.LOADING:
             self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
 
@@ -460,11 +452,11 @@ class Controller(QObject):
         self.inside.forget()
         self._chronicle.reopen(kept)
         self.branches.forget()
-        self.select(None)
+        self.sight.select(None)
         begun = self._beginning = kept.beginning
         self._threads.tokens_known.emit(kept.tokens)
         self._threads.attention_known.emit(kept.attention)
-        self._fit_head()
+        self.sight.fit_head(self.looked_at)
         self.draft.edit(begun.request)
         self._begin_with(begun.window)
         self._decide_by(kept.settings)
@@ -525,12 +517,6 @@ class Controller(QObject):
             node = exploration.cursor
             self._threads.attention_requested.emit(KeepRequest(slots=exploration.slots(node), node=node))
 
-    def _fit_head(self) -> None:
-        """Look at a head that there is."""
-        a = self.looked_at
-        if a is not None:
-            self.select_head(min(self.selection.layer, a.layers - 1), min(self.selection.head, a.heads - 1))
-
     @property
     def token_table(self) -> TokenTable:
         """Knows every token of the exploration that is shown."""
@@ -569,7 +555,7 @@ class Controller(QObject):
             return
         self.alone = False
         self._threads.attention_known.emit(None)
-        self._fit_head()
+        self.sight.fit_head(self.looked_at)
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.tokens_known.emit(session.tokenizer)
         self._in_journal = True
@@ -649,7 +635,7 @@ class Controller(QObject):
             return
         self._must_resume = True
         self.decoding = settings
-        self.selection = replace(self.selection, settings=settings)
+        self.sight.decide_by(settings)
         self.decoding_changed.emit(settings)
         self._ask_for_decision()
 
@@ -719,42 +705,6 @@ class Controller(QObject):
         self._threads.interval_requested.emit(interval_ms)
 
     @Slot(object)
-    def select(self, position: int | None) -> None:
-        """Look at one token; None follows the newest."""
-        self._look(replace(self.selection, position=position))
-
-    @Slot(int, int)
-    def select_head(self, layer: int, head: int) -> None:
-        """Look at one attention head."""
-        self._look(replace(self.selection, layer=layer, head=head, embedding=False))
-
-    @Slot(int, object)
-    def select_cell(self, row: int, position: int | None) -> None:
-        """Look at one token and one row of the lens: 0 is the embedding, l + 1 what comes out of layer l."""
-        layer = max(row - 1, 0) if row else self.selection.layer
-        self._look(replace(self.selection, layer=layer, embedding=row == 0, position=position))
-
-    @Slot(object)
-    def look_through_lens(self, positions: range | None) -> None:
-        """The positions of the lens's columns in sight; None: no panel shows it."""
-        self._look(replace(self.selection, lens=positions))
-
-    @Slot(bool)
-    def hide_first(self, hidden: bool) -> None:
-        """Leave the first token out of the attention that is shown."""
-        self._look(replace(self.selection, hide_first=hidden))
-
-    @Slot(object)
-    def look_by(self, looking: Looking) -> None:
-        """Look at one head, at the mean of a layer, or at the rollout."""
-        self._look(replace(self.selection, looking=looking))
-
-    @Slot(object)
-    def look_at_part(self, part: Square | None) -> None:
-        """Look at a part of the attention picture; None: the whole window."""
-        self._look(replace(self.selection, part=part))
-
-    @Slot(object)
     def block(self, wish: BlockWish) -> None:
         """Try what a forbidden look changes, beside the recorded text; `block_tried` follows."""
         if self._lacks_model():
@@ -803,7 +753,7 @@ class Controller(QObject):
                 marks=marks,
                 searches=searches,
                 folding=folding,
-                position=self.selection.position,
+                position=self.sight.selection.position,
             )
         return Standing(
             cursor=self._chronicle.cursor,
@@ -828,7 +778,7 @@ class Controller(QObject):
         self.branches.bring_back(text.marks, text.searches, text.folding)
         if text.request is not None:
             self._fill_in(text.request)
-        self.select(text.position)
+        self.sight.select(text.position)
 
     def _bring_back(self, deed: Deed, standing: Standing | None) -> None:
         """Nothing of it is a deed of its own."""
@@ -859,32 +809,6 @@ class Controller(QObject):
         self._publish_state()
         self.touch()
 
-    @Slot(object)
-    def colour_by(self, colouring: Colouring) -> None:
-        """What the colours of the text tell."""
-        self._look(replace(self.selection, colouring=colouring))
-
-    @Slot(bool)
-    def look_inside(self, shown: bool) -> None:
-        """Whether a panel shows the inside of the selected token's step."""
-        self.inside.show(shown)
-        self.touch()
-
-    @Slot(bool)
-    def use_kitchen_words(self, wanted: bool) -> None:
-        """Whether words of the kitchen stand beside the technical ones."""
-        self.kitchen_words = wanted
-
-    @Slot(bool)
-    def look_at_row(self, shown: bool) -> None:
-        """Whether a panel shows where the selected token looks."""
-        self._look(replace(self.selection, row=shown))
-
-    @Slot(int)
-    def show_bars(self, shown: int) -> None:
-        """The number of tokens in the probability chart."""
-        self._look(replace(self.selection, shown=shown))
-
     def answer(self) -> Answer | None:
         """What was generated up to where we stand; None where that is nothing, or more is on its way."""
         exploration, session = self._chronicle.exploration, self.session
@@ -911,27 +835,12 @@ class Controller(QObject):
             self.facts.check(answer.shown)
 
     @Slot(object)
-    def look_at_stage(self, stage: StepStage) -> None:
-        """Look at one stage of the selected step."""
-        self._look(replace(self.selection, stage=stage))
-
-    @Slot(object)
-    def find(self, token_id: int | None) -> None:
-        """A token that has to be in the probability chart."""
-        self._look(replace(self.selection, found=token_id))
-
-    @Slot(int)
-    def draw_many(self, count: int) -> None:
-        """So many draws from what is shown, to be compared with it; 0: none."""
-        self._look(replace(self.selection, draws=count))
-
-    @Slot(object)
     def _on_worker_model_loaded(self, session: ModelSession) -> None:
         if self._threads.changing:
             return
         self.session = session
         size = session.card.architecture
-        self._fit_head()
+        self.sight.fit_head(self.looked_at)
         if self.window.size is not None and self.window.size > size.context:
             self.window = replace(self.window, size=None)  # it was another model's
         self._show_context()
@@ -1019,15 +928,17 @@ class Controller(QObject):
         """Paint the newest state, and ask for what it lacks."""
         self._painted = time.perf_counter()
         self._pace.note_repaint()
-        self.view_changed.emit(self._chronicle.view(self.selection))
+        self.view_changed.emit(self._chronicle.view(self.sight.selection))
         self.metrics_changed.emit(self._chronicle.metrics(self._memory.bytes()))
         self._publish_state()
-        for wish in self._chronicle.wishes(self.selection, time.perf_counter(), busy=self.state.busy):
+        for wish in self._chronicle.wishes(self.sight.selection, time.perf_counter(), busy=self.state.busy):
             self._threads.read_requested.emit(wish)
         self.branches.ask()
         self._keep_marks()
         self._keep_searches(self._ended_searches())
-        self.inside.ask(self._chronicle.exploration, self.selection, busy=self.state.busy, interval_ms=self.interval_ms)
+        self.inside.ask(
+            self._chronicle.exploration, self.sight.selection, busy=self.state.busy, interval_ms=self.interval_ms
+        )
         idle = self._chronicle.read_up and self.inside.idle and self.branches.idle and self.measuring.idle
         if idle and not self.state.busy:
             self.settled.emit()
@@ -1108,7 +1019,7 @@ class Controller(QObject):
 
     def _ask_for_decision(self) -> None:
         """Not at the next repaint: what a slider changes has to be on the screen by then."""
-        wish = self._chronicle.decision_wish(self.selection, busy=self.state.busy)
+        wish = self._chronicle.decision_wish(self.sight.selection, busy=self.state.busy)
         if wish is not None:
             self._threads.read_requested.emit(wish)
 
@@ -1123,11 +1034,11 @@ class Controller(QObject):
         self._threads.tokens_known.emit(self.session.tokenizer)
         self._beginning = self._sent.beginning(self.session.card, event.context) if self._sent else None
         self._in_journal = True
-        self._fit_head()
+        self.sight.fit_head(self.looked_at)
         self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
         self.branches.forget()
-        self.select(None)
+        self.sight.select(None)
         self.touch()
 
     def _note_end(self, event: RunPaused | RunFinished | RunFailed) -> None:
@@ -1177,11 +1088,6 @@ class Controller(QObject):
         self._run_id += 1
         self._remaking = None
         return self._run_id
-
-    def _look(self, selection: Selection) -> None:
-        if selection != self.selection:
-            self.selection = selection
-            self.touch()
 
     def _waiting_phase(self) -> RunPhase:
         return RunPhase.EMPTY if self.draft.empty else RunPhase.READY

@@ -35,9 +35,11 @@ class InsideDesk(QObject):
         """Whether no answer is awaited."""
         return not self._under_way
 
+    @Slot(bool)
     def show(self, shown: bool) -> None:
         """Whether a panel shows it."""
         self._shown = shown
+        self.changed.emit()
 
     def ask(self, exploration: Exploration | None, selection: Selection, *, busy: bool, interval_ms: int) -> None:
         """Ask for what is looked at, unless it is known, or the model has no time."""

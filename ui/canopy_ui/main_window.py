@@ -193,7 +193,7 @@ class MainWindow(QMainWindow):
         self.docks[TOKENS].show()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        selection = self._controller.selection
+        selection = self._controller.sight.selection
         self._remember(
             replace(
                 self._preferences,
@@ -209,7 +209,7 @@ class MainWindow(QMainWindow):
                 head=selection.head,
                 hide_first=selection.hide_first,
                 shown=selection.shown,
-                kitchen_words=self._controller.kitchen_words,
+                kitchen_words=self._controller.sight.kitchen_words,
                 speed_ms=self._controller.interval_ms,
                 geometry=layout.remembered_geometry(self),
                 docks=self.workspaces.remembered(),

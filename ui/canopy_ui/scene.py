@@ -68,7 +68,7 @@ class Scene:
             position = max(self._way(), key=self._seen_at_a_glance).position
         elif workspace == "attend":
             position = len(self._prompt()) - 1
-        self._controller.select(position)
+        self._controller.sight.select(position)
 
     def _branch(self, parted: StepRecord) -> None:
         """The likeliest token that was not taken, and what the model writes after it."""

@@ -37,23 +37,23 @@ class StageWalk(QObject):
         if self._entering is not None:
             return
         self._follow_newest()
-        following = neighbour(controller.selection.stage, 1)
+        following = neighbour(controller.sight.selection.stage, 1)
         if controller.state.busy or controller.state.edited or not controller.state.generated or following is None:
             self._entering = controller.state.generated
             controller.step()
         else:
-            controller.look_at_stage(following)
+            controller.sight.look_at_stage(following)
 
     @Slot()
     def back(self) -> None:
         """Look at the stage before; before the first, go back one token and look at its last."""
         controller = self._controller
         self._follow_newest()
-        before = neighbour(controller.selection.stage, -1)
+        before = neighbour(controller.sight.selection.stage, -1)
         if before is not None:
-            controller.look_at_stage(before)
+            controller.sight.look_at_stage(before)
         elif controller.state.can_go_back:
-            controller.look_at_stage(LAST)
+            controller.sight.look_at_stage(LAST)
             controller.back()
 
     @Slot(bool)
@@ -75,8 +75,8 @@ class StageWalk(QObject):
             self._timer.start(interval_ms or PACE_MS)
 
     def _follow_newest(self) -> None:
-        if self._controller.selection.position is not None:
-            self._controller.select(None)
+        if self._controller.sight.selection.position is not None:
+            self._controller.sight.select(None)
 
     @Slot()
     def _on_timeout(self) -> None:
@@ -87,7 +87,7 @@ class StageWalk(QObject):
     def _on_step_taken(self) -> None:
         if self._entering is not None:
             self._entering = None
-            self._controller.look_at_stage(FIRST)
+            self._controller.sight.look_at_stage(FIRST)
             if self.slow:
                 self._timer.start()  # the first stage is seen as long as any other, however long the token took
 

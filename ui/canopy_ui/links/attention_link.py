@@ -31,21 +31,21 @@ class AttentionLink(QObject):
         controller.view_changed.connect(self._on_view_changed)
         controller.state_changed.connect(self._on_state_changed)
         controller.reopened.connect(self._fit)
-        panel.head_selected.connect(controller.select_head)
-        panel.hide_first_toggled.connect(controller.hide_first)
-        panel.position_selected.connect(controller.select)
+        panel.head_selected.connect(controller.sight.select_head)
+        panel.hide_first_toggled.connect(controller.sight.hide_first)
+        panel.position_selected.connect(controller.sight.select)
         panel.compute_again_requested.connect(controller.compute_again)
         panel.block_requested.connect(controller.block)
         panel.block_closed.connect(controller.unblock)
         controller.brought_back.connect(self._on_brought_back)
         controller.block_tried.connect(panel.set_blocked)
-        panel.looking_chosen.connect(controller.look_by)
-        panel.part_changed.connect(controller.look_at_part)
+        panel.looking_chosen.connect(controller.sight.look_by)
+        panel.part_changed.connect(controller.sight.look_at_part)
         panel.position_hovered.connect(controller.lighting.light)
         controller.lighting.position_lit.connect(panel.set_lit)
         panel.token_hovered.connect(controller.lighting.light_token)
         controller.lighting.token_lit.connect(panel.set_lit_candidate)
-        panel.row_shown.connect(controller.look_at_row)
+        panel.row_shown.connect(controller.sight.look_at_row)
         self._show_selection()
 
     @Slot()
@@ -72,7 +72,7 @@ class AttentionLink(QObject):
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:
-        if self._controller.selection.look != self._panel.look():
+        if self._controller.sight.selection.look != self._panel.look():
             self._show_selection()  # another panel chose the layer
         self._panel.set_attention(
             view.attention,
@@ -82,5 +82,5 @@ class AttentionLink(QObject):
         )
 
     def _show_selection(self) -> None:
-        selection = self._controller.selection
+        selection = self._controller.sight.selection
         self._panel.set_selected(selection.layer, selection.head, selection.hide_first, selection.looking)

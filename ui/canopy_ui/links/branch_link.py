@@ -43,7 +43,7 @@ class BranchLink(QObject):
     def _on_view_changed(self, view: WindowView) -> None:
         """A token that is selected elsewhere is the tree's current node too; one that grows is followed by itself."""
         self._view = view
-        position = self._controller.selection.position
+        position = self._controller.sight.selection.position
         if position is not None and position != self._selected and view.selected is not None:
             node = view.chips[view.selected].node
             self._panel.set_selected(PROMPT_NODE if node is None else node)
@@ -64,4 +64,4 @@ class BranchLink(QObject):
         position = self._position_of(node)
         if position is not None:
             self._selected = None if position == len(chips) - 1 else position
-            self._controller.select(self._selected)
+            self._controller.sight.select(self._selected)

@@ -29,7 +29,7 @@ class CacheLink(QObject):
         controller.metrics_changed.connect(self._on_metrics_changed)
         controller.measuring.cache_measured.connect(self._on_cache_measured)
         controller.measuring.reported.connect(self._on_errand_reported)
-        panel.position_selected.connect(controller.select)
+        panel.position_selected.connect(controller.sight.select)
         panel.position_hovered.connect(controller.lighting.light)
         controller.lighting.position_lit.connect(panel.set_lit)
         panel.shown_changed.connect(self._on_shown_changed)

@@ -26,13 +26,13 @@ class InsideLink(QObject):
         controller.view_changed.connect(self._on_view_changed)
         controller.inside.changed.connect(self._on_inside_changed)
         controller.state_changed.connect(self._on_inside_changed)
-        panel.shown_changed.connect(controller.look_inside)
-        panel.head_selected.connect(controller.select_head)
-        panel.position_selected.connect(controller.select)
+        panel.shown_changed.connect(controller.inside.show)
+        panel.head_selected.connect(controller.sight.select_head)
+        panel.position_selected.connect(controller.sight.select)
         panel.position_hovered.connect(controller.lighting.light)
         controller.lighting.position_lit.connect(panel.set_lit)
-        panel.set_kitchen_words(controller.kitchen_words)
-        panel.kitchen_toggled.connect(controller.use_kitchen_words)
+        panel.set_kitchen_words(controller.sight.kitchen_words)
+        panel.kitchen_toggled.connect(controller.sight.use_kitchen_words)
         self._on_view_changed()
 
     @Slot(object)
@@ -41,7 +41,7 @@ class InsideLink(QObject):
 
     @Slot()
     def _on_view_changed(self) -> None:
-        self._panel.set_selected(self._controller.selection.layer, self._controller.selection.head)
+        self._panel.set_selected(self._controller.sight.selection.layer, self._controller.sight.selection.head)
 
     @Slot()
     def _on_inside_changed(self) -> None:

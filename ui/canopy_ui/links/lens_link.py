@@ -27,10 +27,10 @@ class LensLink(QObject):
         controller.model_opened.connect(self._on_model_opened)
         controller.view_changed.connect(self._on_view_changed)
         controller.state_changed.connect(self._on_state_changed)
-        panel.cell_picked.connect(controller.select_cell)
+        panel.cell_picked.connect(controller.sight.select_cell)
         panel.position_hovered.connect(controller.lighting.light)
         controller.lighting.position_lit.connect(panel.set_lit)
-        panel.sight_changed.connect(controller.look_through_lens)
+        panel.sight_changed.connect(controller.sight.look_through_lens)
         panel.compute_again_requested.connect(controller.compute_lens_again)
 
     @Slot(object)

@@ -25,7 +25,7 @@ class StageLink(QObject):
         self._controller = controller
         self._view = WindowView()
         self._shown: tuple[object, ...] = ()  # what the strip shows follows from
-        strip.stage_chosen.connect(controller.look_at_stage)
+        strip.stage_chosen.connect(controller.sight.look_at_stage)
         controller.view_changed.connect(self._on_view_changed)
         controller.state_changed.connect(self._on_state_changed)
         self._show(controller.state)

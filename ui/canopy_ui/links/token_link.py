@@ -30,8 +30,8 @@ class TokenLink(QObject):
         controller.state_changed.connect(self._on_state_changed)
         controller.view_changed.connect(panel.set_view)
         controller.facts.checked.connect(panel.set_checked)
-        panel.position_selected.connect(controller.select)
-        panel.colouring_chosen.connect(controller.colour_by)
+        panel.position_selected.connect(controller.sight.select)
+        panel.colouring_chosen.connect(controller.sight.colour_by)
         panel.position_hovered.connect(controller.lighting.light)
         controller.lighting.position_lit.connect(panel.set_lit)
 
