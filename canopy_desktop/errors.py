@@ -218,7 +218,7 @@ class NotGivenError(EngineError):
     """The model's graph, which is another program's, does not give what is looked at."""
 
     def __init__(self, what: str) -> None:
-        """`what`: "queries", "residuals" or "way to block attention"."""
+        """`what`: "queries", "residuals", "way to block attention" or "way to look inside of a block"."""
         super().__init__(
             f"This model's graph gives logits and a cache, and no {what}: take a model that is built here for this "
             "('canopy-desktop models list' says which is)."

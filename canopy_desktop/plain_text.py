@@ -336,8 +336,7 @@ def _listed(model: Result) -> list[str]:
     if model["problem"] is not None:
         return [f"{name}: {model['problem']}", place]
     memory = model["memory"]
-    lacking = [what for what in ("queries", "residuals") if what not in model["gives"]]
-    own_graph = [f"    run as its own graph, which gives no {' and no '.join(lacking)}"] if lacking else []
+    own_graph = [f"    run as its own graph, which gives {', '.join(model['gives'])}"] if model["own_graph"] else []
     return [
         f"{name}: {model['title']}, {model['weights']}, {model['bytes'] / 1e9:.2f} GB",
         f"    about {memory['total_bytes'] / 1e9:.2f} GB of memory with a context of {memory['context']:,} tokens",

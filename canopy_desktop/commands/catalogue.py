@@ -69,6 +69,7 @@ def _listed(model: Listed, default_id: str, budget: int) -> dict[str, Any]:
         "source": card.source if card else None,
         "bytes": card.bytes if card else None,
         "context": card.architecture.context if card else None,
+        "own_graph": card.architecture.is_given if card else None,
         "gives": list(gives(card.architecture)) if card else None,
         "memory": memory_json(memory_needed(card, usual_context(card), budget=budget)) if card else None,
         "folder": str(model.folder),

@@ -8,10 +8,10 @@ from typing import Any
 from canopy_desktop.arrays import FloatArray
 from canopy_desktop.commands.inside import feed_prompt
 from canopy_desktop.commands.loading import in_range, open_bundle, open_session, positions_in, prompt_ids, valid_text
-from canopy_desktop.exploration.columns import require
+from canopy_desktop.errors import NotGivenError
 from canopy_desktop.exploration.inside import InsideReader, InsideStep, Part, without_renormalising
-from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.given_pass import INSIDE
 from canopy_desktop.model.tokenizer import Tokenizer
 
 
@@ -20,7 +20,8 @@ def inside(arguments: argparse.Namespace) -> dict[str, Any]:
     without = () if arguments.without is None else positions_in("--without", arguments.without)
     bundle = open_bundle(arguments)
     a = bundle.card.architecture
-    require(a, Kept.QUERIES, Kept.RESIDUALS)
+    if a.is_given:
+        raise NotGivenError(INSIDE)
     in_range("--layer", arguments.layer, 0, a.layers - 1)
     in_range("--head", arguments.head, 0, a.heads - 1)
     tokenizer = Tokenizer.open(bundle.tokenizer)

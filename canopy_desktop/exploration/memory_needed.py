@@ -51,7 +51,7 @@ def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = Fal
     """What a text of `context` tokens will take on the CPU. `is_exact` keeps all columns in 32 bits."""
     a = card.architecture
     if a.is_given:
-        return _of_given_graph(card, context)
+        return _of_given_graph(card, context, budget)
     sizes = {entry.name: entry.bytes for entry in card.files}
     embedding = a.vocabulary * a.hidden * _STORED[card.weights]
     packed = (sizes.get(WEIGHTS_FILE, 0) - a.position_bytes - (0 if a.tied else embedding)) * _PACKED[card.weights]
@@ -74,16 +74,19 @@ def memory_needed(card: Card, context: int, *, budget: int, is_exact: bool = Fal
     )
 
 
-def _of_given_graph(card: Card, context: int) -> MemoryNeeded:
+def _of_given_graph(card: Card, context: int, budget: int) -> MemoryNeeded:
     """What a graph takes that is run as it is: its weights, and its cache beside the past and present of a pass."""
     a, sizes = card.architecture, {entry.name: entry.bytes for entry in card.files}
+    cache, last = context * a.kv_bytes_per_token, context * a.hidden * NUMBER
+    columns = context * a.layers * (a.query_width + a.stream_width) * NUMBER
+    passing = a.layers * (2 * a.query_width + a.stream_width)  # of a token's columns on their way
     scores = SCORES * a.heads * context  # a token's, of a layer
     return MemoryNeeded(
         context=context,
         weights=sizes[WEIGHTS_FILE] + sizes[DECODER_FILE],
-        cache=3 * context * a.kv_bytes_per_token,
-        columns=context * a.hidden * NUMBER,
-        runtime=LIBRARIES + TOKENIZER_GROWS * sizes[TOKENIZER_FILE] + min(CHUNK, context) * NUMBER * scores,
+        cache=3 * cache,
+        columns=last + min(columns, max(0, budget - cache - last)),
+        runtime=LIBRARIES + TOKENIZER_GROWS * sizes[TOKENIZER_FILE] + min(CHUNK, context) * NUMBER * (scores + passing),
     )
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from canopy_desktop.errors import EngineError, ProviderError, TemplateError
+from canopy_desktop.errors import EngineError, NotGivenError, ProviderError, TemplateError
 from canopy_desktop.exploration.budget import automatic_budget
-from canopy_desktop.exploration.columns import ColumnStore, require
+from canopy_desktop.exploration.columns import ColumnStore
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.memory_needed import require_memory, usual_context
 from canopy_desktop.exploration.reader import ColumnReader
@@ -23,6 +23,7 @@ from canopy_desktop.model.card import Card, GraphForm, WeightForm
 from canopy_desktop.model.chat import ChatTemplate
 from canopy_desktop.model.decoder import OnnxDecoder, PassRunner, bytes_on_card, check_runner
 from canopy_desktop.model.device import HOST
+from canopy_desktop.model.given_pass import INSIDE
 from canopy_desktop.model.provider import (
     CudaProblem,
     ProviderChoice,
@@ -119,7 +120,8 @@ class ModelSession:
 
     def new_inside(self) -> InsideReader:
         """One that looks into single steps, for the inference thread. Raises `NotGivenError`."""
-        require(self.card.architecture, Kept.QUERIES, Kept.RESIDUALS)
+        if self.card.architecture.is_given:
+            raise NotGivenError(INSIDE)
         # imported here: nothing else at the window's start needs ONNX
         from canopy_desktop.exploration.inside import InsideReader
         from canopy_desktop.model.weight_map import WeightMap

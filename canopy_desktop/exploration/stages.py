@@ -177,7 +177,7 @@ def stages_of(
         step.index,
         (
             Tokenised(len(fed), tuple(fed[:NAMED]), step.index == 1),
-            Embedded(len(fed), fed[-1], None if architecture.is_given else architecture.hidden),
+            Embedded(len(fed), fed[-1], architecture.hidden if architecture.residuals else None),
             Passed(architecture.layers, architecture.heads, step.check.window_used - 1),
             Scored(step.vocabulary, token_of(highest.token_id), highest.logit),
             _penalised(step, [token.id for token in before], prompt, token_of),

@@ -8,6 +8,7 @@ head. The weights go into one file, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -17,12 +18,22 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from canopy_desktop.errors import BundleError, SourceError
 from canopy_desktop.model.bundle import DECODER_FILE, HEAD_FILE, WEIGHTS_FILE
 from canopy_desktop.model.card import Architecture
-from canopy_desktop.model.given_pass import LAST, PARTS, PAST, past_name, present_name, supplied
+from canopy_desktop.model.given_pass import (
+    LAST,
+    PARTS,
+    PAST,
+    past_name,
+    present_name,
+    query_name,
+    residual_name,
+    supplied,
+)
 from canopy_desktop.model.graph_check import Shape, Value, check_values, value_of
 from canopy_desktop.model.onnx_file import OnnxFile, StoredArray, open_onnx
 from canopy_desktop.model.weight_file import ExternalWeights
 
 LOGITS, RESIDUAL = "logits", "residual"
+ROWS = "last.shape"
 INLINE_BYTES = 1024  # of a weight that stays in the graph
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
 # Products that round several rows otherwise than one, and those that do not.
@@ -31,15 +42,25 @@ _UNLIKE = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulBn
 _PRODUCTS = _UNLIKE | {"FusedMatMul", "Gemm", "MatMul"}
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The values of a graph that are asked for."""
+
+    last: str  # what logits are made of, for the head to take
+    kind: int  # the type of its numbers
+    queries: tuple[str, ...]  # of every layer, (1, heads, new, head_size); none where they are not known
+    stream: tuple[str, ...]  # the embedding, and what comes out of every block but the last; none likewise
+
+
 def end_of(graph: GraphProto) -> str:
     """The value that all logits are made of, with a product behind it; the logits themselves where there is none."""
-    nodes = _in_order(graph)
-    constants = _constants(graph, nodes)
+    nodes = in_order(graph)
+    constants = constants_of(graph, nodes)
     open_, multiplied = {LOGITS}, False
     for node in reversed(nodes):
         if open_.isdisjoint(node.output):
             continue
-        if _branches(node):
+        if branches(node):
             break
         open_ = {name for name in (open_ - set(node.output)) | set(node.input) if name and name not in constants}
         multiplied = multiplied or node.op_type in _PRODUCTS
@@ -48,11 +69,8 @@ def end_of(graph: GraphProto) -> str:
     return LOGITS
 
 
-def write_graphs(file: OnnxFile, end: str, kind: int, a: Architecture, folder: Path) -> Iterator[float]:
-    """Write decoder, head and weights to a folder; yields the part done, 0 to 1.
-
-    `end` is that of `end_of`, and `kind` the type of its numbers. The weights have left `file` then.
-    """
+def write_graphs(file: OnnxFile, ends: Ends, a: Architecture, folder: Path) -> Iterator[float]:
+    """Write decoder, head and weights to a folder; yields the part done, 0 to 1. The weights have left `file` then."""
     model = file.model
     with (folder / WEIGHTS_FILE).open("wb") as opened:
         weights = ExternalWeights(opened)
@@ -63,14 +81,12 @@ def write_graphs(file: OnnxFile, end: str, kind: int, a: Architecture, folder: P
                 weights.move(tensor, raw)
             yield done / len(tensors)
     decoder, head = (folder / name for name in (DECODER_FILE, HEAD_FILE))
-    decoder.write_bytes(_decoder(model, end, a).SerializeToString(deterministic=True))
-    head.write_bytes(_head(model, end, kind, a).SerializeToString(deterministic=True))
+    decoder.write_bytes(_decoder(model, ends, a).SerializeToString(deterministic=True))
+    head.write_bytes(_head(model, ends, a).SerializeToString(deterministic=True))
 
 
 def check_given(folder: Path, a: Architecture) -> None:
     """Check that the graphs of a bundle are of known parts and are what the card says. Raises `BundleError`."""
-    if a.queries or a.residuals:
-        raise BundleError(folder, "its graph gives no queries and no residuals, and its card says that it does")
     for name in (DECODER_FILE, HEAD_FILE):
         try:
             file = open_onnx(folder, name)
@@ -107,7 +123,7 @@ def _decoder_values(found: dict[str, Value], a: Architecture) -> tuple[dict[str,
         raise ValueError("takes keys and values that are no floats of one type")
     cache = Value(kinds.pop(), shape_of_cache(a))
     inputs = {name: Value(value.kind, _shape_of(name)) for name, value in found.items() if _is_supplied(name)}
-    outputs = {LAST: Value(TensorProto.FLOAT, (None, None, a.hidden))}
+    outputs = {name: Value(TensorProto.FLOAT, shape) for name, shape in _given(a).items()}
     for layer in range(a.layers):
         for part in PARTS:
             inputs[past_name(layer, part)] = outputs[present_name(layer, part)] = cache
@@ -127,7 +143,14 @@ def _head_values(
     )
 
 
-def _decoder(model: ModelProto, end: str, a: Architecture) -> ModelProto:
+def _given(a: Architecture) -> dict[str, Shape]:
+    """What a decoder gives beside the cache."""
+    queries = {query_name(layer): (None, a.heads, None, a.head_size) for layer in range(a.layers if a.queries else 0)}
+    residuals = {residual_name(layer): (1, None, a.hidden) for layer in range(a.layers if a.residuals else 0)}
+    return {LAST: (1, None, a.hidden), **queries, **residuals}
+
+
+def _decoder(model: ModelProto, ends: Ends, a: Architecture) -> ModelProto:
     graph = model.graph
     cache = next(value.type.tensor_type.elem_type for value in graph.input if PAST.fullmatch(value.name))
     inputs = [
@@ -135,20 +158,39 @@ def _decoder(model: ModelProto, end: str, a: Architecture) -> ModelProto:
         for value in asked_by(graph)
         if _is_supplied(value.name)
     ]
-    outputs = [_value(LAST, TensorProto.FLOAT, (None, None, a.hidden))]
+    outputs = [_value(name, TensorProto.FLOAT, shape) for name, shape in _given(a).items()]
+    sources = [ends.last, *ends.queries, *ends.stream]
+    made = [
+        node
+        for source, output in zip(sources, outputs, strict=True)
+        for node in _as_floats(source, output.name, is_stream=source not in ends.queries)
+    ]
     for layer in range(a.layers):
         for part in PARTS:
             inputs.append(_value(past_name(layer, part), cache, shape_of_cache(a)))
             outputs.append(_value(present_name(layer, part), cache, shape_of_cache(a)))
-    presents = [value.name for value in outputs[1:]]
-    nodes = [*_making(graph, {end, *presents}, set()), helper.make_node("Cast", [end], [LAST], to=TensorProto.FLOAT)]
-    return _model(model, "decoder", nodes, inputs, outputs)
+    presents = {value.name for value in outputs[len(sources) :]}
+    nodes = [*_making(graph, presents.union(sources), set()), *made]
+    rows = helper.make_tensor(ROWS, TensorProto.INT64, (3,), (1, -1, a.hidden))
+    return _model(model, "decoder", nodes, inputs, outputs, [rows])
 
 
-def _head(model: ModelProto, end: str, kind: int, a: Architecture) -> ModelProto:
+def _as_floats(source: str, target: str, *, is_stream: bool) -> list[NodeProto]:
+    """A value in 32 bits, and of the stream as (1, rows, hidden)."""
+    if not is_stream:
+        return [helper.make_node("Cast", [source], [target], to=TensorProto.FLOAT)]
+    shaped = f"{target}.rows"
+    return [
+        helper.make_node("Reshape", [source, ROWS], [shaped]),
+        helper.make_node("Cast", [shaped], [target], to=TensorProto.FLOAT),
+    ]
+
+
+def _head(model: ModelProto, ends: Ends, a: Architecture) -> ModelProto:
     """`residual` (1, rows, hidden) float32 to `logits` (1, rows, vocabulary); of one row where several are no same."""
     logits = next(value.type.tensor_type.elem_type for value in model.graph.output if value.name == LOGITS)
-    nodes = [helper.make_node("Cast", [RESIDUAL], [end], to=kind), *_making(model.graph, {LOGITS}, {end})]
+    taken = helper.make_node("Cast", [RESIDUAL], [ends.last], to=ends.kind)
+    nodes = [taken, *_making(model.graph, {LOGITS}, {ends.last})]
     rows = 1 if any(node.op_type in _UNLIKE for node in nodes) else None
     inputs = [_value(RESIDUAL, TensorProto.FLOAT, (1, rows, a.hidden))]
     return _model(model, "head", nodes, inputs, [_value(LOGITS, logits, (1, rows, a.vocabulary))])
@@ -160,9 +202,10 @@ def _model(
     nodes: Sequence[NodeProto],
     inputs: Sequence[ValueInfoProto],
     outputs: Sequence[ValueInfoProto],
+    more: Sequence[TensorProto] = (),
 ) -> ModelProto:
     used = {source for node in nodes for source in _takes(node)}
-    tensors = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    tensors = [tensor for tensor in (*model.graph.initializer, *more) if tensor.name in used]
     graph = helper.make_graph(nodes, name, inputs, outputs, tensors)
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
@@ -171,15 +214,15 @@ def _making(graph: GraphProto, wanted: Set[str], known: Set[str]) -> list[NodePr
     """The nodes that make some values of what is known."""
     open_ = set(wanted - known)
     found = []
-    for node in reversed(_in_order(graph)):
+    for node in reversed(in_order(graph)):
         if not open_.isdisjoint(node.output):
             found.append(node)
             open_ |= _takes(node) - known
     return found[::-1]
 
 
-def _in_order(graph: GraphProto) -> list[NodeProto]:
-    """The nodes so that each comes after those that it takes from, which not every program sees to."""
+def in_order(graph: GraphProto) -> list[NodeProto]:
+    """A graph's nodes so that each comes after those that it takes from, which not every program sees to."""
     makers = {name: place for place, node in enumerate(graph.node) for name in node.output}
     before = {
         place: sorted({makers[name] for name in _takes(node) if name in makers})
@@ -188,33 +231,46 @@ def _in_order(graph: GraphProto) -> list[NodeProto]:
     return [graph.node[place] for place in TopologicalSorter(before).static_order()]
 
 
-def _constants(graph: GraphProto, nodes: Sequence[NodeProto]) -> set[str]:
-    """The values that are the same in every pass; `nodes` are the graph's, in order."""
+def constants_of(graph: GraphProto, nodes: Sequence[NodeProto], *, shapes: bool = False) -> set[str]:
+    """The values that are the same in every pass, or with `shapes` in every pass of the same shape.
+
+    `nodes` are the graph's, in order.
+    """
     found = {tensor.name for tensor in graph.initializer}
     for node in nodes:
-        if not _branches(node) and all(name in found for name in node.input if name):
+        is_shape = shapes and node.op_type in ("Shape", "Size")
+        if is_shape or (not branches(node) and all(name in found for name in node.input if name)):
             found.update(node.output)
     return found
+
+
+def is_end(graph: GraphProto, name: str) -> bool:
+    """Whether logits can be made of a value and of nothing else that differs from pass to pass."""
+    nodes = in_order(graph)
+    made = {output for node in _making(graph, {LOGITS}, {name}) for output in node.output}
+    taken = {source for node in _making(graph, {LOGITS}, {name}) for source in _takes(node)}
+    return taken <= made | {name} | constants_of(graph, nodes)
 
 
 def _takes(node: NodeProto) -> set[str]:
     """What a node takes, and what its branches take from outside of them."""
     found = set(node.input)
-    for branch in _branches(node):
+    for branch in branches(node):
         taken = {value.name for value in branch.output}.union(*map(_takes, branch.node))
         made = {name for each in branch.node for name in each.output}
         found |= taken - made - {tensor.name for tensor in branch.initializer}
     return found - {""}
 
 
-def _branches(node: NodeProto) -> list[GraphProto]:
+def branches(node: NodeProto) -> list[GraphProto]:
+    """The graphs in a node."""
     return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
     yield graph
     for node in graph.node:
-        for branch in _branches(node):
+        for branch in branches(node):
             yield from _graphs(branch)
 
 

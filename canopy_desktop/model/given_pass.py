@@ -18,12 +18,12 @@ from canopy_desktop.arrays import AnyArray, IntArray
 from canopy_desktop.errors import NotGivenError
 from canopy_desktop.model.card import Architecture
 from canopy_desktop.model.decoder import AttentionBias, PassColumns, PassRunner
-from canopy_desktop.model.device import Stored, place_of
+from canopy_desktop.model.device import Stored, on_host, place_of
 
 LAST = "last"  # what the head takes, which a bundle's copy of a graph gives instead of logits
 PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 PARTS = ("key", "value")
-BLOCKING = "way to block attention"
+BLOCKING, INSIDE = "way to block attention", "way to look inside of a block"
 STEP = 64  # positions that arrays grow by, at least
 
 
@@ -35,6 +35,16 @@ def past_name(layer: int, part: str) -> str:
 def present_name(layer: int, part: str) -> str:
     """What it calls those that it gives."""
     return f"present.{layer}.{part}"
+
+
+def query_name(layer: int) -> str:
+    """What a bundle's copy of a graph calls a layer's queries, where it gives them."""
+    return f"query.{layer}"
+
+
+def residual_name(row: int) -> str:
+    """What it calls the stream: 0 the embedding, l + 1 what comes out of block l, but for the last."""
+    return f"residual.{row}"
 
 
 def supplied(name: str, ids: IntArray, total: int) -> AnyArray | None:
@@ -84,15 +94,18 @@ class GivenBinding:
         """
         if bias is not None:
             raise NotGivenError(BLOCKING)
-        batch, new = ids.shape
-        last = np.empty((batch, new, self._a.hidden), np.float32)
+        a, (batch, new) = self._a, ids.shape
+        queries, residuals = (
+            np.empty((a.layers, batch * new, width), np.float32) for width in (a.query_width, a.stream_width)
+        )
+        columns = PassColumns(queries, residuals, np.empty((batch * new, a.hidden), np.float32))
         for row in range(batch):
-            self._run_row(row, ids[row : row + 1], int(totals[row]), last[row : row + 1], options)
-        none = np.empty((self._a.layers, batch * new, 0), np.float32)
-        return PassColumns(none, none, last.reshape(batch * new, -1))
+            self._run_row(row, ids[row : row + 1], int(totals[row]), columns, options)
+        return columns
 
-    def _run_row(self, row: int, ids: IntArray, total: int, last: AnyArray, options: ort.RunOptions) -> None:
-        past = total - ids.shape[1]
+    def _run_row(self, row: int, ids: IntArray, total: int, columns: PassColumns, options: ort.RunOptions) -> None:
+        a, new = self._a, ids.shape[1]
+        past, rows = total - new, slice(row * new, (row + 1) * new)
         self._make_room(total)
         for name, kind in self._asked.items():
             if (value := supplied(name, ids, total)) is not None:
@@ -105,8 +118,15 @@ class GivenBinding:
             self._bind_in(past_of, before)
             self._bind_out(present_of, after)
             presents.append(after)
-        self._bind_out(LAST, last)
+        heads = np.empty((a.layers if a.queries else 0, 1, a.heads, new, a.head_size), np.float32)
+        for layer, queries in enumerate(heads):
+            self._bind_out(query_name(layer), queries)
+        for layer in range(a.layers if a.residuals else 0):
+            self._bind_out(residual_name(layer), on_host(columns.residuals[layer, rows])[None])
+        self._bind_out(LAST, on_host(columns.last[rows])[None])
         self.runner.run(self._binding, options)
+        for layer, queries in enumerate(heads):
+            columns.queries[layer, rows] = queries[0].transpose(1, 0, 2).reshape(new, -1)
         for (_, _, buffer), after in zip(self._buffers, presents, strict=True):
             buffer[row : row + 1, :, past:total] = after[:, :, past:]
 

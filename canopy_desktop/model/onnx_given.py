@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 from onnx import NodeProto, TensorProto, ValueInfoProto
 
+from canopy_desktop.arrays import AnyArray
 from canopy_desktop.errors import SourceError
 from canopy_desktop.model.card import Architecture, Positions
 from canopy_desktop.model.checkpoint import checkpoint_name, stated_licence
 from canopy_desktop.model.checkpoint_config import is_of_known_class
 from canopy_desktop.model.checkpoint_json import CONFIG, Values, one_line, read_values
 from canopy_desktop.model.checkpoint_tokenizer import read_tokenizer
-from canopy_desktop.model.given_graph import LOGITS, asked_by, end_of, write_graphs
+from canopy_desktop.model.given_graph import LOGITS, Ends, asked_by, end_of, is_end, write_graphs
+from canopy_desktop.model.given_parts import Parts
 from canopy_desktop.model.given_pass import PARTS, PAST, past_name
 from canopy_desktop.model.graph_check import Shape, value_of
 from canopy_desktop.model.onnx_file import OnnxFile, open_onnx
@@ -34,6 +36,10 @@ _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", *_HEADS)
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed")
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx", "seq_length")
+_WINDOWS = ("sliding_window", "window_size", "local_window_size", "attention_window")
+_LAYER_KINDS, _FULL = ("layer_types", "attention_types", "attention_layers"), "full_attention"
+# What shares of attention may be apart, computed here and in a graph that rounds so.
+SHARES = {Rounding.NONE: 1e-4, Rounding.FINE: 5e-3, Rounding.COARSE: 1e-4}
 _ROUNDS_ACTIVATIONS = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "QLinearMatMul", "QuantizeLinear"})
 
 
@@ -47,14 +53,13 @@ class GivenModel:
     architecture: Architecture
     tokenizer: GgufTokenizerFields
     file: OnnxFile
-    end: str  # `given_graph.end_of`
-    end_kind: int  # the type of its numbers
+    ends: Ends
     reading: Reading
     rounding: Rounding
 
     def write(self, folder: Path) -> Iterator[float]:
         """Put its graphs and weights into a folder, once; yields the part done, 0 to 1."""
-        return write_graphs(self.file, self.end, self.end_kind, self.architecture, folder)
+        return write_graphs(self.file, self.ends, self.architecture, folder)
 
     def compare(self, folder: Path) -> None:
         """Let a bundle read the same text. Raises `BuildError` where it computes something else."""
@@ -90,14 +95,24 @@ def open_given_model(path: Path) -> GivenModel:
         _architecture, config, cache, heads=_number(config, _HEADS), vocabulary=vocabulary,
         context=_number(config, _CONTEXT),
     )  # fmt: skip
-    text = text_for(numbers(hidden=vocabulary))
-    end = end_of(file.model.graph)
-    outputs = _outputs(file, end, cache, text)
-    made = outputs.pop(1) if end != LOGITS else outputs[0]
-    architecture = numbers(hidden=made.shape[-1] if made.ndim == 3 else 0)
-    reading = reading_of(file, architecture, outputs, len(text))
-    if not all(np.isfinite(part).all() for part in (made, *outputs)):
+    plain = numbers(hidden=vocabulary)
+    text, rounding = text_for(plain), _rounding(file)
+    probe = _Probe(file, plain, text)
+    reading = reading_of(file, plain, probe.outputs, len(text))
+    if not probe.is_finite:
         raise SourceError(file.path, "what its graph computes are no finite numbers")
+    last, stream = probe.last()
+    scale = None if _slides(config, plain.context) else probe.scale(rounding)
+    architecture = numbers(
+        hidden=probe.made[last].shape[-1], residuals=bool(stream), queries=scale is not None, scale=scale or 0.0
+    )
+    is_half = probe.made[last].dtype == np.float16
+    ends = Ends(
+        last=last,
+        kind=TensorProto.FLOAT16 if is_half else TensorProto.FLOAT,
+        queries=() if scale is None else tuple(query.queries for query in probe.queries),
+        stream=stream[:-1],
+    )
     return GivenModel(
         path=file.path,
         title=one_line(checkpoint_name(folder).replace("--", "/")),
@@ -105,37 +120,115 @@ def open_given_model(path: Path) -> GivenModel:
         architecture=architecture,
         tokenizer=tokenizer,
         file=file,
-        end=end,
-        end_kind=TensorProto.FLOAT16 if made.dtype == np.float16 else TensorProto.FLOAT,
+        ends=ends,
         reading=reading,
-        rounding=_rounding(file),
+        rounding=rounding,
     )
 
 
+class _Probe:
+    """What a graph makes of a short text, at its outputs and at the values that seem to be its queries and stream."""
+
+    def __init__(self, file: OnnxFile, a: Architecture, text: Sequence[int]) -> None:
+        graph, parts = file.model.graph, Parts(file.model.graph, a.layers)
+        self._a, self._tokens = a, len(text)
+        self._end, self._stream, self.queries = end_of(graph), parts.stream(), parts.queries()
+        if self._stream and not is_end(graph, self._stream[-1]):
+            self._stream = ()
+        wanted = [
+            self._end,
+            *self._stream,
+            *(name for query in self.queries for name in (query.queries, query.weights)),
+        ]
+        more = tuple(name for name in dict.fromkeys(wanted) if name != LOGITS)
+        outputs = _outputs(file, a, text, more)
+        self.made = dict(zip((LOGITS, *more), outputs, strict=False))
+        self.outputs = [outputs[0], *outputs[1 + len(more) :]]  # logits, and keys and values of every layer
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether everything that is kept is."""
+        kept = (self._end, *self._stream, *(query.queries for query in self.queries))
+        return all(np.isfinite(part).all() for part in (*self.outputs, *(self.made[name] for name in kept)))
+
+    def last(self) -> tuple[str, tuple[str, ...]]:
+        """What the head takes, and the stream up to there, if it is one of rows of one width."""
+        widths = {self.made[name].shape[-1:] for name in self._stream}
+        sizes = {self.made[name].size for name in self._stream}
+        if (
+            len(widths) == 1
+            and sizes == {self._tokens * width for (width,) in widths}
+            and self._is_row(self._stream[-1])
+        ):
+            return self._stream[-1], self._stream
+        return (self._end if self._is_row(self._end) else LOGITS), ()
+
+    def scale(self, rounding: Rounding) -> float | None:
+        """By what products of queries and keys are multiplied so that their softmax is the graph's own.
+
+        None where there is no such number: the graph looks in another way, or what was found are not its queries.
+        """
+        size, apart = self._a.head_size, SHARES[rounding]
+        scales = (size**-0.5, 1.0, size**-0.25, 1 / size)
+        return next((scale for scale in scales if self.queries and self._distance(scale) <= apart), None)
+
+    def _is_row(self, name: str) -> bool:
+        return self.made[name].shape[:-1] == (1, self._tokens)
+
+    def _distance(self, scale: float) -> float:
+        """The largest difference of a share of attention."""
+        a, count = self._a, self._tokens
+        square, seen = (1, a.heads, count, count), np.tri(count, dtype=np.bool_)
+        apart = 0.0
+        for layer, query in enumerate(self.queries):
+            queries, weights = (self.made[name] for name in (query.queries, query.weights))
+            if queries.shape != (1, a.heads, count, a.head_size) or weights.shape != square:
+                return np.inf
+            keys = np.repeat(self.outputs[1 + 2 * layer], a.heads // a.kv_heads, axis=1).astype(np.float64)
+            scores = np.where(seen, queries.astype(np.float64) @ keys.swapaxes(-1, -2) * scale, -np.inf)
+            powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            apart = max(apart, float(np.abs(powers / powers.sum(axis=-1, keepdims=True) - weights).max()))
+        return apart
+
+
 def _architecture(
-    config: Values, cache: _Cache, *, heads: int, vocabulary: int, context: int, hidden: int
+    config: Values,
+    cache: _Cache,
+    *,
+    heads: int,
+    vocabulary: int,
+    context: int,
+    hidden: int,
+    residuals: bool = False,
+    queries: bool = False,
+    scale: float = 0.0,
 ) -> Architecture:
     try:
         return Architecture(
             layers=cache.layers, heads=heads, kv_heads=cache.kv_heads, head_size=cache.head_size, hidden=hidden,
             feed_forward=0, vocabulary=vocabulary, context=context, epsilon=0.0, positions=Positions.GIVEN,
-            queries=False, residuals=False,
+            queries=queries, residuals=residuals, attention_scale=scale,
         )  # fmt: skip
     except ValueError as error:
         raise config.refuse(f"and its graph do not fit together: {error}") from error
 
 
-def _outputs(file: OnnxFile, end: str, cache: _Cache, text: Sequence[int]) -> list[np.ndarray]:
-    """Logits, the end if it is another value, and all keys and values."""
-    if end == LOGITS:
-        return outputs_of(file, file.path, cache, text, layers=cache.layers)
-    graph = file.model.graph
-    graph.output.append(ValueInfoProto(name=end))
+def _outputs(file: OnnxFile, a: Architecture, text: Sequence[int], more: Sequence[str]) -> list[AnyArray]:
+    """Logits, `more`, and all keys and values."""
+    graph, count = file.model.graph, len(file.model.graph.output)
+    graph.output.extend(ValueInfoProto(name=name) for name in more)
     try:
         whole = file.model.SerializeToString()
     finally:
-        del graph.output[-1]
-    return outputs_of(file, whole, cache, text, layers=cache.layers, more=(end,))
+        del graph.output[count:]
+    return outputs_of(file, whole, a, text, layers=a.layers, more=more)
+
+
+def _slides(config: Values, context: int) -> bool:
+    """Whether some layers do not look at all that is before, as far as a model's config.json tells."""
+    windows = (config.get(name) for name in _WINDOWS if config.get("use_sliding_window") is not False)
+    kinds = {str(kind) for name in _LAYER_KINDS for kind in config.items(name)}
+    return any(isinstance(size, int) and size < context for size in windows) or not kinds <= {_FULL}
 
 
 def _cache_of(file: OnnxFile, config: Values) -> _Cache:

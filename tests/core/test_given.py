@@ -1,18 +1,21 @@
 """A graph of a kind that cannot be built is run as it is, and gives what it gave before."""
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import NotGivenError
+from canopy_desktop.errors import ColumnsGoneError, NotGivenError
 from canopy_desktop.exploration.columns import gives
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.memory_needed import memory_needed
-from canopy_desktop.exploration.records import RunFinished, StepRecord
+from canopy_desktop.exploration.records import Kept, RunFinished, StepRecord
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.window import ContextWindow, WhenFull
 from canopy_desktop.model.batch import BatchDecoder
@@ -20,14 +23,15 @@ from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.model_import import bundle_id, runs_as_it_is
 from canopy_desktop.model.provider import CudaProblem, ProviderChoice, Refusal
+from tests.core.checkpoints import change
 from tests.core.command import Cli
 from tests.core.engine import all_logits, go_on, one_by_one, plain_prompt, prefill
 from tests.core.exports import tiny_of, write_folder
-from tests.core.given import graph_of, imported, write_given, write_unknown
+from tests.core.given import graph_of, imported, loaded, write_given, write_unknown
 from tests.reference import fixtures
 from tests.support.keeping import begin, beginning, kept, reread, run
 
-LOGIT = 1e-3
+LOGIT, ATTENTION, RESIDUAL = 1e-3, 1e-4, 1e-3
 FORMS = {"qwen2-merged": LOGIT, "qwen2-built": LOGIT, "qwen2-fp16": 0.1, "qwen2-q4": None, "qwen2-uint8": None}
 
 
@@ -36,6 +40,18 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     name: str = request.param
     folder = tmp_path_factory.mktemp(name)
     return name, imported(write_given(name, folder / "source"), folder / "models")
+
+
+@pytest.fixture(scope="module")
+def unknown(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
+    """The bundle of an export whose class nobody knows."""
+    folder = tmp_path_factory.mktemp("unknown")
+
+    @cache
+    def made(name: str) -> Bundle:
+        return imported(write_unknown(name, folder / name), folder / "models", name)
+
+    return made
 
 
 @pytest.fixture
@@ -77,8 +93,8 @@ def written(generation: Generation) -> list[int]:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_form_of_a_decoder_runs_as_it_is(name: str, tmp_path: Path) -> None:
-    bundle = imported(write_unknown(name, tmp_path / "source"), tmp_path / "models")
+def test_every_form_of_a_decoder_runs_as_it_is(name: str, unknown: Callable[[str], Bundle]) -> None:
+    bundle = unknown(name)
     session, reference = ModelSession.open(bundle, ProviderChoice.CPU), fixtures.tiny_model(tiny_of(name))
     prefill(session, reference.ids, 7)
     apart = float(np.abs(all_logits(session) - reference.logits).max())
@@ -90,8 +106,8 @@ def test_the_card_says_what_the_graph_is_and_what_it_gives(model: tuple[str, Bun
     name, bundle = model
     a, heads = bundle.card.architecture, {"gpt_neox": (5, 8), "opt": (4, 8)}[name]
     assert (a.layers, a.heads, a.kv_heads, a.head_size) == (3, heads[0], heads[0], heads[1])
-    assert (a.vocabulary, a.context, a.is_given, a.queries, a.residuals) == (512, 96, True, False, False)
-    assert a.hidden == {"gpt_neox": 40, "opt": 24}[name]  # what the output matrix takes
+    assert (a.vocabulary, a.context, a.is_given, a.queries, a.residuals) == (512, 96, True, True, True)
+    assert a.hidden == {"gpt_neox": 40, "opt": 32}[name]
     assert bundle.card.weights is WeightForm.GIVEN
     assert bundle.card.end_ids == (1,)
 
@@ -137,8 +153,8 @@ def test_it_has_no_precision_to_choose_and_the_list_says_what_it_gives(
     assert "run as its own graph" in sentence
     assert command.run("models", "import", source)[0] == 0
     listed = {model["id"]: model["gives"] for model in json.loads(command.run("models", "list", "--json")[1])["models"]}
-    assert listed["source"] == ["logits", "cache"]
-    assert "gives no queries and no residuals" in command.run("models", "list")[1]
+    assert listed["source"] == ["logits", "cache", "residuals", "queries"]
+    assert "run as its own graph" in command.run("models", "list")[1]
 
 
 # --- the cache
@@ -225,9 +241,10 @@ def bits_of(session: ModelSession) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["qwen2-q4", "qwen2-uint8"])
-def test_rounded_graphs_repeat_a_step_alone_in_a_batch_and_from_its_column(name: str, tmp_path: Path) -> None:
-    bundle = imported(write_unknown(name, tmp_path / "source"), tmp_path / "models")
-    session = ModelSession.open(bundle, ProviderChoice.CPU)
+def test_rounded_graphs_repeat_a_step_alone_in_a_batch_and_from_its_column(
+    name: str, unknown: Callable[[str], Bundle]
+) -> None:
+    session = ModelSession.open(unknown(name), ProviderChoice.CPU)
     prefill(session, range(20, 40))
     batch = BatchDecoder.forked(session.sequence.decoder, 3)
     together = batch.feed([5, 6, 7])[0]
@@ -236,13 +253,98 @@ def test_rounded_graphs_repeat_a_step_alone_in_a_batch_and_from_its_column(name:
     assert np.array_equal(all_logits(session)[-1], alone)
 
 
+# --- what is recognised
+
+
+def test_attention_and_residuals_are_those_of_transformers(
+    session: ModelSession, reference: fixtures.GivenModel
+) -> None:
+    prefill(session, reference.ids[:20])
+    one_by_one(session, reference.ids[20:])
+    compare_looks(session, reference.attention, reference.residuals)
+
+
+def compare_looks(session: ModelSession, attention: np.ndarray, residuals: np.ndarray) -> None:
+    columns, slots, reader = session.sequence.columns, session.sequence.slots, session.new_reader()
+    for row, expected in enumerate(residuals):
+        assert np.abs(columns.residuals(slots, row) - expected).max() <= RESIDUAL
+    for layer, heads in enumerate(attention):
+        for head, weights in enumerate(heads):
+            reading = reader.attention(slots, layer, head, hide_first=False)
+            assert reading is not None
+            assert np.abs(np.nan_to_num(reading.values) - weights).max() <= ATTENTION
+
+
+# What is recognised of each form: queries, residuals.
+RECOGNISED = {
+    "qwen3": (True, True), "qwen2-uint8": (True, True),
+    "gemma3": (False, True),  # some layers look through a window, which a short text does not show
+    "qwen2-merged": (False, False), "qwen2-built": (False, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECOGNISED)
+def test_what_is_recognised_is_what_transformers_computes_and_all_else_is_left_out(
+    name: str, unknown: Callable[[str], Bundle]
+) -> None:
+    bundle = unknown(name)
+    a, reference = bundle.card.architecture, fixtures.tiny_model(tiny_of(name))
+    assert (a.queries, a.residuals) == RECOGNISED[name]
+    if "uint8" not in name:
+        session = ModelSession.open(bundle, ProviderChoice.CPU)
+        prefill(session, reference.ids)
+        compare_looks(session, reference.attention[: 3 * a.queries], reference.residuals[: 4 * a.residuals])
+
+
+def test_the_last_layer_of_the_lens_is_the_models_own_answer(session: ModelSession) -> None:
+    logits = prefill(session, range(30, 50))
+    columns, last = session.sequence.columns, session.sequence.slots[-1:]
+    assert np.array_equal(session.head.logits(columns.residuals(last, 3))[0], logits)
+    assert not np.allclose(session.head.logits(columns.residuals(last, 2))[0], logits, atol=0.1)
+
+
+def test_queries_that_made_room_are_made_again_with_the_same_bits(model: tuple[str, Bundle]) -> None:
+    session = ModelSession.open(model[1], ProviderChoice.CPU)
+    prefill(session, range(30, 70))
+    one_by_one(session, range(6))
+    sequence, slots = session.sequence, session.sequence.slots.copy()
+    before = sequence.columns.queries(slots, 1)
+    sequence.columns.evict(10**9, np.empty(0, np.int64))
+    with pytest.raises(ColumnsGoneError):
+        sequence.columns.queries(slots, 1)
+    assert list(sequence.remake(slots, Kept.QUERIES))
+    assert np.array_equal(sequence.columns.queries(slots, 1), before)
+
+
+def test_queries_that_the_graph_does_not_look_by_are_none(tmp_path: Path) -> None:
+    """Such as those of a model whose heads look each by a scale of its own."""
+    model = loaded("opt")
+    softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
+    model.graph.initializer.append(numpy_helper.from_array(np.arange(1, 5, dtype=np.float32)[:, None, None], "slopes"))
+    model.graph.node.append(helper.make_node("Mul", [softmax.input[0], "slopes"], ["scaled"]))
+    softmax.input[0] = "scaled"
+    a = imported(write_given("opt", tmp_path / "source", model), tmp_path / "models").card.architecture
+    assert (a.queries, a.residuals) == (False, True)
+
+
+def test_a_window_that_config_json_tells_of_leaves_queries_out(tmp_path: Path) -> None:
+    source = write_given("gpt_neox", tmp_path / "source")
+    change(source, "config.json", sliding_window=64)
+    assert not imported(source, tmp_path / "models").card.architecture.queries
+
+
 # --- what it does not give
 
 
-def test_what_the_graph_does_not_give_is_said_and_costs_nothing(
-    session: ModelSession, reference: fixtures.GivenModel
-) -> None:
-    prefill(session, reference.ids)
+@pytest.fixture
+def closed(unknown: Callable[[str], Bundle]) -> Bundle:
+    """Attention is one operator in its graph, from which nothing can be taken."""
+    return unknown("qwen2-built")
+
+
+def test_what_the_graph_does_not_give_is_said_and_costs_nothing(closed: Bundle) -> None:
+    session = ModelSession.open(closed, ProviderChoice.CPU)
+    prefill(session, range(20))
     sequence, slots = session.sequence, session.sequence.slots
     with pytest.raises(NotGivenError, match="no queries"):
         sequence.columns.queries(slots, 0)
@@ -256,26 +358,29 @@ def test_what_the_graph_does_not_give_is_said_and_costs_nothing(
 REFUSED = {
     ("attention", "ab"): "no queries",
     ("lens", "ab"): "no residuals",
-    ("inside", "ab", "--layer", "0", "--head", "0", "--position", "0"): "no queries",
+    ("inside", "ab", "--layer", "0", "--head", "0", "--position", "0"): "no way to look inside of a block",
     ("block", "ab", "--query", "1", "--key", "0"): "no way to block attention",
 }
-ANSWERED = (
-    ("trace", "ab", "--max-tokens", "3"), ("beams", "ab", "--num-beams", "2", "--max-tokens", "3"),
-    ("draws", "ab", "--count", "3", "--max-tokens", "2"), ("score", "ab ab"), ("leave-out", "ab cd"),
-    ("race", "ab", "--max-tokens", "3"), ("compare", "ab", "--and", "temperature=0.5", "--max-tokens", "3"),
-    ("bench", "--contexts", "8"), ("doctor",),
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_a_command_that_needs_what_is_not_given_says_so(
-    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], model: tuple[str, Bundle]
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], closed: Bundle
 ) -> None:
-    status, sentence = Cli(capsys, model[1].folder).refused(*arguments)
+    status, sentence = Cli(capsys, closed.folder).refused(*arguments)
     assert status == 1
     assert REFUSED[arguments] in sentence
 
 
+ANSWERED = (
+    ("trace", "ab", "--max-tokens", "3"), ("beams", "ab", "--num-beams", "2", "--max-tokens", "3"),
+    ("draws", "ab", "--count", "3", "--max-tokens", "2"), ("score", "ab ab"), ("leave-out", "ab cd"),
+    ("race", "ab", "--max-tokens", "3"), ("compare", "ab", "--and", "temperature=0.5", "--max-tokens", "3"),
+    ("bench", "--contexts", "8"), ("doctor",), ("attention", "ab"), ("lens", "ab"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["gpt_neox"], indirect=True)
 @pytest.mark.parametrize("arguments", ANSWERED)
 def test_every_other_command_works(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], model: tuple[str, Bundle]
@@ -288,6 +393,9 @@ def test_memory_is_predicted_from_the_card_and_never_without_the_cache_of_a_pass
     short, long = (memory_needed(card, context, budget=0) for context in (32, 64))
     assert long.cache == 2 * short.cache == 3 * 64 * card.architecture.kv_bytes_per_token
     assert long.columns == 64 * card.architecture.hidden * 4
+    everything = memory_needed(card, 64, budget=10**12).columns
+    a = card.architecture
+    assert everything - long.columns == 64 * 3 * (a.heads * a.head_size + a.hidden) * 4
     assert long.weights >= sum(entry.bytes for entry in card.files if entry.name == "weights.bin")
 
 

@@ -228,6 +228,8 @@ class GivenModel:
     config: Path
     ids: tuple[int, ...]
     logits: NDArray[np.float32]  # (position, vocabulary)
+    attention: NDArray[np.float32]  # (layer, head, query, key)
+    residuals: NDArray[np.float32]  # (layer + 1, position, hidden): the embedding, then after each block
     greedy: tuple[int, ...]  # what follows the ids, each by a margin of 0.01
 
 
@@ -459,6 +461,8 @@ def given_model(name: str) -> GivenModel:
         config=DATA / "given" / f"{name}.json",
         ids=_ids(arrays["ids"]),
         logits=arrays["logits"],
+        attention=arrays["attention"],
+        residuals=arrays["residuals"],
         greedy=_ids(arrays["greedy"]),
     )
 

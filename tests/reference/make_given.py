@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnx
 import torch
 from optimum.exporters.onnx import main_export
@@ -41,6 +42,7 @@ def build(name: str, seed: int) -> PreTrainedModel:
     """A model with random weights that 16 bits hold exactly."""
     torch.manual_seed(seed)
     kind, config = MODELS[name]
+    config._attn_implementation = "eager"  # which tells its attention
     model = kind(config)
     for key, weights in model.named_parameters():
         drawn = torch.randn_like(weights)
@@ -53,6 +55,22 @@ def build(name: str, seed: int) -> PreTrainedModel:
         weights.data = drawn.half().float()
     model.tie_weights()
     return model.eval()
+
+
+def computed(model: PreTrainedModel, ids: list[int]) -> dict[str, np.ndarray]:
+    """(position, vocabulary) logits, (layer, head, query, key) attention, (layer + 1, position, hidden) residuals."""
+    decoder = model.gpt_neox if hasattr(model, "gpt_neox") else model.model.decoder
+    seen: list[torch.Tensor] = []
+    parts = [*decoder.layers, decoder.final_layer_norm]
+    hooks = [part.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone())) for part in parts]
+    out = model(torch.tensor([ids]), use_cache=False, output_attentions=True)
+    for hook in hooks:
+        hook.remove()
+    return {
+        "logits": out.logits[0].numpy(),
+        "attention": torch.stack([layer[0] for layer in out.attentions]).numpy(),
+        "residuals": torch.stack([part.reshape(len(ids), -1) for part in seen]).numpy(),
+    }
 
 
 def greedy(model: PreTrainedModel, ids: list[int]) -> list[int] | None:
@@ -94,7 +112,7 @@ def main() -> None:
             f"given_{name}.npz",
             made_with("torch", "transformers", "optimum-onnx"),
             ids=torch.tensor(ids).numpy(),
-            logits=model(torch.tensor([ids])).logits[0].numpy(),
+            **computed(model, ids),
             greedy=torch.tensor(after).numpy(),
         )
 
