@@ -21,6 +21,8 @@ from canopy_ui.panels.inside_panel import InsidePanel
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.program import make_application
 from canopy_ui.state import RunPhase
+from canopy_ui.theme import theme_named
+from canopy_ui.widgets.forbid_menu import ForbidMenu
 from tests.core.given import imported, write_unknown
 from tests.support.driving import PREFERENCES
 
@@ -47,6 +49,17 @@ def driven(qtbot: QtBot, bundle: Bundle) -> Iterator[tuple[MainWindow, Controlle
     yield window, controller
     window.close()
     window.deleteLater()
+
+
+def test_a_look_cannot_be_forbidden_and_the_menu_says_so(qtbot: QtBot) -> None:
+    panel = AttentionPanel(theme_named("light"))
+    qtbot.addWidget(panel)
+    panel.set_not_given("", can_forbid=False)
+    menu = panel.findChild(ForbidMenu)
+    menu.aboutToShow.emit()
+    assert [(action.text(), action.isEnabled()) for action in menu.actions()] == [
+        ("This model’s own graph has no place to forbid a look", False)
+    ]
 
 
 def forget(preferences: Preferences) -> None:

@@ -54,7 +54,8 @@ class AttentionLink(QObject):
         a = self._controller.looked_at
         if a is not None and a is not self._fitted:
             self._fitted = a
-            self._panel.set_not_given("" if a.queries else self._wording.of_error(NotGivenError("queries")).text)
+            lacking = "" if a.queries else self._wording.of_error(NotGivenError("queries")).text
+            self._panel.set_not_given(lacking, can_forbid=not a.is_given)
             self._panel.set_model(a.layers, a.heads, tuple(a.attention(layer).window for layer in range(a.layers)))
             self._show_selection()
 

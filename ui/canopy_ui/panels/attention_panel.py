@@ -85,6 +85,7 @@ class AttentionPanel(Panel):
         self._needed_model = ""
         self._kept = False  # in the file, for that model is not here
         self._not_given = ""
+        self._can_forbid = True
         self._gone: GoneColumns | None = None
         self._cell: tuple[int, int] | None = None  # under the mouse, in places of the window
         self._over: tuple[int, int, int] | None = None  # layer, head and key under the mouse
@@ -231,9 +232,9 @@ class AttentionPanel(Panel):
             self._needed_model, self._kept = model_id, kept
             self._show()
 
-    def set_not_given(self, sentence: str) -> None:
-        """Say why this model's graph has no attention to show; empty: it has."""
-        self._not_given = sentence
+    def set_not_given(self, sentence: str, *, can_forbid: bool = True) -> None:
+        """Say why this model's graph has no attention to show; empty: it has. `can_forbid`: it has a place for that."""
+        self._not_given, self._can_forbid = sentence, can_forbid
         self._show()
 
     def set_blocked(self, view: BlockedView | None) -> None:
@@ -384,6 +385,8 @@ class AttentionPanel(Panel):
         if self._kept:
             sentence = self.tr("What another look would change needs {model}, the model that made this exploration")
             self._forbid.set_hint(sentence.format(model=self._needed_model))
+        elif not self._can_forbid:
+            self._forbid.set_hint(self.tr("This model’s own graph has no place to forbid a look"))
         elif meant is None:
             self._forbid.set_cell(None, self.look(), "", "")
         else:
