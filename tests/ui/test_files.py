@@ -483,6 +483,17 @@ def test_with_its_model_attention_is_computed_anew_and_the_file_keeps_what_it_ha
     assert third.controller.state.generated == 12
 
 
+def test_a_copy_that_was_asked_for_is_written_although_the_window_closes(
+    keep: Callable[..., Kept], tmp_path: Path
+) -> None:
+    kept = keep()
+    kept.start()
+    kept.run()
+    kept.files.save_copy(tmp_path / "copy.canopy")
+    kept.files.close()
+    assert attention_of(tmp_path / "copy.canopy") == 6
+
+
 def test_attention_that_cannot_be_copied_says_so_and_leaves_no_file(keep: Callable[..., Kept], tmp_path: Path) -> None:
     kept = keep()
     kept.start()

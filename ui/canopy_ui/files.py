@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QEventLoop, QObject, QTimer, Signal, Slot
 
 from canopy_desktop.errors import CanopyError, StorageError
 from canopy_desktop.settings import MOST_RECENT
@@ -216,6 +216,10 @@ class Files(QObject):
         """Wait until everything is written."""
         self._sync.stop()
         self._folder = None
+        if self._copy is not None:
+            answered = QEventLoop()
+            self._controller.attention_read.connect(answered.quit)
+            answered.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
         for thread in (self._reading, self._looking, self._writing, self._syncing):
             thread.close()
 
