@@ -20,6 +20,8 @@ CPU = "CPUExecutionProvider"
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 QUIET = 3  # onnxruntime's severity "error"
 SILENT = 4  # "fatal"
+# It adds a bias to a sum instead of to what is added: where that is looked at, it would round otherwise.
+NOT_FUSED = ["BiasSkipLayerNormFusion"]
 OLDEST_DRIVER = 580  # what CUDA 13 needs, for which onnxruntime-gpu is built
 OLDEST_CAPABILITY = (7, 5)
 
@@ -208,7 +210,9 @@ def open_session(
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         wanted = (provider, _cuda_options(card))
     try:
-        session = ort.InferenceSession(model, options, providers=[wanted], enable_fallback=False)
+        session = ort.InferenceSession(
+            model, options, providers=[wanted], enable_fallback=False, disabled_optimizers=NOT_FUSED
+        )
     except Exception as error:  # onnxruntime has no public base class of its errors
         raise provider_error(name, error) from error
     active = session.get_providers()[0]

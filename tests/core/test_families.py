@@ -1,5 +1,6 @@
 """Every family of GGUF against independent programs: transformers in fp32, and llama.cpp's tokens."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.intervention import Block, Blocks, blocked_head
 from canopy_desktop.exploration.score import border
 from canopy_desktop.exploration.session import ModelSession
+from canopy_desktop.model.block_replay import BlockReplay
 from canopy_desktop.model.bundle import Bundle
 from canopy_desktop.model.card import WeightForm
 from canopy_desktop.model.chat import encode_completion
@@ -22,6 +24,7 @@ from canopy_desktop.model.provider import ProviderChoice, ProviderReport
 from canopy_desktop.model.tokenizer import Tokenizer
 from canopy_desktop.model.tokenizer_build import build_tokenizer_json
 from canopy_desktop.model.tokenizer_check import check_tokenizer
+from canopy_desktop.model.weight_map import WeightMap
 from tests.core.command import Cli
 from tests.core.engine import all_logits, one_by_one, prefill
 from tests.core.fake_card import CARD, runner_in_half
@@ -103,6 +106,29 @@ def test_a_step_can_be_looked_into_and_adds_up(exact: tuple[str, ModelSession]) 
     assert np.abs(step.before + step.attention + step.feed_forward - step.after).max() <= RESIDUAL
     assert step.readout.effect(step.stream[-1]) + step.readout.constant == pytest.approx(step.logit, abs=LOGIT)
     assert step.logit == pytest.approx(float(reference.logits[position, token_id]), abs=LOGIT)
+
+
+def assert_replayed_bits(session: ModelSession, ids: Sequence[int]) -> None:
+    """Every block, made again from what goes into it, ends in the bits that the pass left."""
+    a, sequence = session.card.architecture, session.sequence
+    prefill(session, ids)
+    weights, cache = WeightMap(session.bundle), sequence.decoder.cache
+    first, columns = sequence.replay(sequence.slots, len(ids) - 1)
+    passed = columns.stream()
+    for layer in range(a.layers):
+        before = [np.array(part[layer][0, :, :first]) for part in (cache.keys, cache.values)]
+        found = BlockReplay(weights, a, layer).run(passed[layer], *before, None)
+        assert np.array_equal(found.after, passed[layer + 1])
+
+
+def test_a_block_replayed_alone_gives_the_bits_of_the_pass(exact: tuple[str, ModelSession]) -> None:
+    name, session = exact
+    assert_replayed_bits(session, fixtures.tiny_model(name).ids)
+
+
+@pytest.mark.parametrize("name", IN_8_BITS)
+def test_a_block_of_8_bits_replayed_alone_gives_the_bits_of_the_pass(name: str, tmp_path: Path) -> None:
+    assert_replayed_bits(imported(name, WeightForm.INT8, tmp_path), fixtures.tiny_model(name).ids)
 
 
 def test_local_layers_see_no_further_than_their_window_in_everything_that_looks(
