@@ -162,10 +162,11 @@ def test_a_stopped_search_keeps_what_it_found(small: ModelSession) -> None:
     assert stopped.alive() == found.alive()
 
 
-def searched_explorations(session: ModelSession) -> KeptExploration:
+@pytest.fixture(scope="module")
+def explored(small: ModelSession) -> KeptExploration:
     """A run, and after its second token beams, draws, and beams that were stopped."""
-    begun = beginning(session, "the cat", DecodingSettings(max_tokens=4, stop=("zz",)))
-    generation = session.new_generation()
+    begun = beginning(small, "the cat", DecodingSettings(max_tokens=4, stop=("zz",)))
+    generation = small.new_generation()
     begin(generation, begun)
     run(generation)
     tree = generation.exploration
@@ -176,41 +177,43 @@ def searched_explorations(session: ModelSession) -> KeptExploration:
         wish = SearchWish(
             number=number,
             node=1,
-            text=tree.window_history(1, session.card.end_ids),
+            text=tree.window_history(1, small.card.end_ids),
             kind=kind,
             count=count,
             settings=search_settings(kind, begun.settings, length),
             penalty=penalty,
         )
-        steps = list(session.new_searcher().run(wish))
+        steps = list(small.new_searcher().run(wish))
         searches.append(steps[-1] if number < 3 else steps[3].stopped())
     marks = KeptMarks(found_names=((1, 0, "likely"),), found_hidden=((2, 1), (3, 0)))
     return replace(kept(begun, generation, marks), searches=tuple(searches))
 
 
-def test_searches_come_back_as_they_were_and_their_tokens_are_known(small: ModelSession) -> None:
-    was = searched_explorations(small)
-    again = reread(was, small.tokenizer)
-    assert facts(again) == facts(was)
+def test_searches_come_back_as_they_were_and_their_tokens_are_known(
+    small: ModelSession, explored: KeptExploration
+) -> None:
+    again = reread(explored, small.tokenizer)
+    assert facts(again) == facts(explored)
     assert [one.phase for one in again.searches] == [SearchPhase.FINISHED, SearchPhase.FINISHED, SearchPhase.STOPPED]
-    assert [one.wish.text.generated for one in again.searches] == [one.wish.text.generated for one in was.searches]
+    assert [one.wish.text.generated for one in again.searches] == [one.wish.text.generated for one in explored.searches]
     assert sum(token.draws for token in again.searches[1].found if token.parent == START) == 20
     pictures = [
         branch_tree(
             BranchWish(steps=one.steps, cursor=1, searches=one.searches, names=marks.names, hidden=marks.hidden),
             lambda token_id, tokens=tokens: str(tokens.token(token_id).data),
         )
-        for one, tokens in ((was, small.tokenizer), (again, again.tokens))
+        for one, tokens in ((explored, small.tokenizer), (again, again.tokens))
         for marks in [Marks.of(one.marks)]
     ]
     assert [repr(node) for node in pictures[0].nodes] == [repr(node) for node in pictures[1].nodes]
     assert any(node.name == "likely" for node in pictures[1].nodes)
 
 
-def test_a_search_that_was_undone_is_taken_away_and_one_that_came_back_is_there(small: ModelSession) -> None:
-    was = searched_explorations(small)
-    writer, (beams, draws, stopped) = LineWriter(small.tokenizer), was.searches
-    lines = [*writer.whole(replace(was, searches=()))]
+def test_a_search_that_was_undone_is_taken_away_and_one_that_came_back_is_there(
+    small: ModelSession, explored: KeptExploration
+) -> None:
+    writer, (beams, draws, stopped) = LineWriter(small.tokenizer), explored.searches
+    lines = [*writer.whole(replace(explored, searches=()))]
     for shown in ((beams,), (beams, draws), (beams, draws), (draws,), (beams, draws), (beams, stopped)):
         lines += writer.searches(shown)
     told = [json.loads(line) for line in lines]
@@ -244,26 +247,27 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_search_that_nobody_made_is_refused(small: ModelSession, change: Callable[[dict[str, Any]], object]) -> None:
-    lines = [json.loads(line) for line in lines_of(searched_explorations(small), small.tokenizer)]
+def test_a_search_that_nobody_made_is_refused(
+    small: ModelSession, explored: KeptExploration, change: Callable[[dict[str, Any]], object]
+) -> None:
+    lines = [json.loads(line) for line in lines_of(explored, small.tokenizer)]
     change(next(line["search"] for line in lines if "search" in line))
     with pytest.raises(BrokenValueError):
         read_lines(json.dumps(line).encode() for line in lines)
 
 
 def test_searches_of_more_tokens_than_a_file_holds_are_refused(
-    small: ModelSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: ModelSession, explored: KeptExploration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    was = searched_explorations(small)
     for module in ("kept_lines", "storage", "journal"):
         monkeypatch.setattr(f"canopy_desktop.exploration.{module}.MAX_FOUND", 60)
     with pytest.raises(BrokenValueError, match="too much"):
-        reread(was, small.tokenizer)
+        reread(explored, small.tokenizer)
     with pytest.raises(StorageError, match="undo the last"):
-        storage.save(tmp_path / "a.canopy", was, small.tokenizer)
+        storage.save(tmp_path / "a.canopy", explored, small.tokenizer)
     journal = Journal(tmp_path)
-    journal.begin(was.beginning, small.tokenizer)
-    journal.searched(was.searches)
+    journal.begin(explored.beginning, small.tokenizer)
+    journal.searched(explored.searches)
     journal.close()
     (found,) = find(tmp_path)
     assert read(found.path).searches == ()
