@@ -121,9 +121,9 @@ def painted_ms(controller: Controller, window: MainWindow, moves: int, gap_ms: i
         _rest(gap_ms)
         began = time.perf_counter()
         slider.setProperty("value", TICKS // 10 + move % 2 * 7 + move % (TICKS // 2))
-        if controller.decoding == painted._shown:
+        if controller.wishes.decoding == painted._shown:
             continue
-        times.append(1000 * (painted.wait_for(controller.decoding) - began))
+        times.append(1000 * (painted.wait_for(controller.wishes.decoding) - began))
     return times
 
 

@@ -186,7 +186,7 @@ def test_a_search_goes_on_beside_a_run_and_stops_when_a_person_says_so(
 
 
 def test_stopping_a_run_ends_a_search_too(driver: TreeDriver, session: ScriptedSession) -> None:
-    driver.controller.set_decoding(DecodingSettings(max_tokens=200))
+    driver.controller.wishes.set_decoding(DecodingSettings(max_tokens=200))
     session.sequence.gate.clear()
     driver.controller.run()
     driver.search(SearchKind.DRAWS, 2, 20)
@@ -277,7 +277,7 @@ def test_undo_walks_back_through_everything_that_a_person_did(driver: TreeDriver
     choose(driver, 1, "z")
     driver.wait_for(RunPhase.FINISHED)
     stood.append(driver.generated())
-    controller.set_decoding(DecodingSettings(max_tokens=2, repetition_penalty=1.5))
+    controller.wishes.set_decoding(DecodingSettings(max_tokens=2, repetition_penalty=1.5))
     controller.branch(0)
     driver.wait_for(RunPhase.FINISHED)
     stood.append(driver.generated())
@@ -287,7 +287,7 @@ def test_undo_walks_back_through_everything_that_a_person_did(driver: TreeDriver
         controller.undo()
         driver.settle()
         assert driver.generated() == expected
-    assert controller.decoding == PREFERENCES.decoding
+    assert controller.wishes.decoding == PREFERENCES.decoding
     for expected in stood:
         controller.redo()
         driver.settle()

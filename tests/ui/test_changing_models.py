@@ -135,7 +135,7 @@ def test_a_model_that_was_renamed_takes_its_text_up_too(drive: Callable[[], Driv
 def test_a_comparison_under_way_is_left(drive: Callable[[], Driver]) -> None:
     driver = drive()
     driver.session.sequence.gate.clear()
-    wish = SideWish(request=PromptRequest(text="abc"), settings=driver.controller.decoding)
+    wish = SideWish(request=PromptRequest(text="abc"), settings=driver.controller.wishes.decoding)
     driver.controller.comparison.compare(wish, wish)
     assert driver.session.sequence.waiting.wait(PATIENCE_MS / 1000)
     driver.controller.change_model(scripted.opener_of(other()))
@@ -234,7 +234,7 @@ def test_nothing_of_a_real_model_is_left_when_the_next_one_opens(
     qtbot.waitUntil(lambda: controller.state.phase is RunPhase.FINISHED, timeout=PATIENCE_MS)
     for workspace in NAMES:
         settle(workspace)
-    wish = SideWish(request=PromptRequest(text="abc"), settings=controller.decoding)
+    wish = SideWish(request=PromptRequest(text="abc"), settings=controller.wishes.decoding)
     controller.comparison.compare(wish, replace(wish, model=folder))
     qtbot.waitUntil(lambda: controller.comparison.idle, timeout=PATIENCE_MS)
     controller.search(SearchAsk(node=PROMPT_NODE, kind=SearchKind.BEAMS, count=2, length=2))

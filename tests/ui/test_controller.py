@@ -109,7 +109,7 @@ def test_back_stops_at_the_prompt(driver: Driver) -> None:
 
 
 def test_back_during_a_run_stays_where_it_went_and_loses_no_step(driver: Driver) -> None:
-    driver.controller.set_decoding(DecodingSettings(max_tokens=200))
+    driver.controller.wishes.set_decoding(DecodingSettings(max_tokens=200))
     driver.controller.run()
     driver.qtbot.waitUntil(lambda: len(driver.generated()) >= 3, timeout=PATIENCE_MS)
     driver.controller.back()
@@ -170,10 +170,10 @@ def test_an_edited_prompt_starts_anew(driver: Driver) -> None:
 
 
 def test_a_prompt_edited_during_a_run_starts_anew_at_once(driver: Driver) -> None:
-    driver.controller.set_decoding(DecodingSettings(max_tokens=200))
+    driver.controller.wishes.set_decoding(DecodingSettings(max_tokens=200))
     driver.controller.run()
     driver.qtbot.waitUntil(lambda: len(driver.generated()) >= 3, timeout=PATIENCE_MS)
-    driver.controller.set_decoding(DecodingSettings(max_tokens=2))
+    driver.controller.wishes.set_decoding(DecodingSettings(max_tokens=2))
     driver.type("a")
     driver.controller.run()
     driver.qtbot.waitUntil(lambda: driver.text() == "abc", timeout=PATIENCE_MS)
@@ -309,14 +309,14 @@ def test_the_progress_of_a_slide_is_told_until_it_is_over_or_stopped(sliding: Dr
 def test_another_window_begins_anew_and_the_context_is_told_before(sliding: Driver) -> None:
     sliding.wait_painted()
     assert sliding.metrics.context == 16
-    sliding.controller.set_window(ContextWindow(size=20))
+    sliding.controller.wishes.set_window(ContextWindow(size=20))
     sliding.wait_painted()
     assert sliding.metrics.context == 20
     sliding.controller.run()
     sliding.wait_for(RunPhase.FINISHED)
     assert sliding.controller.state.reason is StopReason.CONTEXT_FULL
     assert len(sliding.view.chips) == 20
-    sliding.controller.set_window(ContextWindow())
+    sliding.controller.wishes.set_window(ContextWindow())
     assert sliding.controller.state.edited
     sliding.controller.run()
     sliding.qtbot.waitUntil(lambda: len(sliding.view.chips) == 22, timeout=PATIENCE_MS)
@@ -327,14 +327,14 @@ def test_another_window_begins_anew_and_the_context_is_told_before(sliding: Driv
 def test_a_remembered_window_larger_than_the_model_becomes_the_models(qtbot: QtBot) -> None:
     driver = Driver(qtbot, ScriptedSession(), replace(PREFERENCES, window=ContextWindow(size=5_000)))
     driver.open()
-    assert driver.controller.window == ContextWindow()
+    assert driver.controller.wishes.window == ContextWindow()
     driver.controller.shutdown()
 
 
 def test_new_settings_hold_from_the_next_step_on(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    driver.controller.set_decoding(DecodingSettings(max_tokens=1))
+    driver.controller.wishes.set_decoding(DecodingSettings(max_tokens=1))
     driver.controller.run()
     driver.qtbot.waitUntil(lambda: driver.generated() == "defgh", timeout=PATIENCE_MS)
     driver.wait_for(RunPhase.FINISHED)
@@ -524,7 +524,7 @@ def test_other_settings_show_at_once_what_a_past_step_would_have_been(driver: Dr
     driver.wait_painted()
     passes, text = len(driver.session.sequence.fed), driver.text()
     hot = DecodingSettings(temperature=0.5, top_k=2, max_tokens=4)
-    driver.controller.set_decoding(hot)
+    driver.controller.wishes.set_decoding(hot)
     driver.qtbot.waitUntil(
         lambda: driver.view.distribution is not None and driver.view.distribution.settings == hot, timeout=PATIENCE_MS
     )
@@ -540,7 +540,7 @@ def test_of_many_settings_in_a_row_the_last_is_shown(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     for hundredths in range(1, 60):
-        driver.controller.set_decoding(DecodingSettings(temperature=hundredths / 100))
+        driver.controller.wishes.set_decoding(DecodingSettings(temperature=hundredths / 100))
     driver.wait_for(RunPhase.FINISHED)
     assert driver.view.distribution is not None
     assert driver.view.distribution.settings.temperature == 0.59
@@ -550,9 +550,9 @@ def test_settings_that_leave_no_token_are_told_and_the_text_stays(driver: Driver
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     everything = tuple(range(ARCHITECTURE.vocabulary))
-    driver.controller.set_decoding(DecodingSettings(banned_tokens=everything))
+    driver.controller.wishes.set_decoding(DecodingSettings(banned_tokens=everything))
     driver.qtbot.waitUntil(lambda: isinstance(driver.view.refused, NothingLeftError), timeout=PATIENCE_MS)
-    driver.controller.set_decoding(DecodingSettings())
+    driver.controller.wishes.set_decoding(DecodingSettings())
     driver.qtbot.waitUntil(lambda: driver.view.refused is None, timeout=PATIENCE_MS)
     assert driver.generated() == "defg"
 
@@ -563,7 +563,7 @@ def test_from_here_on_the_settings_decide_and_not_what_a_person_chose_before(dri
     driver.controller.choose(PROMPT_NODE, driver.token("z"))
     driver.qtbot.waitUntil(lambda: driver.generated() == "zefgh", timeout=PATIENCE_MS)
     banned = DecodingSettings(banned_tokens=(driver.token("d"),), max_tokens=2)
-    driver.controller.set_decoding(banned)
+    driver.controller.wishes.set_decoding(banned)
     driver.controller.branch(PROMPT_NODE)
     driver.qtbot.waitUntil(lambda: driver.generated() == "ee", timeout=PATIENCE_MS)
     driver.wait_for(RunPhase.FINISHED)
@@ -574,31 +574,33 @@ def test_from_here_on_the_settings_decide_and_not_what_a_person_chose_before(dri
 
 
 def test_a_new_seed_is_drawn_for_every_prompt_that_is_begun_anew_and_only_then(driver: Driver) -> None:
-    driver.controller.draw_new_seeds(True)
+    driver.controller.wishes.draw_new_seeds(True)
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    first = driver.controller.decoding.seed
+    first = driver.controller.wishes.decoding.seed
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    assert driver.controller.decoding.seed == first
+    assert driver.controller.wishes.decoding.seed == first
     seeds = set()
     for _ in range(3):
         driver.controller.reset()
         driver.controller.run()
         driver.wait_for(RunPhase.FINISHED)
-        seeds.add(driver.controller.decoding.seed)
+        seeds.add(driver.controller.wishes.decoding.seed)
     assert len(seeds | {first}) > 1
 
 
 def test_the_output_filter_is_told_to_the_run_and_what_it_did_is_in_the_record(driver: Driver) -> None:
-    driver.controller.set_filter(FilterChoice(output_filter=OutputFilter(FilterList.parse("/e/"), FilterAction.STOP)))
+    driver.controller.wishes.set_filter(
+        FilterChoice(output_filter=OutputFilter(FilterList.parse("/e/"), FilterAction.STOP))
+    )
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert driver.controller.state.reason is StopReason.FILTERED
 
 
 def test_draws_are_counted_for_what_is_shown(driver: Driver) -> None:
-    driver.controller.set_decoding(DecodingSettings(temperature=1.0, max_tokens=2))
+    driver.controller.wishes.set_decoding(DecodingSettings(temperature=1.0, max_tokens=2))
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     driver.controller.sight.draw_many(50)
@@ -616,7 +618,7 @@ def filtering(words: str, action: FilterAction) -> FilterChoice:
 
 
 def test_masked_tokens_are_shown_as_blocks_and_keep_their_own_text(driver: Driver) -> None:
-    driver.controller.set_filter(filtering("/ef/\n", FilterAction.MASK))
+    driver.controller.wishes.set_filter(filtering("/ef/\n", FilterAction.MASK))
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert [chip.shown.text for chip in driver.view.chips[3:]] == ["d", "█", "█", "g"]
@@ -624,7 +626,7 @@ def test_masked_tokens_are_shown_as_blocks_and_keep_their_own_text(driver: Drive
 
 
 def test_a_token_that_was_drawn_again_tells_what_was_rejected(driver: Driver) -> None:
-    driver.controller.set_filter(filtering("/e/\n", FilterAction.REDRAW))
+    driver.controller.wishes.set_filter(filtering("/e/\n", FilterAction.REDRAW))
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
     assert driver.generated()[1] == "f"

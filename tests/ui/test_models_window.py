@@ -230,7 +230,7 @@ def test_a_shorter_text_takes_less_and_is_the_window_of_the_next_one(place: Plac
     before = place.cells(ModelColumn.MEMORY)["two"]
     place.desk.count_for(16)
     place.until(lambda: place.cells(ModelColumn.MEMORY)["two"] != before)
-    assert place.controller.window.size == 16
+    assert place.controller.wishes.window.size == 16
     assert place.models._context.currentText() == "16 tokens"
     form = place.window.findChild(WindowForm)
     assert form is not None

@@ -253,7 +253,7 @@ def test_going_back_while_a_token_is_on_its_way_leaves_the_stages_usable(driver:
 def test_slow_motion_walks_to_the_end_of_the_run_and_stops(driver: Driver, walk: StageWalk) -> None:
     seen: list[StepStage] = []
     slow: list[bool] = []
-    driver.controller.set_decoding(DecodingSettings(max_tokens=2))
+    driver.controller.wishes.set_decoding(DecodingSettings(max_tokens=2))
     driver.controller.set_interval(40)
     driver.controller.view_changed.connect(lambda view: seen.append(view.stage))
     walk.slow_changed.connect(slow.append)

@@ -53,26 +53,26 @@ def whole(qapp: QApplication) -> Iterator[WholeWindow]:
 
 def test_a_setting_is_undone_by_its_name_and_value(whole: WholeWindow) -> None:
     controller, commands = whole.controller, whole.window.commands
-    controller.set_decoding(WARM)
+    controller.wishes.set_decoding(WARM)
     assert commands[Command.UNDO].text() == "Undo temperature 0.8"
     commands[Command.UNDO].trigger()
-    assert controller.decoding == GREEDY
+    assert controller.wishes.decoding == GREEDY
     assert whole.window.panel(SamplingPanel).settings() == GREEDY
     assert commands[Command.REDO].text() == "Redo temperature 0.8"
     commands[Command.REDO].trigger()
-    assert controller.decoding == WARM
+    assert controller.wishes.decoding == WARM
     commands[Command.UNDO].trigger()
     assert commands[Command.UNDO].text() == "Undo new text"
 
 
 def test_the_context_window_is_undone_where_it_is_chosen(whole: WholeWindow) -> None:
     controller, panel = whole.controller, whole.window.panel(PromptPanel)
-    before = controller.window
+    before = controller.wishes.window
     panel.window_changed.emit(ContextWindow(size=64, when_full=WhenFull.SLIDE))
     assert controller.state.edited
     assert undo_words(controller.state.undoes) == "Undo context window"
     controller.undo()
-    assert controller.window == panel._window._window == before
+    assert controller.wishes.window == panel._window._window == before
     assert not controller.state.edited
 
 
@@ -81,24 +81,24 @@ def test_an_output_filter_is_undone_where_it_is_chosen(whole: WholeWindow, tmp_p
     words = tmp_path / "words.txt"
     words.write_text("def\n")
     form.read(words)
-    assert controller.filter.output_filter is not None
+    assert controller.wishes.filter.output_filter is not None
     assert undo_words(controller.state.undoes) == "Undo output filter"
     controller.undo()
-    assert controller.filter == form.choice() == FilterChoice()
+    assert controller.wishes.filter == form.choice() == FilterChoice()
     assert "No filter" in form._told.text()
     controller.redo()
-    assert controller.filter.output_filter is not None
-    assert form.choice() == controller.filter
+    assert controller.wishes.filter.output_filter is not None
+    assert form.choice() == controller.wishes.filter
     controller.undo()
 
 
 def test_a_filter_that_was_remembered_is_no_deed_when_it_is_read(whole: WholeWindow) -> None:
     controller = whole.controller
     before = controller.state.undoes
-    controller.set_filter(replace(controller.filter, output_filter=None))
+    controller.wishes.set_filter(replace(controller.wishes.filter, output_filter=None))
     assert controller.state.undoes == before
-    controller.set_filter(FilterChoice(action=FilterAction.MASK))
-    assert controller.state.undoes == Change(Deed.FILTER, None, controller.decoding)
+    controller.wishes.set_filter(FilterChoice(action=FilterAction.MASK))
+    assert controller.state.undoes == Change(Deed.FILTER, None, controller.wishes.decoding)
     controller.undo()
 
 
@@ -124,7 +124,7 @@ def test_a_forbidden_look_is_undone_like_its_own_button_does_it(whole: WholeWind
 
 def test_a_reset_is_undone_and_the_text_goes_on(driver: Driver) -> None:
     controller = driver.controller
-    controller.set_decoding(replace(GREEDY, max_tokens=2))
+    controller.wishes.set_decoding(replace(GREEDY, max_tokens=2))
     controller.reset()
     driver.wait_painted()
     assert driver.text() == ""
@@ -134,7 +134,7 @@ def test_a_reset_is_undone_and_the_text_goes_on(driver: Driver) -> None:
     driver.wait_for(RunPhase.FINISHED)
     assert driver.text() == "abcdefg"
     assert controller.draft.request == PREFERENCES.prompt
-    assert controller.decoding == replace(GREEDY, max_tokens=2)
+    assert controller.wishes.decoding == replace(GREEDY, max_tokens=2)
     assert not controller.state.edited
     controller.run()
     driver.wait_for(RunPhase.FINISHED)
@@ -216,7 +216,7 @@ def test_a_text_that_another_one_replaced_comes_back_with_its_deeds(driver: Driv
 
 def test_what_the_last_window_showed_is_no_deed_when_it_is_shown_again(driver: Driver) -> None:
     controller = driver.controller
-    controller.set_decoding(WARM)
+    controller.wishes.set_decoding(WARM)
     kept = controller.snapshot()
     assert kept is not None
     controller.reopen(replace(kept.unmade(), tokens=controller.token_table))
@@ -225,14 +225,14 @@ def test_what_the_last_window_showed_is_no_deed_when_it_is_shown_again(driver: D
 
 def test_a_new_seed_is_undone_with_the_text_that_it_was_drawn_for(driver: Driver) -> None:
     controller = driver.controller
-    controller.draw_new_seeds(True)
-    seed = controller.decoding.seed
+    controller.wishes.draw_new_seeds(True)
+    seed = controller.wishes.decoding.seed
     controller.reset()
     controller.run()
     driver.wait_for(RunPhase.FINISHED)
     controller.undo()
     assert driver.controller.state.prompt_tokens == 0
-    assert controller.decoding.seed == seed
+    assert controller.wishes.decoding.seed == seed
 
 
 def desk_with_clock() -> tuple[TrailDesk, list[DecodingSettings], list[float]]:

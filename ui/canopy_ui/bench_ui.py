@@ -121,7 +121,7 @@ class Bench(QObject):
         session = self.controller.session
         if session is None:
             raise NotMeasuredError("There is no model, so nothing was measured.")
-        self.controller.set_decoding(full_speed_settings(tokens))
+        self.controller.wishes.set_decoding(full_speed_settings(tokens))
         self.controller.draft.edit(PromptRequest(text=text_of_length(session.tokenizer, context)))
         self.controller.run()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from canopy_desktop.decoding.settings import DecodingSettings, changed_settings
+from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError, OtherModelError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns
@@ -54,7 +53,6 @@ from canopy_ui.compare_desk import CompareDesk
 from canopy_ui.draft import Draft
 from canopy_ui.errands import Errand
 from canopy_ui.facts_desk import FactsChoice, FactsDesk
-from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.inside_desk import InsideDesk
 from canopy_ui.lighting import Lighting
 from canopy_ui.measuring_desk import MeasuringDesk
@@ -65,6 +63,7 @@ from canopy_ui.sight import Sight
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
 from canopy_ui.trail_desk import TrailDesk
+from canopy_ui.wishes import Wishes
 from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ if TYPE_CHECKING:
 
 NO_TOKENS = KeptTokens(())
 LEAST_WALK_MS = 30
-NEW_SEEDS = 1_000_000  # short numbers, to be written down
 _Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
 
 
@@ -99,9 +97,7 @@ class Controller(QObject):
     view_changed = Signal(object)  # WindowView
     metrics_changed = Signal(object)  # MetricsView
     state_changed = Signal(object)  # RunState
-    decoding_changed = Signal(object)  # DecodingSettings
     model_opened = Signal(object)  # ModelSession
-    window_changed = Signal(object)  # ContextWindow
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
     block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
@@ -111,7 +107,6 @@ class Controller(QObject):
     giving_way = Signal()  # a person has another text, or none, shown in a moment, and means files by it
     journals_changed = Signal()  # what was shown before is kept for later, or is not any more
     attention_read = Signal(object)  # KeepResult
-    reopened = Signal(object)  # PromptRequest that the fields have to show
     settled = Signal()  # nothing runs, and everything that is looked at is there
 
     def __init__(
@@ -123,14 +118,11 @@ class Controller(QObject):
     ) -> None:
         """`journal`: where everything is kept that happens, belongs to the inference thread; None: nowhere."""
         super().__init__(parent)
-        self.decoding = preferences.decoding
-        self.new_seeds = preferences.new_seeds
-        self.filter = FilterChoice(preferences.filter_file, preferences.filter_action)
-        self.window = preferences.window
         self.interval_ms = preferences.speed_ms
         self.state = RunState(phase=RunPhase.LOADING, loaded=False)
         self.session: ModelSession | None = None
         self.draft = Draft(preferences.prompt, self)
+        self.wishes = Wishes(preferences, self)
         self.facts = FactsDesk(FactsChoice(preferences.facts_file, preferences.facts_best), self)
         self.inside = InsideDesk(self)
         self.measuring = MeasuringDesk(self)
@@ -143,7 +135,7 @@ class Controller(QObject):
         self._block: BlockWish | None = None  # the look that is forbidden on trial
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
-        self._decided = self.decoding  # by which settings, before that drew a new seed
+        self._decided = preferences.decoding  # by which settings, before that drew a new seed
         self._sliding: SlideProgress | None = None
         self._remaking: RemakeProgress | ReplayProgress | None = None
         self._phase = RunPhase.LOADING
@@ -175,7 +167,13 @@ class Controller(QObject):
         self._repaint.timeout.connect(self._on_repaint_due)
         self.sight.changed.connect(self.touch)
         self.draft.encoded.connect(self._on_draft_encoded)
-        self.facts.deed_coming.connect(self.trail.note)
+        for desk in (self.draft, self.wishes, self.facts, self.branches):
+            desk.deed_coming.connect(self.trail.note)
+        self.draft.replaced.connect(self._publish_state)
+        self.wishes.decoding_changed.connect(self._on_decoding_changed)
+        self.wishes.filter_changed.connect(self._on_filter_changed)
+        self.wishes.window_changed.connect(self._show_context)
+        self.wishes.changed.connect(self._publish_state)
         self.facts.changed.connect(self.draft.set_facts)
         self.facts.changed.connect(self._check_answer)
         self.state_changed.connect(self._check_answer)
@@ -221,7 +219,6 @@ class Controller(QObject):
         branches.picture_requested.connect(threads.picture_requested)
         branches.search_requested.connect(threads.search_requested)
         branches.search_stop_requested.connect(threads.search_stop_requested)
-        branches.deed_coming.connect(self.trail.note)
         branches.go_wished.connect(self._stand_on)
         branches.changed.connect(self.touch)
         threads.drawer.drawn.connect(branches.take_picture)
@@ -341,8 +338,8 @@ class Controller(QObject):
             run_id=self._new_run(),
             parent=parent,
             token_ids=token_ids,
-            settings=self.decoding,
-            output_filter=self.filter.output_filter,
+            settings=self.wishes.decoding,
+            output_filter=self.wishes.output_filter,
         )
         self._threads.walk_requested.emit(command)
         self.sight.select(None)
@@ -352,7 +349,7 @@ class Controller(QObject):
     def search(self, ask: SearchAsk) -> None:
         """Search beams, or draw, after a node, beside the recorded text."""
         if self.session is not None and self._can_move and not self._lacks_model():
-            self.branches.search(ask, self.decoding, self.session.card.end_ids)
+            self.branches.search(ask, self.wishes.decoding, self.session.card.end_ids)
 
     @Slot(int, int)
     def choose(self, parent: int, token_id: int) -> None:
@@ -366,9 +363,9 @@ class Controller(QObject):
             run_id=self._new_run(),
             parent=parent,
             token_id=token_id,
-            settings=self.decoding,
+            settings=self.wishes.decoding,
             play=self._playing,
-            output_filter=self.filter.output_filter,
+            output_filter=self.wishes.output_filter,
         )
         self._threads.choose_requested.emit(command)
         self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
@@ -457,11 +454,10 @@ class Controller(QObject):
         self._threads.tokens_known.emit(kept.tokens)
         self._threads.attention_known.emit(kept.attention)
         self.sight.fit_head(self.looked_at)
-        self.draft.edit(begun.request)
-        self._begin_with(begun.window)
-        self._decide_by(kept.settings)
-        self.filter = replace(self.filter, output_filter=kept.output_filter)
-        self.reopened.emit(begun.request)
+        self.draft.fill_in(begun.request)
+        self.wishes.begin_with(begun.window)
+        self.wishes.decide_by(kept.settings)
+        self.wishes.filter_by(replace(self.wishes.filter, output_filter=kept.output_filter))
         self._run_wish, self._must_resume = self._wish, False
         self._enter(RunPhase.LOADING if self.state.phase is RunPhase.LOADING else RunPhase.PAUSED)
         self._replay()
@@ -622,82 +618,6 @@ class Controller(QObject):
         self.begun.emit()
         self._enter(RunPhase.RUNNING)
 
-    @Slot(object)
-    def set_decoding(self, settings: DecodingSettings) -> None:
-        """Decide like this from the next run or step on, and show at once what it would have decided."""
-        if settings != self.decoding:
-            self.trail.note(Deed.SETTINGS, " ".join(changed_settings(self.decoding, settings)))
-            self._decide_by(settings)
-            self._publish_state()
-
-    def _decide_by(self, settings: DecodingSettings) -> None:
-        if settings == self.decoding:
-            return
-        self._must_resume = True
-        self.decoding = settings
-        self.sight.decide_by(settings)
-        self.decoding_changed.emit(settings)
-        self._ask_for_decision()
-
-    @Slot(object)
-    def set_filter(self, choice: FilterChoice) -> None:
-        """Look at the text with this filter, or none, from the next run or step on."""
-        if (choice.file, choice.action) != (self.filter.file, self.filter.action):  # else its file was read just now
-            self.trail.note(Deed.FILTER)
-        self._filter_by(choice)
-        self._publish_state()
-
-    def _filter_by(self, choice: FilterChoice) -> None:
-        self._must_resume = self._must_resume or choice.output_filter != self.filter.output_filter
-        self.filter = choice
-
-    @Slot(bool)
-    def draw_new_seeds(self, wanted: bool) -> None:
-        """Whether every prompt that is begun anew has another seed; if so, there is one now."""
-        if wanted or self.new_seeds:
-            self.trail.note(Deed.SEEDS)
-            self.new_seeds = wanted
-            if wanted:
-                self._decide_by(self._with_new_seed())
-            self._publish_state()
-
-    def _with_new_seed(self) -> DecodingSettings:
-        return replace(self.decoding, seed=secrets.randbelow(NEW_SEEDS))
-
-    @Slot(object)
-    def edit_prompt(self, request: PromptRequest) -> None:
-        """Take what stands in the prompt's fields. What is typed into one of them, that field undoes itself."""
-        typed = replace(self.draft.request, text=request.text, system_text=request.system_text)
-        if replace(request, facts=()) != replace(typed, facts=()):
-            self.trail.note(Deed.PROMPT)
-        self.draft.edit(request)
-        self._publish_state()
-
-    @Slot(object)
-    def replace_prompt(self, request: PromptRequest) -> None:
-        """Put this into the prompt's fields, in the place of what stands there."""
-        self.trail.note(Deed.PROMPT)
-        self._fill_in(request)
-        self._publish_state()
-
-    def _fill_in(self, request: PromptRequest) -> None:
-        self.draft.edit(request)
-        self.reopened.emit(request)
-
-    @Slot(object)
-    def set_window(self, window: ContextWindow) -> None:
-        """Begin the next exploration with this window; the one in hand keeps its own."""
-        if window != self.window:
-            self.trail.note(Deed.WINDOW, "window")
-        self._begin_with(window)
-
-    def _begin_with(self, window: ContextWindow) -> None:
-        changed, self.window = window != self.window, window
-        self._show_context()
-        self._publish_state()
-        if changed:
-            self.window_changed.emit(window)
-
     @Slot(int)
     def set_interval(self, interval_ms: int) -> None:
         """The least time from one token to the next; 0 is full speed."""
@@ -761,10 +681,10 @@ class Controller(QObject):
             folding=folding,
             searches=searches,
             request=replace(self.draft.request, facts=()),
-            settings=self.decoding,
-            new_seeds=self.new_seeds,
-            window=self.window,
-            filtered=self.filter,
+            settings=self.wishes.decoding,
+            new_seeds=self.wishes.new_seeds,
+            window=self.wishes.window,
+            filtered=self.wishes.filter,
             facts=self.facts.choice,
             block=TriedBlock(self._block),
             text=text,
@@ -777,7 +697,7 @@ class Controller(QObject):
             self._reopen(text.kept.unmade(), number=text.number)
         self.branches.bring_back(text.marks, text.searches, text.folding)
         if text.request is not None:
-            self._fill_in(text.request)
+            self.draft.fill_in(text.request)
         self.sight.select(text.position)
 
     def _bring_back(self, deed: Deed, standing: Standing | None) -> None:
@@ -790,15 +710,8 @@ class Controller(QObject):
             self._show_again(standing.text)
         self.branches.bring_back(standing.marks, standing.searches, standing.folding)
         if standing.request is not None:
-            self._fill_in(standing.request)
-        if standing.settings is not None:
-            self._decide_by(standing.settings)
-        if standing.new_seeds is not None:
-            self.new_seeds = standing.new_seeds
-        if standing.window is not None:
-            self._begin_with(standing.window)
-        if isinstance(standing.filtered, FilterChoice):
-            self._filter_by(standing.filtered)
+            self.draft.fill_in(standing.request)
+        self.wishes.bring_back(standing)
         if isinstance(standing.facts, FactsChoice):
             self.facts.bring_back(standing.facts)
         if standing.block is not None:
@@ -839,10 +752,8 @@ class Controller(QObject):
         if self._threads.changing:
             return
         self.session = session
-        size = session.card.architecture
         self.sight.fit_head(self.looked_at)
-        if self.window.size is not None and self.window.size > size.context:
-            self.window = replace(self.window, size=None)  # it was another model's
+        self.wishes.fit_window(session.card.architecture.context)
         self._show_context()
         self.draft.open(session)
         self._enter(self._waiting_phase())
@@ -917,6 +828,16 @@ class Controller(QObject):
         else:
             self.touch()
 
+    @Slot(object)
+    def _on_decoding_changed(self, settings: DecodingSettings) -> None:
+        self._must_resume = True
+        self.sight.decide_by(settings)
+        self._ask_for_decision()
+
+    @Slot()
+    def _on_filter_changed(self) -> None:
+        self._must_resume = True
+
     @Slot()
     def _on_draft_encoded(self) -> None:
         if self._phase in (RunPhase.EMPTY, RunPhase.READY):
@@ -968,24 +889,23 @@ class Controller(QObject):
     def _start(self, *, play: bool) -> None:
         try:
             prompt = self.draft.prompt()
-            kept = self.draft.system_tokens() if self.window.keeps_system else 0
+            kept = self.draft.system_tokens() if self.wishes.window.keeps_system else 0
         except CanopyError as error:
             self.failed.emit(error)
             return
-        self._decided = self.decoding
-        if self.new_seeds:
-            self._decide_by(self._with_new_seed())
+        self._decided = self.wishes.decoding
+        self.wishes.draw_seed()
         self._playing = play
         self._starting = self._wish
         command = StartCommand(
             run_id=self._new_run(),
             prompt=prompt,
-            settings=self.decoding,
+            settings=self.wishes.decoding,
             play=play,
-            window=self.window,
+            window=self.wishes.window,
             kept=kept,
             request=self.draft.request,
-            output_filter=self.filter.output_filter,
+            output_filter=self.wishes.output_filter,
         )
         self._sent = command
         self._threads.start_run(command)
@@ -1011,9 +931,9 @@ class Controller(QObject):
     def _resume_command(self, *, play: bool, branch_at: int | None = None) -> ResumeCommand:
         return ResumeCommand(
             run_id=self._new_run(),
-            settings=self.decoding,
+            settings=self.wishes.decoding,
             play=play,
-            output_filter=self.filter.output_filter,
+            output_filter=self.wishes.output_filter,
             branch_at=branch_at,
         )
 
@@ -1059,7 +979,7 @@ class Controller(QObject):
 
     @property
     def _wish(self) -> _Wish:
-        return self.draft.request, self.window
+        return self.draft.request, self.wishes.window
 
     @property
     def _edited(self) -> bool:
@@ -1070,10 +990,11 @@ class Controller(QObject):
         (request, window), (before, *rest) = wish, begun
         return (replace(request, facts=()), [window]) != (replace(before, facts=()), rest)
 
+    @Slot()
     def _show_context(self) -> None:
         """Before a run, the figures are those of the window that it would have."""
         if self.session is not None and not self._chronicle.begun:
-            self._chronicle.set_context(self.window.tokens(self.session.card.architecture.context))
+            self._chronicle.set_context(self.wishes.window.tokens(self.session.card.architecture.context))
             self.touch()
 
     @property

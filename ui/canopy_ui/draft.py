@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.errors import CanopyError, EmptyPromptError
 from canopy_desktop.exploration.prompt import PromptRequest
+from canopy_desktop.exploration.trail import Deed
 from canopy_desktop.model.chat import TemplatedPrompt
 from canopy_ui.background import Background
 from canopy_ui.facts_desk import FactsChoice
@@ -25,6 +26,9 @@ class Draft(QObject):
 
     encoded = Signal(object)  # TemplatedPrompt
     refused = Signal(object)  # Exception
+    deed_coming = Signal(object)  # Deed, right before it is done
+    filled = Signal(object)  # PromptRequest that the fields have to show
+    replaced = Signal()  # by a deed
 
     def __init__(self, request: PromptRequest, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +71,29 @@ class Draft(QObject):
         if replace(request, facts=facts) != self.request:
             self.request = replace(request, facts=facts)
             self._encode_soon()
+
+    @Slot(object)
+    def take(self, request: PromptRequest) -> None:
+        """What stands in the fields now. What is typed into one of them, that field undoes itself."""
+        typed = replace(self.request, text=request.text, system_text=request.system_text)
+        if replace(request, facts=()) == replace(typed, facts=()):
+            self.edit(request)
+        else:
+            self.deed_coming.emit(Deed.PROMPT)
+            self.edit(request)
+            self.replaced.emit()
+
+    @Slot(object)
+    def replace(self, request: PromptRequest) -> None:
+        """Put this into the fields, in the place of what stands there."""
+        self.deed_coming.emit(Deed.PROMPT)
+        self.fill_in(request)
+        self.replaced.emit()
+
+    def fill_in(self, request: PromptRequest) -> None:
+        """The same, as part of another deed."""
+        self.edit(request)
+        self.filled.emit(request)
 
     @Slot(object)
     def set_facts(self, choice: FactsChoice) -> None:

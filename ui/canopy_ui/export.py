@@ -72,8 +72,8 @@ class Exporter(QObject):
         session = self._controller.session
         if session is None:
             return None
-        card = session.card
-        return run_facts(self._view, self._controller.decoding, card.id, card.weights.value, session.provider.name)
+        card, settings = session.card, self._controller.wishes.decoding
+        return run_facts(self._view, settings, card.id, card.weights.value, session.provider.name)
 
     def _compared(self) -> tuple[RunFacts, RunFacts] | None:
         """The two runs that Compare shows; None before there are any."""

@@ -134,7 +134,7 @@ class ModelsDesk(QObject):
         self._import.ended.connect(self._on_import_ended)
         controller.model_opened.connect(self._on_model_opened)
         controller.failed.connect(self._on_controller_failed)
-        controller.window_changed.connect(self._look_again)
+        controller.wishes.window_changed.connect(self._look_again)
 
     @Slot()
     def refresh(self) -> None:
@@ -143,7 +143,7 @@ class ModelsDesk(QObject):
 
     def count_for(self, tokens: int | None) -> None:
         """Have the context of so many tokens, for memory and for the next text; None: the model's own."""
-        self._controller.set_window(replace(self._controller.window, size=tokens))
+        self._controller.wishes.set_window(replace(self._controller.wishes.window, size=tokens))
 
     def use(self, row: ModelRow) -> None:
         """Open this model, once the one that is open was freed; refused where it would find no room."""
@@ -203,7 +203,7 @@ class ModelsDesk(QObject):
             return
         self._show(busy=busy)
         held = next((row.needed.weights for row in self._rows if row.folder == self.view.opened and row.needed), 0)
-        self._jobs.ask(partial(_answer, job, self._controller.window.size, self._budget, held, use))
+        self._jobs.ask(partial(_answer, job, self._controller.wishes.window.size, self._budget, held, use))
 
     @property
     def _rows(self) -> tuple[ModelRow, ...]:
@@ -217,7 +217,7 @@ class ModelsDesk(QObject):
             if isinstance(answer, Exception):
                 self.failed.emit(answer)
             return
-        tokens = self._controller.window.size
+        tokens = self._controller.wishes.window.size
         self._show(rows=answer.rows, free=answer.free, tokens=tokens, busy="", removed=removed)
         if answer.error is not None:
             self.failed.emit(answer.error)

@@ -30,7 +30,7 @@ class AttentionLink(QObject):
         controller.model_opened.connect(self._fit)
         controller.view_changed.connect(self._on_view_changed)
         controller.state_changed.connect(self._on_state_changed)
-        controller.reopened.connect(self._fit)
+        controller.draft.filled.connect(self._fit)
         panel.head_selected.connect(controller.sight.select_head)
         panel.hide_first_toggled.connect(controller.sight.hide_first)
         panel.position_selected.connect(controller.sight.select)

@@ -34,7 +34,7 @@ class CompareLink(QObject):
         comparison.models_found.connect(self._on_models_found)
         controller.model_opened.connect(self._on_model_opened)
         controller.draft.encoded.connect(self._show_window)
-        controller.decoding_changed.connect(self._show_window)
+        controller.wishes.decoding_changed.connect(self._show_window)
         controller.state_changed.connect(self._show_window)
 
     @Slot(object)
@@ -52,7 +52,7 @@ class CompareLink(QObject):
     def _show_window(self) -> None:
         controller = self._controller
         if controller.session is not None:
-            request, settings, window = controller.draft.request, controller.decoding, controller.window
+            request, settings, window = controller.draft.request, controller.wishes.decoding, controller.wishes.window
             self._panel.set_window(SideWish(request=request, settings=settings, window=window))
 
     def _show_models(self) -> None:

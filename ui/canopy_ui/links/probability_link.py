@@ -29,7 +29,7 @@ class ProbabilityLink(QObject):
         panel.found_changed.connect(controller.sight.find)
         panel.draws_wished.connect(controller.sight.draw_many)
         panel.from_here_requested.connect(controller.branch)
-        panel.settings_wished.connect(controller.set_decoding)
+        panel.settings_wished.connect(controller.wishes.set_decoding)
         panel.token_hovered.connect(controller.lighting.light_token)
         controller.lighting.token_lit.connect(panel.set_lit)
         controller.model_opened.connect(self._on_model_opened)

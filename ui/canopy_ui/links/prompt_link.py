@@ -33,18 +33,18 @@ class PromptLink(QObject):
         controller.draft.encoded.connect(self._on_draft_encoded)
         controller.draft.refused.connect(self._on_draft_refused)
         controller.state_changed.connect(self._on_state_changed)
-        controller.reopened.connect(self._on_reopened)
-        controller.window_changed.connect(self._on_window_set)
+        controller.draft.filled.connect(self._on_reopened)
+        controller.wishes.window_changed.connect(self._on_window_set)
         controller.brought_back.connect(self._on_brought_back)
         panel.changed.connect(self._on_prompt_changed)
-        panel.settings_changed.connect(controller.set_decoding)
-        controller.decoding_changed.connect(panel.set_settings)
+        panel.settings_changed.connect(controller.wishes.set_decoding)
+        controller.wishes.decoding_changed.connect(panel.set_settings)
         panel.window_changed.connect(self._on_window_changed)
         panel.run_clicked.connect(controller.run)
         panel.step_clicked.connect(controller.step)
         panel.submitted.connect(self._on_prompt_submitted)
         panel.continue_clicked.connect(self._on_continue_clicked)
-        panel.example_chosen.connect(controller.replace_prompt)
+        panel.example_chosen.connect(controller.draft.replace)
         panel.facts_file_wanted.connect(controller.facts.read)
         panel.facts_off_wanted.connect(controller.facts.leave)
         panel.best_facts_wanted.connect(controller.facts.take_best)
@@ -54,21 +54,21 @@ class PromptLink(QObject):
         controller.lighting.position_lit.connect(panel.set_lit)
         panel.set_facts(controller.facts.choice)
         panel.set_prompt(controller.draft.request)
-        panel.set_settings(controller.decoding)
-        panel.set_window(controller.window, 0)
+        panel.set_settings(controller.wishes.decoding)
+        panel.set_window(controller.wishes.window, 0)
         panel.set_running(controller.state.busy)
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
         self._panel.set_has_template(session.template is not None)
         self._panel.set_default_system(session.template.default_system if session.template else None)
-        self._panel.set_window(self._controller.window, session.card.architecture.context)
+        self._panel.set_window(self._controller.wishes.window, session.card.architecture.context)
 
     @Slot(object)
     def _on_reopened(self, request: PromptRequest) -> None:
         session = self._controller.session
         self._panel.set_prompt(request)
-        self._panel.set_window(self._controller.window, session.card.architecture.context if session else 0)
+        self._panel.set_window(self._controller.wishes.window, session.card.architecture.context if session else 0)
 
     @Slot(object)
     def _on_window_set(self, window: ContextWindow) -> None:
@@ -86,8 +86,8 @@ class PromptLink(QObject):
     def _on_draft_encoded(self, prompt: TemplatedPrompt) -> None:
         session = self._controller.session
         if session is not None:
-            size = self._controller.window.tokens(session.card.architecture.context)
-            window = self._controller.window
+            size = self._controller.wishes.window.tokens(session.card.architecture.context)
+            window = self._controller.wishes.window
             kept = self._controller.draft.system_tokens() if window.keeps_system else 0
             ruler = ruler_of(prompt, window, size, kept)
             self._panel.set_counted(prompt, size, session.tokenizer.tokens(prompt.ids), ruler)
@@ -106,7 +106,7 @@ class PromptLink(QObject):
     def _on_continue_clicked(self) -> None:
         request = self._controller.continued()
         if request is not None:
-            self._controller.replace_prompt(request)
+            self._controller.draft.replace(request)
             self._panel.setFocus()
 
     @Slot(object)
@@ -115,7 +115,7 @@ class PromptLink(QObject):
 
     @Slot()
     def _on_prompt_changed(self) -> None:
-        self._controller.edit_prompt(self._panel.request())
+        self._controller.draft.take(self._panel.request())
         self._show_continuable()
 
     def _show_continuable(self) -> None:
@@ -126,14 +126,14 @@ class PromptLink(QObject):
 
     @Slot(object)
     def _on_window_changed(self, window: ContextWindow) -> None:
-        self._controller.set_window(window)
+        self._controller.wishes.set_window(window)
         self._controller.draft.encode()  # what fits has changed
 
     @Slot(object)
     def _on_prompt_submitted(self, wish: tuple[PromptRequest, DecodingSettings, bool]) -> None:
         request, settings, play = wish
         self._controller.draft.edit(request)
-        self._controller.set_decoding(settings)
+        self._controller.wishes.set_decoding(settings)
         if play:
             self._controller.run()
         else:

@@ -22,14 +22,14 @@ class SamplingLink(QObject):
         super().__init__(panel)
         self._panel = panel
         self._controller = controller
-        panel.set_settings(controller.decoding)
-        panel.set_new_seeds(controller.new_seeds)
-        panel.settings_changed.connect(controller.set_decoding)
-        panel.new_seeds_wanted.connect(controller.draw_new_seeds)
-        panel.filter_chosen.connect(controller.set_filter)
+        panel.set_settings(controller.wishes.decoding)
+        panel.set_new_seeds(controller.wishes.new_seeds)
+        panel.settings_changed.connect(controller.wishes.set_decoding)
+        panel.new_seeds_wanted.connect(controller.wishes.draw_new_seeds)
+        panel.filter_chosen.connect(controller.wishes.set_filter)
         panel.from_here_requested.connect(controller.branch)
-        panel.set_filter(controller.filter)
-        controller.decoding_changed.connect(panel.set_settings)
+        panel.set_filter(controller.wishes.filter)
+        controller.wishes.decoding_changed.connect(panel.set_settings)
         controller.brought_back.connect(self._on_brought_back)
         controller.view_changed.connect(self._on_view_changed)
         controller.model_opened.connect(self._on_model_opened)
@@ -43,7 +43,7 @@ class SamplingLink(QObject):
         if standing.new_seeds is not None:
             self._panel.set_new_seeds(standing.new_seeds)
         if standing.filtered is not None:
-            self._panel.set_filter(self._controller.filter)
+            self._panel.set_filter(self._controller.wishes.filter)
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
