@@ -437,6 +437,21 @@ def test_at_normal_size_the_window_fits_the_smallest_screens(window: MainWindow)
     assert least.height() <= 700
 
 
+def test_the_model_is_named_in_the_strip_where_the_tool_bar_has_no_room_for_it(
+    make_window: MakeWindow, qtbot: QtBot
+) -> None:
+    window = make_window(PREFERENCES)
+    heights = [bar.height() for bar in (window.transport, window.stages)]
+    for width in (1280, 1920, 1280):
+        window.resize(width, 720)
+        window.grab()  # lays it out
+        narrow = width == 1280
+        assert window.transport._model.isHidden() is narrow
+        assert window.stages._model.isVisible() is narrow
+        assert window.stages._model.text() == ("Scripted · fp32" if narrow else "")
+    assert [bar.height() for bar in (window.transport, window.stages)] == heights
+
+
 def test_where_tabs_have_no_room_a_menu_names_the_workspace(window: MainWindow, qtbot: QtBot) -> None:
     tabs, button = window.findChild(WorkspaceTabs), window.findChild(WorkspaceButton)
     assert tabs.isVisible()

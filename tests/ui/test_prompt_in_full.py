@@ -24,14 +24,15 @@ from canopy_ui.background import Background
 from canopy_ui.draft import SHORT
 from canopy_ui.facts_desk import CheckedAnswer, FactsChoice, FactsDesk
 from canopy_ui.links.prompt_link import PromptLink
+from canopy_ui.panel_content import table_of
 from canopy_ui.panels.prompt_panel import PromptPanel
 from canopy_ui.qt_models.prompt_table import Column, PromptTable
 from canopy_ui.state import RunPhase
 from canopy_ui.theme import theme_named
-from canopy_ui.widgets.context_ruler import ContextRulerBar
+from canopy_ui.widgets.context_ruler import ContextRulerBar, ruler_rows
 from canopy_ui.widgets.examples import load_examples
 from canopy_ui.widgets.fact_check_view import FactCheckView
-from canopy_ui.widgets.prompt_preview import TABLE, TEXT, PromptPreview
+from canopy_ui.widgets.prompt_preview import ROOM, TABLE, TEXT, TOKENS, PromptPreview
 from canopy_ui.widgets.role_colours import role_ground
 from canopy_ui.widgets.token_preview import preview_chips
 from tests.support.driving import PATIENCE_MS, PREFERENCES, Driver
@@ -290,6 +291,53 @@ def test_the_ruler_says_what_is_taken_what_is_free_and_what_leaves_first(qtbot: 
     assert bar.accessibleDescription().startswith("6 tokens beyond the limit of 10")
     bar.set_ruler(ruler_of(CHAT, ContextWindow(), 100, 0))
     assert "the run ends" in bar.accessibleDescription()
+
+
+@pytest.mark.parametrize(
+    ("window", "size", "kept", "last"),
+    [
+        (ContextWindow(), 100, 0, [("free", "84", "84.0 %"), ("the whole window", "100", "100 %")]),
+        (ContextWindow(), 10, 0, [("beyond the limit", "6", "60.0 %"), ("the whole window", "10", "100 %")]),
+        (
+            ContextWindow(size=32, when_full=WhenFull.SLIDE),
+            32,
+            3,
+            [
+                ("free", "16", "50.0 %"),
+                ("the whole window", "32", "100 %"),
+                ("leaves first: positions 3 to 10", "8", "25.0 %"),
+            ],
+        ),
+    ],
+)
+def test_the_ruler_has_its_figures_as_rows_too(
+    qtbot: QtBot, window: ContextWindow, size: int, kept: int, last: list[tuple[str, str, str]]
+) -> None:
+    rows = ruler_rows(ruler_of(CHAT, window, size, kept))
+    assert [row[:2] for row in rows[:5]] == [
+        ("template", "3"), ("user before", "5"), ("assistant before", "2"), ("facts", "2"), ("user", "4"),
+    ]  # fmt: skip
+    assert rows[5:] == last
+    preview = PromptPreview(theme_named("light"))
+    qtbot.addWidget(preview)
+    preview.set_prompt(CHAT, CHAT_TOKENS, ruler_of(CHAT, window, size, kept))
+    preview.show_view(ROOM)
+    assert preview._room_table.copied_text().splitlines()[1:] == ["\t".join(row) for row in rows]
+
+
+def test_more_than_the_whole_window_is_more_than_all_of_it() -> None:
+    rows = ruler_rows(ruler_of(prompt_of(("completion", "abcdefgh", False)), ContextWindow(), 5, 0))
+    assert rows[0] == ("your text", "8", "160.0 %")
+
+
+def test_the_prompts_table_is_exported_whatever_is_looked_at(panel: PromptPanel) -> None:
+    panel.set_counted(CHAT, 100, CHAT_TOKENS, ruler_of(CHAT, ContextWindow(), 100, 0))
+    panel._preview.show_view(ROOM)
+    assert [panel._preview._model.rowCount(), table_of(panel) is panel._preview._room] == [0, True]
+    panel._preview.show_view(TOKENS)
+    found = table_of(panel)
+    assert found is panel._preview._model
+    assert found.rowCount() == len(CHAT.ids)
 
 
 def test_the_ruler_is_as_long_as_its_window_and_marks_what_is_beyond(qtbot: QtBot) -> None:

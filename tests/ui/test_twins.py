@@ -82,13 +82,13 @@ TABLES = {
     MirrorChart: ("compare", Twin("compare", "Both distributions as a table", "as tables")),
     PairedText: ("compare", Twin("compare", "Both texts as a table", "as tables")),
     TokenPreview: ("generate", Twin("prompt", "Tokens of the prompt, with ids and bytes", "What goes in: Table")),
+    ContextRulerBar: ("generate", Twin("prompt", "Room in the context window, as a table", "What goes in: Room")),
 }
 BY_MENU = {
     HeadsGrid: "a choice in the menu of what is looked at",
     TimePlot: "the menu in the title of its dock copies the table of its steps",
 }
 IN_WORDS = {
-    ContextRulerBar: "its few figures are its description, which the menu in the title of its dock copies",
     InsideLegend: "explains colours",
     Legend: "explains colours",
     MatrixLegend: "explains colours",
@@ -101,6 +101,7 @@ IN_WORDS = {
 }
 BACK = {
     "What goes in: Table": "What goes in: Tokens",
+    "What goes in: Room": "What goes in: Tokens",
     "What is shown: Tables": "What is shown: Picture",
     "How the branches are shown: Table": "How the branches are shown: Tree",
 }

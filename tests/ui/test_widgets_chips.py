@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from pytestqt.qtbot import QtBot
 
+from canopy_ui.theme import theme_named
+from canopy_ui.widgets.chip_area import ChipArea
 from canopy_ui.widgets.chip_label import LabelKind, label_of, marked
 from canopy_ui.widgets.chip_layout import ChipLayout
-from tests.ui.support import part_of_character, token
+from canopy_ui.widgets.token_preview import TokenPreview
+from canopy_ui.widgets.token_text import TokenText
+from tests.ui.support import chips_of, part_of_character, token
 
 
 @pytest.mark.parametrize(
@@ -90,3 +95,32 @@ def test_the_chip_under_a_point_is_found_on_its_line_only() -> None:
     assert [layout.chip_at(10, 0), layout.chip_at(60, 0), layout.chip_at(10, 1)] == [0, 1, 2]
     assert layout.chip_at(60, 1) is None
     assert layout.chip_at(10, 7) is None
+
+
+@pytest.mark.parametrize("kind", [TokenPreview, TokenText])
+def test_at_the_end_of_a_text_no_line_is_cut_off_however_high_its_place(qtbot: QtBot, kind: type[ChipArea]) -> None:
+    area = kind(theme_named("light"))
+    qtbot.addWidget(area)
+    area.set_chips(chips_of([" word"] * 40, []))
+    area.show()
+    for height in range(96, 300, 7):
+        area.resize(240, height)
+        area.follow_newest()
+        tops = [area.rect_of(chip) for chip in range(40)]
+        seen = [rect for rect in tops if rect.bottom() > 0]
+        assert min(rect.top() for rect in seen) >= 0
+        assert tops[-1].bottom() <= height
+        assert area.following
+        bar = area.verticalScrollBar()
+        one_more = tops[-1].bottom() + area._row
+        assert bar.value() == 0 or one_more > height - (area._row - tops[-1].height())  # it would touch the edge
+
+
+def test_a_text_that_fits_but_for_its_margin_is_not_scrolled(qtbot: QtBot) -> None:
+    area = TokenPreview(theme_named("light"))
+    qtbot.addWidget(area)
+    area.set_chips(chips_of([" word"], []))
+    area.show()
+    for height, most in ((90, 0), (46, 0), (44, 4)):
+        area.resize(240, height)
+        assert area.verticalScrollBar().maximum() == most

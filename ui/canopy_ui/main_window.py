@@ -111,6 +111,7 @@ class MainWindow(QMainWindow):
         self.stages = StageStrip(self.commands, self._theme)
         self.addToolBarBreak()
         self.addToolBar(self.stages)
+        self.transport.model_left_out.connect(self.stages.set_model)
         self._stage_link, self._walk = StageLink(self.stages, controller), StageWalk(controller, self)
         for spec, panel in zip(DOCKS, self._panels, strict=True):
             spec.link(panel, controller)

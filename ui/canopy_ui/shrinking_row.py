@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QSize, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
@@ -15,6 +15,8 @@ class ShrinkingRow(QWidget):
     Until all fits, `expendable` ones are hidden in their order; one that has a substitute is replaced by it. One whose
     size policy is Ignored asks for its least width, and takes what room is left.
     """
+
+    fitted = Signal()  # some may be hidden now that were not, or the other way round
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class ShrinkingRow(QWidget):
                 shown[place : place + 1] = [self._substitutes[widget]] if widget in self._substitutes else []
         for widget in self._widgets:
             widget.setVisible(widget in shown)
+        self.fitted.emit()
 
     def _whole_row(self) -> list[QWidget]:
         return [widget for widget in self._widgets if widget not in self._substitutes.values()]

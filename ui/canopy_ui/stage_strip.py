@@ -47,6 +47,9 @@ class StageStrip(QToolBar):
         self._line.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
+        self._model = ElidedLabel()
+        self._model.setProperty("look", "secondary")
+        self._model.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._back = ActionButton(actions[Command.PREVIOUS_STAGE], wordless=True)
         self._on = ActionButton(actions[Command.NEXT_STAGE])
         self._slow = ActionButton(actions[Command.SLOW_MOTION])
@@ -69,12 +72,18 @@ class StageStrip(QToolBar):
             button.setIconSize(QSize(theme.px(16), theme.px(16)))
         self._compact = theme.zoom > COMPACT_FROM
         self._path.setVisible(not self._compact)
-        self._grid.addWidget(self._line, int(not self._compact), 0, 1, 1 if self._compact else 2)
+        self._place()
         self._grid.setHorizontalSpacing(theme.px(10))
         self._grid.setVerticalSpacing(theme.px(1))
         self._grid.setContentsMargins(theme.px(6), 0, theme.px(6), theme.px(2))
         self._line.setContentsMargins(theme.px(6), 0, 0, 0)
         self._buttons.setSpacing(theme.px(6))
+
+    @Slot(str)
+    def set_model(self, name: str) -> None:
+        """Name the model where nothing else in the window's bars does."""
+        self._model.set_text(name)
+        self._place()
 
     def set_stages(self, stages: StepStages | None, stage: StepStage, invitation: str = "") -> None:
         """Show a step's stages, and that one stands at `stage`; the invitation where there is no step."""
@@ -98,6 +107,13 @@ class StageStrip(QToolBar):
     def figures(self) -> list[str]:
         """The figure of each stage."""
         return [cell.figure() for cell in self._cells.values()]
+
+    def _place(self) -> None:
+        """The line has the whole width, but for the model's name, which is left out beside the line alone."""
+        named = bool(self._model.whole_text()) and not self._compact
+        self._grid.addWidget(self._line, int(not self._compact), 0, 1, 1 if self._compact or named else 2)
+        self._grid.addWidget(self._model, 1, 1)
+        self._model.setVisible(named)
 
     def _mark(self, stage: StepStage | None) -> None:
         """Mark where one stands; None: no step, so nowhere."""

@@ -49,6 +49,7 @@ class Transport(QToolBar):
     """Says what it is told; the actions do the work."""
 
     speed_changed = Signal(int)  # least milliseconds from one token to the next
+    model_left_out = Signal(str)  # its name has no room here; empty: it has
 
     def __init__(
         self,
@@ -93,6 +94,8 @@ class Transport(QToolBar):
             expendable=(self._brand, self._status, self._model, self._provider, self._speed, tabs, reset, button),
             substitutes={tabs: button},
         )
+        self._left_out = ""
+        self._row.fitted.connect(self._on_row_fitted)
         self._row.set_wanted(self._provider, False)
         self.addWidget(self._row)
         self._busy = False
@@ -163,6 +166,14 @@ class Transport(QToolBar):
         box.setToolTip(self.tr("At most so many tokens a second"))
         box.currentIndexChanged.connect(self._on_speed_changed)
         return box
+
+    @Slot()
+    def _on_row_fitted(self) -> None:
+        known = not self._provider.text() or not self._model.isHidden()
+        left_out = "" if known else self._model.text()
+        if left_out != self._left_out:
+            self._left_out = left_out
+            self.model_left_out.emit(left_out)
 
     @Slot(int)
     def _on_speed_changed(self, index: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import QRect, QRectF, Qt
@@ -216,7 +217,8 @@ class ChipArea(QAbstractScrollArea):
         height = 2 * self._margin - self._row + self._theme.px(self.chip_px) + self._layout_of_chips.lines * self._row
         before = bar.value()
         self._placing = True
-        bar.setRange(0, max(0, round(height - self.viewport().height())))
+        beyond = height - self.viewport().height()
+        bar.setRange(0, max(0, round(self._below_a_line(beyond))))
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(round(self._row))
         if self._following:
@@ -227,6 +229,12 @@ class ChipArea(QAbstractScrollArea):
         else:
             top = round(from_line * self._row - bar.value())
             self.viewport().update(QRect(0, top, self.viewport().width(), self.viewport().height() - top))
+
+    def _below_a_line(self, beyond: float) -> float:
+        """How far one can scroll: until the last line is whole, and a little farther, lest one above be cut off."""
+        margin = self._margin - (self._row - self._theme.px(self.chip_px)) / 2  # but for half the room between lines
+        lines = math.ceil((beyond - 2 * margin) / self._row)
+        return 0.0 if beyond <= margin else margin + max(0, lines) * self._row
 
     def _scroll_to(self, value: int) -> None:
         self._placing = True

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from canopy_desktop.exploration.ruler import ContextRuler
 from canopy_desktop.exploration.view import TokenRole
 from canopy_ui.theme import Theme
-from canopy_ui.widgets.numbers import grouped
+from canopy_ui.widgets.numbers import grouped, percent
 from canopy_ui.widgets.role_colours import role_ground, role_name
+
+Row = tuple[str, str, str]  # of the ruler as a table: what, how many tokens, their share of the window
 
 LEAST = 2.0  # pixels of a stretch, so that a short prompt in a large window can be seen
 
@@ -94,3 +96,29 @@ class ContextRulerBar(QWidget):
                 )
             )
         return "\n".join(lines)
+
+
+def ruler_rows(ruler: ContextRuler) -> list[Row]:
+    """The same as the bar: what each source takes, what is free or too much, and what leaves first."""
+    rows = [
+        _row(ruler, role_name(TokenRole(share.role), earlier=share.earlier), share.tokens) for share in ruler.shares
+    ]
+    if ruler.over:
+        rows.append(_row(ruler, _tr("beyond the limit"), ruler.over))
+    else:
+        rows.append(_row(ruler, _tr("free"), ruler.room))
+    rows.append(_row(ruler, _tr("the whole window"), ruler.size))
+    if ruler.leaves_first:
+        first, last = grouped(ruler.leaves_first.start), grouped(ruler.leaves_first.stop - 1)
+        name = _tr("leaves first: positions {first} to {last}").format(first=first, last=last)
+        rows.append(_row(ruler, name, len(ruler.leaves_first)))
+    return rows
+
+
+def _row(ruler: ContextRuler, name: str, tokens: int) -> Row:
+    share = tokens / max(1, ruler.size)
+    return name, grouped(tokens), percent(share) if share <= 1 else f"{100 * share:.1f} %"
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("ContextRulerBar", text)

@@ -16,9 +16,10 @@ class PromptEdit(QPlainTextEdit):
 
     submitted = Signal(bool)  # whether to play
 
-    def __init__(self, theme: Theme, lines: int, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, lines: int, parent: QWidget | None = None, *, least: int = 2) -> None:
+        """`lines` are asked for, `least` of them are always there."""
         super().__init__(parent)
-        self._lines = lines
+        self._lines, self._least = lines, least
         self._overlong = False
         self.setProperty("look", "editor")
         self.setTabChangesFocus(True)
@@ -27,8 +28,8 @@ class PromptEdit(QPlainTextEdit):
     def set_theme(self, theme: Theme) -> None:
         """Change zoom."""
         self.setFont(theme.font(16))
-        self._room = theme.px(16)
-        self.setMinimumHeight(self.fontMetrics().lineSpacing() * 2 + self._room)
+        self._room = theme.px(18)
+        self.setMinimumHeight(self.fontMetrics().lineSpacing() * self._least + self._room)
         self.updateGeometry()
 
     def text(self) -> str:
