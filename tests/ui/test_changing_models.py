@@ -82,7 +82,7 @@ def test_what_is_shown_can_be_read_and_walked_along_and_the_next_run_is_the_new_
     change(driver, other())
     driver.wait_for(RunPhase.PAUSED)
     assert (driver.text(), driver.controller.state.alone) == ("abcdefg", True)
-    assert driver.controller.lacking_model == "scripted"
+    assert driver.controller.keeping.lacking_model == "scripted"
     driver.controller.back()
     driver.controller.step()
     driver.wait_painted()

@@ -234,14 +234,14 @@ def test_another_models_exploration_is_shown_again_too(keep: Callable[..., Kept]
 
     second = keep("Another")
     second.start(file)
-    second.until(lambda: second.controller.alone and second.controller.state.loaded)
+    second.until(lambda: second.controller.keeping.alone and second.controller.state.loaded)
     second.files.close()
     second.close()
     for one in journal.find(folder):
         journal.discard(one.path)  # of the first window
     third = keep("Another")
     third.start(last=str(file))
-    third.until(lambda: third.controller.alone and third.controller.state.generated == 4)
+    third.until(lambda: third.controller.keeping.alone and third.controller.state.generated == 4)
     third.controller.reset()
     third.until(lambda: third.controller.state.generated == 0)
 
@@ -479,7 +479,7 @@ def test_with_its_model_attention_is_computed_anew_and_the_file_keeps_what_it_ha
     second.close()
     third = keep("Another")  # its journal has none, so it is taken from the file from which it goes on
     third.start(last=str(tmp_path / "copy.canopy"), last_saved=False)
-    third.until(lambda: third.controller.state.loaded and third.controller.attention_alone is not None)
+    third.until(lambda: third.controller.state.loaded and third.controller.keeping.attention_alone is not None)
     assert third.controller.state.generated == 12
 
 

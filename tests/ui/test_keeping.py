@@ -46,9 +46,9 @@ def finished(driver: Driver) -> KeptExploration:
     """A run's exploration, as it is read back from its lines."""
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    kept = driver.controller.snapshot()
+    kept = driver.controller.keeping.snapshot()
     assert kept is not None
-    return reread(kept, driver.controller.token_table)
+    return reread(kept, driver.controller.keeping.token_table)
 
 
 def test_a_reopened_exploration_stands_as_it_was_and_goes_on(make: Make) -> None:
@@ -128,9 +128,9 @@ def test_without_its_model_it_is_read_walked_along_and_never_changed(make: Make,
         wish()
         assert [type(error) for error in driver.errors] == [OtherModelError]
     assert driver.text() == "abcdefg"
-    again = driver.controller.snapshot()
+    again = driver.controller.keeping.snapshot()
     assert again is not None
-    assert facts(reread(again, driver.controller.token_table))[2] == facts(kept)[2]
+    assert facts(reread(again, driver.controller.keeping.token_table))[2] == facts(kept)[2]
     assert driver.session.sequence.fed == []
 
 
@@ -154,7 +154,7 @@ def test_what_is_opened_while_the_model_loads_is_shown_at_once_and_made_when_it_
     assert driver.controller.state.phase is RunPhase.LOADING
     driver.open()
     driver.wait_for(RunPhase.FINISHED)
-    exploration = driver.controller.snapshot()
+    exploration = driver.controller.keeping.snapshot()
     assert exploration is not None
     assert UNMADE not in {step.source for step in exploration.steps}
 
@@ -178,7 +178,7 @@ def test_a_closed_window_leaves_its_exploration_for_the_next_one(make: Make, tmp
     second.wait_for(RunPhase.PAUSED)
     assert second.text() == "abcde"
     assert not found.path.exists()  # another one has taken over
-    marks = second.controller.revision.marks
+    marks = second.controller.keeping.revision.marks
     assert (marks.names, marks.hidden) == (((4, "with z"),), (2,))
     second.controller.step()
     second.wait_for(RunPhase.PAUSED)
@@ -216,14 +216,14 @@ def test_beams_and_draws_are_there_again_with_and_without_their_model(make: Make
     search(first, SearchKind.DRAWS, 2)
     first.controller.branches.rename((Ref(1, 0),), "likely")
     first.controller.branches.delete((Ref(2, 1),))
-    kept = first.controller.snapshot()
+    kept = first.controller.keeping.snapshot()
     assert kept is not None
     second = make(title)
     shown: list[object] = []
     second.controller.branches.picture_changed.connect(shown.append)
     second.controller.branches.search_changed.connect(shown.append)
     second.controller.branches.show(True)
-    second.controller.reopen(reread(kept, first.controller.token_table))
+    second.controller.reopen(reread(kept, first.controller.keeping.token_table))
     second.qtbot.waitUntil(lambda: isinstance(shown[-1], BranchPicture), timeout=PATIENCE_MS)
     assert second.controller.branches.newest in shown  # the form says what was searched last
     assert found(second) == found(first)
@@ -231,7 +231,7 @@ def test_beams_and_draws_are_there_again_with_and_without_their_model(make: Make
     assert Ref(1, 0) in tree.at
     assert Ref(2, 1) not in tree.at
     assert "likely" in {node.name for node in tree.nodes}
-    assert second.controller.revision.searches == (1, 2)
+    assert second.controller.keeping.revision.searches == (1, 2)
     if title == "Scripted":
         second.wait_for(RunPhase.FINISHED)
         search(second, SearchKind.BEAMS)
@@ -279,12 +279,12 @@ def test_what_a_text_that_gave_way_still_searched_does_not_land_in_the_one_that_
     first = make()
     finished(first)
     search(first, SearchKind.BEAMS)
-    kept = first.controller.snapshot()
+    kept = first.controller.keeping.snapshot()
     assert kept is not None
     second = make()
     finished(second)
     second.controller.search(SearchAsk(node=0, kind=SearchKind.DRAWS, count=2, length=200))
     second.qtbot.waitUntil(lambda: bool(second.controller.branches.newest.found), timeout=PATIENCE_MS)
-    second.controller.reopen(reread(kept, first.controller.token_table))
+    second.controller.reopen(reread(kept, first.controller.keeping.token_table))
     second.wait_for(RunPhase.FINISHED)
     assert found(second) == found(first)

@@ -90,7 +90,7 @@ def test_what_is_small_or_pale_is_found(qtbot: QtBot, style: str, readable: bool
 def test_the_scene_has_all_that_its_pictures_are_to_show(window: tuple[MainWindow, Photographer, Scene]) -> None:
     shown = window[0]
     controller = shown._controller
-    kept = controller.snapshot()
+    kept = controller.keeping.snapshot()
     assert kept is not None
     assert max(Counter(step.parent for step in kept.steps).values()) == 2, "one branch"
     search = controller.branches.newest

@@ -147,7 +147,7 @@ def test_a_text_that_came_back_after_a_reset_is_kept_again(qtbot: QtBot, tmp_pat
     driver.open()
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    kept = driver.controller.snapshot()
+    kept = driver.controller.keeping.snapshot()
     driver.controller.reset()
     driver.wait_painted()
     driver.controller.undo()
@@ -217,9 +217,9 @@ def test_a_text_that_another_one_replaced_comes_back_with_its_deeds(driver: Driv
 def test_what_the_last_window_showed_is_no_deed_when_it_is_shown_again(driver: Driver) -> None:
     controller = driver.controller
     controller.wishes.set_decoding(WARM)
-    kept = controller.snapshot()
+    kept = controller.keeping.snapshot()
     assert kept is not None
-    controller.reopen(replace(kept.unmade(), tokens=controller.token_table))
+    controller.reopen(replace(kept.unmade(), tokens=controller.keeping.token_table))
     assert not controller.state.can_undo
 
 

@@ -52,16 +52,16 @@ class Table:
 
     def whole_text(self) -> tuple[object, ...]:
         """All of the exploration that is shown, and whether its file has it."""
-        kept = self.whole.controller.snapshot()
+        kept = self.whole.controller.keeping.snapshot()
         return None if kept is None else facts(kept), self.whole.window.files.modified
 
     def fingerprint(self) -> tuple[object, ...]:
         """Where one stands, what was made of the tree, and all that the next exploration begins with."""
         controller, files = self.whole.controller, self.whole.window.files
-        panels, kept = self.whole.window.panel, controller.snapshot()
+        panels, kept = self.whole.window.panel, controller.keeping.snapshot()
         return (
             None if kept is None else kept.tree().token_ids(kept.stand.cursor),
-            controller.revision.marks,
+            controller.keeping.revision.marks,
             controller.branches.searches,
             controller.branches.folding,
             replace(controller.draft.request, facts=()),

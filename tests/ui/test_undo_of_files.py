@@ -73,9 +73,9 @@ class Kept:
         """On from where one stands; or a text of its own."""
         if text is not None:
             self.controller.draft.edit(PromptRequest(text=text))
-        before = self.controller.revision
+        before = self.controller.keeping.revision
         self.controller.run()
-        self.until(lambda: self.controller.revision != before)
+        self.until(lambda: self.controller.keeping.revision != before)
         self.rest()
 
     def save(self, file: Path) -> None:
@@ -83,9 +83,9 @@ class Kept:
         self.until(lambda: self.files.file == file and not self.files.modified)
 
     def open(self, file: Path) -> None:
-        number = self.controller.revision.exploration
+        number = self.controller.keeping.revision.exploration
         self.files.open(file)
-        self.until(lambda: self.controller.revision.exploration != number)
+        self.until(lambda: self.controller.keeping.revision.exploration != number)
         self.rest()
 
     def undo(self) -> None:
@@ -102,7 +102,7 @@ class Kept:
         return [(one.beginning.request.text, len(one.steps)) for one in there]
 
     def facts(self) -> tuple[object, ...]:
-        kept = self.controller.snapshot()
+        kept = self.controller.keeping.snapshot()
         assert kept is not None
         return facts(kept)
 
@@ -148,14 +148,14 @@ def test_an_opening_is_undone_with_all_that_was_there(keep: Callable[..., Kept],
     controller.draft.edit(PromptRequest(text="typed since"))
     controller.sight.select(4)
     before, searches, folding = kept.facts(), controller.branches.searches, controller.branches.folding
-    revision = controller.revision
+    revision = controller.keeping.revision
     kept.open(tmp_path / "waves.canopy")
     assert undo_words(controller.state.undoes) == "Undo opening waves.canopy"
     assert (files.file, files.modified) == (tmp_path / "waves.canopy", False)
     opened = kept.facts()
     kept.undo()
     assert kept.facts() == before
-    assert controller.revision == revision
+    assert controller.keeping.revision == revision
     assert (files.file, files.modified) == (tmp_path / "sea.canopy", True)
     assert (controller.branches.searches, controller.branches.folding) == (searches, folding)
     assert controller.draft.request.text == "typed since"
@@ -254,9 +254,9 @@ def test_what_another_model_made_comes_back_to_be_read_and_is_in_the_journal(
     second.open(tmp_path / "sea.canopy")
     before = second.facts()
     second.run("xy")
-    assert not second.controller.alone
+    assert not second.controller.keeping.alone
     second.undo()
-    assert second.controller.alone
+    assert second.controller.keeping.alone
     assert second.facts() == before
     assert (second.files.file, second.files.modified) == (tmp_path / "sea.canopy", False)
     second.close()
@@ -280,7 +280,7 @@ def test_deeds_outlive_another_model(keep: Callable[..., Kept]) -> None:
     controller.undo()
     assert controller.state.phase is RunPhase.READY
     controller.redo()
-    assert controller.alone
+    assert controller.keeping.alone
     assert controller.state.generated == 4
 
 

@@ -84,6 +84,11 @@ class Chronicle:
         found = (self.searches[number] for number in sorted(self.searches))
         return tuple(one.stopped() if one.busy else one for one in found)
 
+    @property
+    def ended_searches(self) -> tuple[Searched, ...]:
+        """Those of them that have ended."""
+        return tuple(one for _, one in sorted(self.searches.items()) if not one.busy)
+
     def set_context(self, context: int) -> None:
         """How many positions the model has."""
         self._metrics.context = context

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -14,8 +14,7 @@ from canopy_desktop.errors import CanopyError, OtherModelError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.blocking import BlockWish, blocked_view
-from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens
-from canopy_desktop.exploration.kept_attention import AttentionOffer, WhyNot, attention_offer
+from canopy_desktop.exploration.kept import KeptExploration, KeptTokens
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -32,10 +31,9 @@ from canopy_desktop.exploration.records import (
     StepRecord,
     WindowSlid,
 )
-from canopy_desktop.exploration.searching import SearchAsk, Searched
+from canopy_desktop.exploration.searching import SearchAsk
 from canopy_desktop.exploration.trail import Change, Deed, ShownText, Standing, TriedBlock
 from canopy_desktop.exploration.window import ContextWindow
-from canopy_desktop.model.tokenizer import TokenTable
 from canopy_desktop.settings import Preferences
 from canopy_ui.branch_desk import BranchDesk
 from canopy_ui.chronicle import Chronicle
@@ -44,7 +42,6 @@ from canopy_ui.commands import (
     ChooseCommand,
     GoToCommand,
     RemakeCommand,
-    ReopenCommand,
     ResumeCommand,
     StartCommand,
     WalkCommand,
@@ -54,11 +51,12 @@ from canopy_ui.draft import Draft
 from canopy_ui.errands import Errand
 from canopy_ui.facts_desk import FactsChoice, FactsDesk
 from canopy_ui.inside_desk import InsideDesk
+from canopy_ui.keeping import Keeping
 from canopy_ui.lighting import Lighting
 from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.pace import Pace
-from canopy_ui.reader import DecisionRequest, KeepRequest, ReadingResult
+from canopy_ui.reader import DecisionRequest, ReadingResult
 from canopy_ui.sight import Sight
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
@@ -68,23 +66,11 @@ from canopy_ui.worker import Opener
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.journal import Journal
-    from canopy_desktop.exploration.kept_attention import KeptAttention
     from canopy_desktop.exploration.session import ModelSession
-    from canopy_desktop.model.card import Architecture
 
 NO_TOKENS = KeptTokens(())
 LEAST_WALK_MS = 30
 _Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """Which exploration is shown, and how much of it there is to save."""
-
-    exploration: int = 0  # its number; 0: none
-    size: int = 0  # steps, slides and searches
-    marks: KeptMarks = field(default_factory=KeptMarks)
-    searches: tuple[int, ...] = ()  # that have ended, by number
 
 
 class Controller(QObject):
@@ -130,6 +116,7 @@ class Controller(QObject):
         self.lighting = Lighting(self)
         self.sight = Sight(preferences, self)
         self._chronicle = Chronicle()
+        self.keeping = Keeping(self._chronicle, lambda: self.session, self)
         self.branches = BranchDesk(self._chronicle, self)
         self.trail = TrailDesk(self._standing, self)
         self._block: BlockWish | None = None  # the look that is forbidden on trial
@@ -141,12 +128,6 @@ class Controller(QObject):
         self._phase = RunPhase.LOADING
         self._end: RunFinished | None = None  # of the run that ended last
         self._sent: StartCommand | None = None  # the newest
-        self._beginning: Beginning | None = None  # of the exploration that is shown
-        self._in_journal = False  # the journal has it
-        self._kept_marks = self._chronicle.marks  # those that the journal has
-        self._kept_searches: tuple[Searched, ...] = ()  # and searches
-        self._explorations = 0  # that were shown so far
-        self._number = 0  # of the one that is shown
         self._run_id = 0
         self._oldest_run = 1  # the run that began the exploration
         self._playing = False  # how the person went on last: Run, or Step
@@ -155,9 +136,6 @@ class Controller(QObject):
         self._repaint = QTimer(self, singleShot=True)
         self._pace = Pace()
         self._painted = 0.0  # when the window was painted last, on the clock of `perf_counter`
-        self._kept: KeptExploration | None = None  # what was reopened
-        self._kept_in: Path | None = None  # the journal that it came from
-        self.alone = False  # it is of a model that is not here
         self._walker = QTimer(self, singleShot=True)  # along what is recorded, without the model
         self._walker.timeout.connect(self._walk_alone)
         self._threads = Threads(opener, journal, self)
@@ -201,6 +179,18 @@ class Controller(QObject):
         worker.cache_measured.connect(self.measuring.take_size)
         worker.errand_reported.connect(self.measuring.take_report)
         self._connect_comparison()
+        self._connect_keeping()
+
+    def _connect_keeping(self) -> None:
+        keeping, threads = self.keeping, self._threads
+        keeping.tokens_known.connect(threads.tokens_known)
+        keeping.attention_known.connect(threads.attention_known)
+        keeping.attention_requested.connect(threads.attention_requested)
+        keeping.keep_requested.connect(threads.keep_requested)
+        keeping.marks_requested.connect(threads.marks_requested)
+        keeping.searches_requested.connect(threads.searches_requested)
+        keeping.set_aside_requested.connect(threads.set_aside_requested)
+        keeping.discard_requested.connect(threads.discard_requested)
 
     def _connect_comparison(self) -> None:
         comparison, threads = self.comparison, self._threads
@@ -234,7 +224,7 @@ class Controller(QObject):
     def shutdown(self) -> None:
         """End the run and the threads. Raises `RuntimeError` where they do not end in time."""
         self._repaint.stop()
-        self._keep_searches(self._chronicle.kept_searches)
+        self.keeping.close()
         self.draft.close()
         self.facts.close()
         self._oldest_run = self._run_id + 1  # whatever still comes is dropped
@@ -243,9 +233,9 @@ class Controller(QObject):
     @Slot(object)
     def change_model(self, opener: Opener) -> None:
         """Open another model, once the one that is open is freed; what is shown can still be read."""
-        if self.state.can_stop and not self.alone:
+        if self.state.can_stop and not self.keeping.alone:
             self._threads.stop_run()
-        kept, tokens = self.snapshot(), self.token_table
+        kept = self.keeping.leave_model()
         tree = self._chronicle.marks, self.branches.searches, self.branches.folding
         self._oldest_run = self._new_run()
         self._walker.stop()
@@ -258,11 +248,8 @@ class Controller(QObject):
         self._block = None
         self.trail.leave_out(Deed.BLOCK)  # another model has other heads
         if kept is not None:
-            self._kept, self.alone = replace(kept.unmade(), tokens=tokens), True
-            self._chronicle.reopen(self._kept)
+            self._chronicle.reopen(kept)
             self.branches.bring_back(*tree)
-            self._threads.tokens_known.emit(tokens)
-            self._threads.attention_known.emit(kept.attention)
         self._enter(RunPhase.LOADING)
         self._threads.change_model(opener)
 
@@ -296,7 +283,7 @@ class Controller(QObject):
     @Slot()
     def stop(self) -> None:
         """End the run; its text stays."""
-        if self.alone:
+        if self.keeping.alone:
             self.pause()
         elif self.state.can_stop:
             self._threads.stop_run()
@@ -321,7 +308,7 @@ class Controller(QObject):
         self._chronicle.go_to(node)
         self._must_resume = True
         self._walker.stop()
-        if not self.alone:
+        if not self.keeping.alone:
             self._threads.go_to_requested.emit(GoToCommand(run_id=self._new_run(), node=node))
         self.sight.select(None)
         self._enter(RunPhase.PAUSED)
@@ -415,8 +402,8 @@ class Controller(QObject):
             self._threads.stop_run()
         self._oldest_run = self._new_run()
         self._run_wish = self._starting = None
-        self._threads.discard_requested.emit(self._kept_in if self.alone else None)
-        self._let_go_of_kept()
+        self._walker.stop()
+        self.keeping.clear()
         self._chronicle.clear()
         self.branches.forget()
         self._show_context()
@@ -440,20 +427,18 @@ class Controller(QObject):
         self._publish_state()
 
     def _reopen(self, kept: KeptExploration, journal: Path | None = None, number: int | None = None) -> None:
-        if self.state.can_stop and not self.alone:
+        if self.state.can_stop and not self.keeping.alone:
             self._threads.stop_run()
         self._oldest_run = self._new_run()
         self._starting, self._must_resume = None, False
-        self._let_go_of_kept(number)
-        self._kept, self._kept_in, self.alone = kept, journal, True
+        self._walker.stop()
+        self.keeping.show(kept, journal, number)
         self.inside.forget()
         self._chronicle.reopen(kept)
         self.branches.forget()
         self.sight.select(None)
-        begun = self._beginning = kept.beginning
-        self._threads.tokens_known.emit(kept.tokens)
-        self._threads.attention_known.emit(kept.attention)
-        self.sight.fit_head(self.looked_at)
+        begun = kept.beginning
+        self.sight.fit_head(self.keeping.looked_at)
         self.draft.fill_in(begun.request)
         self.wishes.begin_with(begun.window)
         self.wishes.decide_by(kept.settings)
@@ -462,135 +447,26 @@ class Controller(QObject):
         self._enter(RunPhase.LOADING if self.state.phase is RunPhase.LOADING else RunPhase.PAUSED)
         self._replay()
 
-    def set_aside(self) -> None:
-        """Leave what is kept of this exploration for later; another one has to follow. `journals_changed` follows."""
-        self._keep_searches(self._chronicle.kept_searches)
-        self._threads.set_aside_requested.emit(self._number)
-
-    def snapshot(self) -> KeptExploration | None:
-        """What would be saved now; its tokens are those of `token_table`."""
-        exploration = self._chronicle.exploration
-        if exploration is None or self._beginning is None:
-            return None
-        return KeptExploration(
-            beginning=self._beginning,
-            prefill_ms=self._chronicle.prefill_ms,
-            steps=exploration.steps,
-            slides=exploration.all_slides,
-            stand=exploration.stand,
-            marks=self._chronicle.marks.kept(),
-            searches=self._chronicle.kept_searches,
-            tokens=self._kept.tokens if self._kept is not None else NO_TOKENS,
-            attention=self._kept.attention if self._kept is not None else None,
-        )
-
-    @property
-    def attention_alone(self) -> KeptAttention | None:
-        """What attention is read from where the model that made the text is not here."""
-        return self._kept.attention if self.alone and self._kept is not None else None
-
-    @property
-    def looked_at(self) -> Architecture | None:
-        """The numbers of the model whose attention is looked at."""
-        if (kept := self.attention_alone) is not None:
-            return kept.note.architecture
-        return None if self.session is None else self.session.card.architecture
-
-    @property
-    def attention_offer(self) -> AttentionOffer:
-        """What it takes to keep the attention of the text in hand."""
-        exploration, session, kept = self._chronicle.exploration, self.session, self.attention_alone
-        if kept is not None:
-            return AttentionOffer(kept.bytes)
-        if exploration is None or self.alone or session is None:
-            return AttentionOffer(why_not=WhyNot.OTHER_MODEL if self.alone else WhyNot.NO_TEXT)
-        return attention_offer(exploration.slots(exploration.cursor).size, session.attention_bytes_per_token)
-
-    def read_attention(self) -> None:
-        """Copy what the attention of the text in hand is computed from; `attention_read` follows."""
-        exploration = self._chronicle.exploration
-        if exploration is not None:
-            node = exploration.cursor
-            self._threads.attention_requested.emit(KeepRequest(slots=exploration.slots(node), node=node))
-
-    @property
-    def token_table(self) -> TokenTable:
-        """Knows every token of the exploration that is shown."""
-        if self._kept is not None and self.alone:
-            return self._kept.tokens
-        return self.session.tokenizer if self.session is not None else NO_TOKENS
-
-    @property
-    def lacking_model(self) -> str:
-        """The id of the model that made what is shown, where it is not here; else nothing."""
-        return self._kept.beginning.model.id if self.alone and self._kept is not None else ""
-
-    @property
-    def revision(self) -> Revision:
-        """Changes with what there would be to save: which exploration, and how much of it."""
-        exploration = self._chronicle.exploration
-        if exploration is None:
-            return Revision()
-        searches = tuple(one.wish.number for one in self._ended_searches())
-        size = len(exploration) + len(exploration.all_slides) + len(searches)
-        return Revision(self._number, size, self._chronicle.marks.kept(), searches)
-
-    def _ended_searches(self) -> tuple[Searched, ...]:
-        return tuple(one for _, one in sorted(self._chronicle.searches.items()) if not one.busy)
-
     def _replay(self) -> None:
         """Let the model go on with what was reopened, if it is the one that made it."""
-        kept, session, exploration = self._kept, self.session, self._chronicle.exploration
-        if kept is None or session is None or exploration is None:
+        session, exploration = self.session, self._chronicle.exploration
+        if session is None or exploration is None or not self.keeping.reopened:
             return
-        if not kept.beginning.model.is_of(session.card):
-            if not self._in_journal:
-                self._threads.keep_requested.emit(self._reopen_command(kept))
-                self._in_journal, self._kept_in = True, None
+        command = self.keeping.take_model(session, self._new_run())
+        if command is None:
             self._enter(RunPhase.PAUSED)
             return
-        self.alone = False
-        self._threads.attention_known.emit(None)
-        self.sight.fit_head(self.looked_at)
+        self.sight.fit_head(self.keeping.looked_at)
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
-        self._threads.tokens_known.emit(session.tokenizer)
-        self._in_journal = True
-        self._new_run()
-        self._threads.reopen(self._reopen_command(kept))
+        self._threads.reopen(command)
         self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=exploration.replay_length())
         self._enter(RunPhase.PREFILLING)
 
-    def _reopen_command(self, kept: KeptExploration) -> ReopenCommand:
-        return ReopenCommand(run_id=self._run_id, kept=kept, journal=self._kept_in, number=self._number)
-
-    def _keep_marks(self) -> None:
-        """Tell the journal what a person named and deleted."""
-        marks = self._chronicle.marks
-        if marks is not self._kept_marks and self._in_journal:
-            self._kept_marks = marks
-            self._threads.marks_requested.emit(marks.kept())
-
-    def _keep_searches(self, searches: tuple[Searched, ...]) -> None:
-        """Tell the journal what lies over the tree."""
-        if searches != self._kept_searches and self._in_journal:
-            self._kept_searches = searches
-            self._threads.searches_requested.emit(searches)
-
-    def _let_go_of_kept(self, number: int | None = None) -> None:
-        """Another exploration comes, or none; `number`: of one that was shown before."""
-        self._walker.stop()
-        self._kept = self._kept_in = None
-        self.alone = self._in_journal = False
-        self._threads.attention_known.emit(None)
-        if number is None:
-            self._explorations += 1
-        self._number = self._explorations if number is None else number
-
     def _lacks_model(self) -> bool:
         """Whether what is shown is of a model that is not here, which is said then."""
-        if self.alone:
-            self.failed.emit(OtherModelError(self.lacking_model))
-        return self.alone
+        if self.keeping.alone:
+            self.failed.emit(OtherModelError(self.keeping.lacking_model))
+        return self.keeping.alone
 
     @Slot()
     def _walk_alone(self) -> None:
@@ -662,13 +538,13 @@ class Controller(QObject):
 
     def _standing(self, whole: bool) -> Standing:
         """How things stand; `whole`: with what it takes to show the text again."""
-        text = ShownText(self._number if self._chronicle.begun else 0)
+        text = ShownText(self.keeping.number if self._chronicle.begun else 0)
         marks, searches, folding = self._chronicle.marks, self.branches.searches, self.branches.folding
         if whole:
-            kept = self.snapshot()
+            kept = self.keeping.snapshot()
             text = replace(
                 text,
-                kept=None if kept is None else replace(kept, tokens=self.token_table),
+                kept=None if kept is None else replace(kept, tokens=self.keeping.token_table),
                 request=self.draft.request,
                 marks=marks,
                 searches=searches,
@@ -752,7 +628,7 @@ class Controller(QObject):
         if self._threads.changing:
             return
         self.session = session
-        self.sight.fit_head(self.looked_at)
+        self.sight.fit_head(self.keeping.looked_at)
         self.wishes.fit_window(session.card.architecture.context)
         self._show_context()
         self.draft.open(session)
@@ -855,8 +731,7 @@ class Controller(QObject):
         for wish in self._chronicle.wishes(self.sight.selection, time.perf_counter(), busy=self.state.busy):
             self._threads.read_requested.emit(wish)
         self.branches.ask()
-        self._keep_marks()
-        self._keep_searches(self._ended_searches())
+        self.keeping.keep_up()
         self.inside.ask(
             self._chronicle.exploration, self.sight.selection, busy=self.state.busy, interval_ms=self.interval_ms
         )
@@ -866,7 +741,7 @@ class Controller(QObject):
 
     def _go(self, *, play: bool) -> None:
         anew = self._edited or (play and self.session is not None and self._read_to_its_end)
-        if self.alone and not anew:
+        if self.keeping.alone and not anew:
             self._playing = play
             self._walk_alone()
             return
@@ -884,7 +759,7 @@ class Controller(QObject):
     def _read_to_its_end(self) -> bool:
         """Whether another model's text is shown and none of it is left to be walked along."""
         exploration = self._chronicle.exploration
-        return self.alone and exploration is not None and exploration.forward(exploration.cursor) is None
+        return self.keeping.alone and exploration is not None and exploration.forward(exploration.cursor) is None
 
     def _start(self, *, play: bool) -> None:
         try:
@@ -950,11 +825,10 @@ class Controller(QObject):
         self._oldest_run = event.run_id
         self._run_wish, self._starting = self._starting, None
         self._must_resume = False
-        self._let_go_of_kept()
-        self._threads.tokens_known.emit(self.session.tokenizer)
-        self._beginning = self._sent.beginning(self.session.card, event.context) if self._sent else None
-        self._in_journal = True
-        self.sight.fit_head(self.looked_at)
+        self._walker.stop()
+        beginning = self._sent.beginning(self.session.card, event.context) if self._sent else None
+        self.keeping.begin(beginning, self.session.tokenizer)
+        self.sight.fit_head(self.keeping.looked_at)
         self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
         self.branches.forget()
@@ -985,7 +859,7 @@ class Controller(QObject):
     def _edited(self) -> bool:
         """Whether a run would begin anew. A reopened exploration has facts of its own."""
         wish, begun = self._wish, self._starting or self._run_wish
-        if begun is None or self._kept is None:
+        if begun is None or not self.keeping.reopened:
             return wish != begun
         (request, window), (before, *rest) = wish, begun
         return (replace(request, facts=()), [window]) != (replace(before, facts=()), rest)
@@ -1035,7 +909,7 @@ class Controller(QObject):
             to_remake=self._remaking.total if self._remaking else 0,
             edited=chronicle.begun and self._edited,
             loaded=self.session is not None,
-            alone=self.alone,
+            alone=self.keeping.alone,
         )
         if state != self.state:
             self.state = state

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from canopy_desktop.exploration.kept import KeptExploration
     from canopy_desktop.exploration.kept_attention import AttentionOffer
     from canopy_desktop.model.tokenizer import TokenTable
-    from canopy_ui.controller import Controller, Revision
+    from canopy_ui.controller import Controller
+    from canopy_ui.keeping import Revision
     from canopy_ui.reader import KeepResult
 
 SUFFIX = ".canopy"
@@ -122,25 +123,25 @@ class Files(QObject):
     @property
     def file(self) -> Path | None:
         """The file of what is shown."""
-        place = self._places.get(self._controller.revision.exploration)
+        place = self._places.get(self._controller.keeping.revision.exploration)
         return None if place is None else place.file
 
     @property
     def modified(self) -> bool:
         """Whether something is shown that no file has."""
-        revision = self._controller.revision
+        revision = self._controller.keeping.revision
         place = self._places.get(revision.exploration)
         return revision.size > 0 and (place is None or revision != place.saved)
 
     @property
     def can_save(self) -> bool:
         """Whether there is something to save, and no writing under way."""
-        return self._controller.revision.exploration > 0 and not self._writing.waiting and self._copy is None
+        return self._controller.keeping.revision.exploration > 0 and not self._writing.waiting and self._copy is None
 
     @property
     def attention_offer(self) -> AttentionOffer:
         """What a copy with attention would take."""
-        return self._controller.attention_offer
+        return self._controller.keeping.attention_offer
 
     def start(self, file: Path | None, *, last: str = "", last_saved: bool = True) -> None:
         """Open a file; None: what the last window showed, whose file was `last`. What else is there is offered."""
@@ -176,20 +177,20 @@ class Files(QObject):
 
     def save(self, file: Path) -> None:
         """Write what is shown into a file."""
-        kept = self._controller.snapshot()
+        kept = self._controller.keeping.snapshot()
         if kept is not None and self.can_save:
-            job = partial(_save, file, kept, self._controller.token_table, self._controller.revision)
+            job = partial(_save, file, kept, self._controller.keeping.token_table, self._controller.keeping.revision)
             self._writing.ask(job)
             self.changed.emit()
 
     def save_copy(self, file: Path) -> None:
         """Write what is shown into another file, with what the attention of the text in hand is computed from."""
-        kept, controller = self._controller.snapshot(), self._controller
-        if kept is None or not self.can_save or controller.attention_offer.why_not is not None:
+        kept, controller = self._controller.keeping.snapshot(), self._controller
+        if kept is None or not self.can_save or controller.keeping.attention_offer.why_not is not None:
             return
-        self._copy = _Copy(file, kept, controller.token_table)
-        if controller.attention_alone is None:
-            controller.read_attention()
+        self._copy = _Copy(file, kept, controller.keeping.token_table)
+        if controller.keeping.attention_alone is None:
+            controller.keeping.read_attention()
         else:
             self._write_copy(kept)
         self.changed.emit()
@@ -240,7 +241,7 @@ class Files(QObject):
 
     def _place(self, opened: _Opened) -> None:
         """What was opened belongs to its file."""
-        revision = self._controller.revision
+        revision = self._controller.keeping.revision
         if opened.file is not None and opened.saved:
             self._note_saved(opened.file, revision)
         elif opened.file is not None:
@@ -289,7 +290,7 @@ class Files(QObject):
     def _on_giving_way(self) -> None:
         """Another exploration comes: this one's journal stays where a file lacks something of it."""
         if self.modified:
-            self._controller.set_aside()
+            self._controller.keeping.set_aside()
 
     @Slot()
     def _on_journals_changed(self) -> None:

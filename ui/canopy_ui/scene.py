@@ -86,7 +86,8 @@ class Scene:
     def _forbid(self) -> None:
         """No token of the prompt may look at its subject."""
         prompt = self._prompt()
-        query, key = ((at, self._controller.token_table.token(prompt[at]).text) for at in (len(prompt) - 1, SUBJECT))
+        tokens = self._controller.keeping.token_table
+        query, key = ((at, tokens.token(prompt[at]).text) for at in (len(prompt) - 1, SUBJECT))
         tried: list[object] = []
         self._window.workspaces.show("attend")
         self._wait()  # the panel has its room
@@ -114,12 +115,12 @@ class Scene:
         return self._kept().beginning.prompt.ids
 
     def _kept(self) -> KeptExploration:
-        kept = self._controller.snapshot()
+        kept = self._controller.keeping.snapshot()
         assert kept is not None, "a run was made before"
         return kept
 
     def _seen_at_a_glance(self, step: StepRecord) -> tuple[bool, bool, float]:
         """Best where the draw fell on a word that was not the likeliest, and all that could come have a bar."""
         seen = step.chosen_by is ChosenBy.SAMPLED and step.rank > 1 and step.kept <= BARS
-        word = self._controller.token_table.token(step.chosen.token_id).text.strip().isalpha()
+        word = self._controller.keeping.token_table.token(step.chosen.token_id).text.strip().isalpha()
         return seen, word, -max(one.probability for one in step.candidates)

@@ -51,7 +51,7 @@ class AttentionLink(QObject):
     @Slot()
     def _fit(self) -> None:
         """Offer the layers and heads of the model whose attention is looked at."""
-        a = self._controller.looked_at
+        a = self._controller.keeping.looked_at
         if a is not None and a is not self._fitted:
             self._fitted = a
             lacking = "" if a.queries else self._wording.of_error(NotGivenError("queries")).text
@@ -67,9 +67,9 @@ class AttentionLink(QObject):
     @Slot(object)
     def _on_state_changed(self, state: RunState) -> None:
         self._fit()
-        kept = self._controller.attention_alone is not None
+        kept = self._controller.keeping.attention_alone is not None
         lacks = kept or state.phase is not RunPhase.LOADING
-        self._panel.set_needed_model(self._controller.lacking_model if lacks else "", kept=kept)
+        self._panel.set_needed_model(self._controller.keeping.lacking_model if lacks else "", kept=kept)
 
     @Slot(object)
     def _on_view_changed(self, view: WindowView) -> None:

@@ -56,6 +56,6 @@ class InsideLink(QObject):
 
     def _needed(self) -> str:
         """That the model lacks which made what is shown; nothing where it is here."""
-        model = self._controller.lacking_model
+        model = self._controller.keeping.lacking_model
         sentence = self.tr("The way of a token through the model needs {model}, the model that made this exploration.")
         return sentence.format(model=model) if model else ""

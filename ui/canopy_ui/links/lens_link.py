@@ -45,4 +45,4 @@ class LensLink(QObject):
 
     @Slot()
     def _on_state_changed(self) -> None:
-        self._panel.set_needed_model(self._controller.lacking_model)
+        self._panel.set_needed_model(self._controller.keeping.lacking_model)
