@@ -93,3 +93,21 @@ def test_a_cleared_log_keeps_no_footprint() -> None:
     assert (view.cache_bytes, view.columns_bytes, view.budget_bytes) == (3, 4, 9)
     log.clear()
     assert log.view(context_used=0, memory_bytes=0).cache_bytes == 0
+
+
+def test_a_step_is_found_by_what_it_chose_if_its_time_was_measured() -> None:
+    steps = [
+        step_record(node=node, chosen_by=chosen_by, ms=5.0)
+        for node, chosen_by in (
+            (0, ChosenBy.GREEDY),
+            (1, ChosenBy.GREEDY),
+            (2, ChosenBy.PERSON),
+            (4, ChosenBy.SAMPLED),
+            (7, ChosenBy.GREEDY),
+        )
+    ]
+    view = logged(accepted(), prefill(20, 50.0), *steps).view(context_used=0, memory_bytes=0)
+    assert view.step_nodes == (1, 4, 7)
+    found = [view.step_of(node) for node in (1, 4, 7)]
+    assert found == [0, 1, 2]
+    assert [view.step_of(node) for node in (None, 0, 2, 5, 8)] == [None] * 5

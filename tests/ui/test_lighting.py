@@ -17,6 +17,7 @@ from canopy_ui.lighting import Lighting
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.branch_panel import BranchPanel
 from canopy_ui.panels.cache_panel import CachePanel
+from canopy_ui.panels.compare_panel import ComparePanel
 from canopy_ui.panels.inside_panel import InsidePanel
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.panels.metrics_panel import MetricsPanel
@@ -29,6 +30,7 @@ from canopy_ui.widgets.bar_chart import BarChart
 from canopy_ui.widgets.branch_canvas import BranchCanvas
 from canopy_ui.widgets.cache_map import CacheMap
 from canopy_ui.widgets.candidate_rows import CandidateRows
+from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.draw_strip import DrawStrip
 from canopy_ui.widgets.heads_grid import HeadsGrid
 from canopy_ui.widgets.inside_flow import InsideFlow
@@ -337,12 +339,23 @@ def test_candidates_of_a_comparison_and_of_a_forbidden_look_are_lit_too(whole: W
     whole.wait_until(lambda: whole.controller.comparison.view().picture is not None)
     whole.settle()
     check_candidates(whole, shown(whole, MirrorChart), shown(whole, PairedText))
+    panel = whole.window.panel(ComparePanel)
+    panel._as_table.click()
+    for name, row in (("Both distributions as a table", 1), ("Both texts as a table", 2)):
+        (table,) = [one for one in panel.findChildren(CopyableTable) if one.accessibleName() == name]
+        light = table.model().light_of(table.model().index(row, 0))
+        assert light.token_id is not None
+        before = picture(table)
+        whole.controller.lighting.light_row(light)
+        assert picture(table) != before
+        whole.controller.lighting.light_token(None)
+    panel._as_table.click()
     whole.show("attend")
-    panel = whole.window.panel(AttentionPanel)
-    panel.try_block(BlockWish(query=5, key=2, column=False, layer=1, head=2))
-    whole.wait_until(lambda: "bits" in panel._before_after.told())
+    attention = whole.window.panel(AttentionPanel)
+    attention.try_block(BlockWish(query=5, key=2, column=False, layer=1, head=2))
+    whole.wait_until(lambda: "bits" in attention._before_after.told())
     check_candidates(whole, shown(whole, ShiftChart))
-    panel.try_block(None)
+    attention.try_block(None)
 
 
 def check_candidates(whole: WholeWindow, chart: QWidget, *others: QWidget) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QAbstractItemModel
+from PySide6.QtCore import QAbstractItemModel, QPointF
 from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.exploration.bandwidth import Bandwidth
@@ -13,12 +14,16 @@ from canopy_desktop.exploration.measurements import Throughput, ThroughputProgre
 from canopy_desktop.exploration.model_sizes import ModelSize, typical_sizes
 from canopy_desktop.settings import THEMES
 from canopy_ui.errands import BandwidthErrand, Errand, ErrandReport, RaceErrand, ThroughputErrand
+from canopy_ui.light import DARK, Light
 from canopy_ui.links.metrics_link import REQUESTS, MetricsLink
 from canopy_ui.panels.metrics_panel import MetricsPanel
+from canopy_ui.qt_models.steps_table import StepsTable
 from canopy_ui.theme import apply_theme, load_fonts, theme_named
 from canopy_ui.widgets.metrics_plots import Machine, MetricsPlots, Shown
+from canopy_ui.widgets.time_plot import TimePlot
 from tests.support.driving import Driver
 from tests.support.scripted import ScriptedSession
+from tests.support.whole_window import hover, leave
 from tests.ui.support import metrics
 
 SMALL = ModelSize(
@@ -202,3 +207,51 @@ def test_the_link_asks_for_what_was_wished_and_shows_what_came(driver: Driver, q
     assert panel.plots._words.text().startswith("Weights ÷ bandwidth: 50 MB at 50.0 GB/s take 1.0 ms.")
     choose(panel.plots, Shown.REQUESTS)
     assert cells(panel.plots._tables[Shown.REQUESTS].model(), 0) == ["1", "90", "90"]
+
+
+def test_a_place_of_a_plot_over_steps_is_the_slowest_step_that_stands_there(plots: MetricsPlots, qtbot: QtBot) -> None:
+    """With more steps than pixels a peak is what one sees."""
+    many = metrics(4_000)
+    step_ms = many.step_ms.copy()
+    step_ms[2_001] = 50.0
+    view = replace(many, step_ms=step_ms)
+    plots.set_metrics(view)
+    small = TimePlot(theme_named("light"))
+    qtbot.addWidget(small)
+    small.resize(300, 42)
+    small.set_times(step_ms)
+    told: list[object] = []
+    for plot, signal in ((plots._times, plots.step_hovered), (small, small.step_hovered)):
+        mark = plot.mark_of(2_001)
+        assert mark is not None
+        told.clear()
+        signal.connect(told.append)
+        hover(plot, mark.center())
+        leave(plot)
+        assert told == [2_001, None]
+
+
+def test_outside_of_its_axes_a_plot_tells_no_step(plots: MetricsPlots) -> None:
+    plots.set_metrics(metrics(5))
+    told: list[object] = []
+    plots.step_hovered.connect(told.append)
+    mark = plots._times.mark_of(0)
+    assert mark is not None
+    hover(plots._times, QPointF(mark.center().x(), 2))
+    hover(plots._times, QPointF(2, mark.center().y()))
+    assert told == []
+    assert plots._times.mark_of(5) is None
+
+
+def test_the_times_as_a_table_are_told_apart_from_what_they_have_in_common(
+    plots: MetricsPlots, qtmodeltester: ModelTester
+) -> None:
+    rows = StepsTable()
+    qtmodeltester.check(rows)
+    added: list[tuple[int, int]] = []
+    rows.rowsInserted.connect(lambda parent, first, last: added.append((first, last)))
+    for count in (3, 5):
+        rows.set_steps([("median", 8.4)], metrics(count).step_ms, metrics(count).step_nodes)
+    assert added == [(4, 5)]  # the levels are new at first, so all is
+    assert [rows.light_of(rows.index(row, 0)) for row in range(3)] == [DARK, Light(node=1), Light(node=2)]
+    assert cells(rows, 5) == ["6", f"{float(metrics(5).step_ms[4]):.1f}"]

@@ -23,6 +23,7 @@ from canopy_desktop.settings import Preferences
 from canopy_ui.background import Background
 from canopy_ui.draft import SHORT
 from canopy_ui.facts_desk import CheckedAnswer, FactsChoice, FactsDesk
+from canopy_ui.light import DARK, Light
 from canopy_ui.links.prompt_link import PromptLink
 from canopy_ui.panel_content import table_of
 from canopy_ui.panels.prompt_panel import PromptPanel
@@ -406,3 +407,14 @@ def test_the_keyboard_reaches_the_three_views_of_what_goes_in(driver: Driver, pa
         driver.qtbot.keyClick(widget, Qt.Key.Key_Tab)
     assert any(name.startswith("What goes in") for name in reached)
     assert "Tokens of the prompt" in reached
+
+
+def test_the_rows_of_a_prompt_are_tokens_of_the_text_only_while_it_begins_with_the_prompt() -> None:
+    table = PromptTable()
+    table.set_chips(preview_chips(CHAT, CHAT_TOKENS))
+    assert table.light_of(table.index(4, 0)) == DARK
+    table.set_in_text(True)
+    assert table.light_of(table.index(4, 0)) == Light(position=4)
+    assert table.is_lit(table.index(4, 0), Light(4, None, 7))
+    table.set_in_text(False)
+    assert not table.is_lit(table.index(4, 0), Light(4, None, 7))
