@@ -33,7 +33,7 @@ from canopy_desktop.model.onnx_file import OnnxFile, StoredArray, open_onnx
 from canopy_desktop.model.weight_file import ExternalWeights
 
 LOGITS, RESIDUAL = "logits", "residual"
-ROWS = "last.shape"
+IDS, ROWS, FIRST = "input_ids", "last.shape", "first"
 INLINE_BYTES = 1024  # of a weight that stays in the graph
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
 # Products that round several rows otherwise than one, and those that do not.
@@ -170,7 +170,7 @@ def _decoder(model: ModelProto, ends: Ends, a: Architecture) -> ModelProto:
             inputs.append(_value(past_name(layer, part), cache, shape_of_cache(a)))
             outputs.append(_value(present_name(layer, part), cache, shape_of_cache(a)))
     presents = {value.name for value in outputs[len(sources) :]}
-    nodes = [*_making(graph, presents.union(sources), set()), *made]
+    nodes = [*_making(in_order(graph), presents.union(sources), set()), *made]
     rows = helper.make_tensor(ROWS, TensorProto.INT64, (3,), (1, -1, a.hidden))
     return _model(model, "decoder", nodes, inputs, outputs, [rows])
 
@@ -189,11 +189,34 @@ def _as_floats(source: str, target: str, *, is_stream: bool) -> list[NodeProto]:
 def _head(model: ModelProto, ends: Ends, a: Architecture) -> ModelProto:
     """`residual` (1, rows, hidden) float32 to `logits` (1, rows, vocabulary); of one row where several are no same."""
     logits = next(value.type.tensor_type.elem_type for value in model.graph.output if value.name == LOGITS)
-    taken = helper.make_node("Cast", [RESIDUAL], [ends.last], to=ends.kind)
-    nodes = [taken, *_making(model.graph, {LOGITS}, {ends.last})]
+    making = _behind(model.graph, ends.last, ends.stream)
+    if any(map(_is_of_shape, making)):  # ids of the same shape, of which nothing else is used
+        making = [
+            helper.make_node("Gather", [RESIDUAL, FIRST], [f"{IDS}.numbers"], axis=2),
+            helper.make_node("Cast", [f"{IDS}.numbers"], [IDS], to=TensorProto.INT64),
+            *making,
+        ]
+    nodes = [helper.make_node("Cast", [RESIDUAL], [ends.last], to=ends.kind), *making]
     rows = 1 if any(node.op_type in _UNLIKE for node in nodes) else None
     inputs = [_value(RESIDUAL, TensorProto.FLOAT, (1, rows, a.hidden))]
-    return _model(model, "head", nodes, inputs, [_value(LOGITS, logits, (1, rows, a.vocabulary))])
+    first = helper.make_tensor(FIRST, TensorProto.INT64, (), (0,))
+    return _model(model, "head", nodes, inputs, [_value(LOGITS, logits, (1, rows, a.vocabulary))], [first])
+
+
+def _behind(graph: GraphProto, end: str, alike: Sequence[str]) -> list[NodeProto]:
+    """The nodes that make logits of a value, of which they also take the shape instead of that of those `alike`."""
+    nodes = in_order(graph)
+    for place, node in enumerate(nodes):
+        if node.op_type == "Shape" and node.input[0] in alike:
+            nodes[place] = NodeProto()
+            nodes[place].CopyFrom(node)
+            nodes[place].input[0] = end
+    return _making(nodes, {LOGITS}, {end})
+
+
+def _is_of_shape(node: NodeProto) -> bool:
+    """Whether a node tells the shape of the text."""
+    return node.op_type == "Shape" and list(node.input) == [IDS]
 
 
 def _model(
@@ -210,11 +233,11 @@ def _model(
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
-def _making(graph: GraphProto, wanted: Set[str], known: Set[str]) -> list[NodeProto]:
-    """The nodes that make some values of what is known."""
+def _making(nodes: Sequence[NodeProto], wanted: Set[str], known: Set[str]) -> list[NodeProto]:
+    """Those of the nodes, which are in order, that make some values of what is known."""
     open_ = set(wanted - known)
     found = []
-    for node in reversed(in_order(graph)):
+    for node in reversed(nodes):
         if not open_.isdisjoint(node.output):
             found.append(node)
             open_ |= _takes(node) - known
@@ -244,12 +267,15 @@ def constants_of(graph: GraphProto, nodes: Sequence[NodeProto], *, shapes: bool 
     return found
 
 
-def is_end(graph: GraphProto, name: str) -> bool:
-    """Whether logits can be made of a value and of nothing else that differs from pass to pass."""
-    nodes = in_order(graph)
-    made = {output for node in _making(graph, {LOGITS}, {name}) for output in node.output}
-    taken = {source for node in _making(graph, {LOGITS}, {name}) for source in _takes(node)}
-    return taken <= made | {name} | constants_of(graph, nodes)
+def is_end(graph: GraphProto, name: str, alike: Sequence[str] = ()) -> bool:
+    """Whether logits can be made of a value alone, beside what is the same in every pass, or the text's shape.
+
+    `alike` are values of the same shape.
+    """
+    making = _behind(graph, name, alike)
+    made = {output for node in making for output in node.output}
+    taken = {source for node in making if not _is_of_shape(node) for source in _takes(node)}
+    return taken <= made | {name} | constants_of(graph, in_order(graph))
 
 
 def _takes(node: NodeProto) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ from canopy_desktop.model.onnx_given import GivenModel, is_foreign, open_given_m
 from canopy_desktop.model.onnx_witness import compare
 from canopy_desktop.model.recipe import BUILDER
 
+logger = logging.getLogger(__name__)
+
 MAX_NAME = 80  # characters of an id that is made from a file's name
 BYTES_PER_WEIGHT = {WeightForm.INT8: 1 + 4 / 32, WeightForm.FP32: 4}
 
@@ -62,10 +65,19 @@ def _gguf_files(path: Path) -> tuple[Path]:
     return (path,)
 
 
+def _open_onnx(path: Path) -> OnnxModel | GivenModel:
+    """The weights of a graph of a known class; the graph itself where they are kept in a way that is not known."""
+    try:
+        return open_onnx_model(path)
+    except SourceError as error:
+        logger.info("%s is run as its own graph, if it can be: %s", path, error.reason)
+        return open_given_model(path)
+
+
 _GGUF = _Kind(lambda path: path.name, _gguf_files, lambda path, *_: open_gguf(path))
 _CHECKPOINT = _Kind(checkpoint_name, checkpoint_files, lambda path, *_: open_checkpoint(path))
 _EXPORTED = _Kind(checkpoint_name, checkpoint_files, open_exported, keeps_graph=True)
-_ONNX = _Kind(onnx_name, onnx_files, lambda path, *_: open_onnx_model(path))
+_ONNX = _Kind(onnx_name, onnx_files, lambda path, *_: _open_onnx(path))
 _GIVEN = _Kind(onnx_name, onnx_files, lambda path, *_: open_given_model(path), keeps_graph=True)
 
 
@@ -122,7 +134,7 @@ def import_source(path: Path, form: WeightForm, name: str, folder: Path, progres
         model = kind.open(path, work, progress)
         trial = partial(compare, model) if isinstance(model, OnnxModel) else _try_out
         if isinstance(model, GivenModel):
-            trial, write = model.compare, model.write
+            form, trial, write = WeightForm.GIVEN, model.compare, model.write
             needed: float = sum(part.stat().st_size for part in (model.file.path, *model.file.data_files))
         else:
             write = partial(write_graphs, model, form)

@@ -18,7 +18,7 @@ from canopy_desktop.arrays import AnyArray
 from canopy_desktop.errors import SourceError
 from canopy_desktop.model.card import Architecture, Positions
 from canopy_desktop.model.checkpoint import checkpoint_name, stated_licence
-from canopy_desktop.model.checkpoint_config import is_of_known_class
+from canopy_desktop.model.checkpoint_config import read_architecture
 from canopy_desktop.model.checkpoint_json import CONFIG, Values, one_line, read_values
 from canopy_desktop.model.checkpoint_tokenizer import read_tokenizer
 from canopy_desktop.model.given_graph import LOGITS, Ends, asked_by, end_of, is_end, write_graphs
@@ -76,9 +76,18 @@ class _Cache:
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether an ONNX decoder, or a folder of one, is of a kind that cannot be built here. Raises `SourceError`."""
+    """Whether what config.json says of an ONNX decoder, or of a folder of one, cannot be built here.
+
+    Raises `SourceError`.
+    """
     config = read_values(find_decoder(path)[0], CONFIG)
-    return bool(config.all()) and not is_of_known_class(config)
+    if not config.all():
+        return False
+    try:
+        read_architecture(config)
+    except SourceError:
+        return True
+    return False
 
 
 def open_given_model(path: Path) -> GivenModel:
@@ -133,7 +142,7 @@ class _Probe:
         graph, parts = file.model.graph, Parts(file.model.graph, a.layers)
         self._a, self._tokens = a, len(text)
         self._end, self._stream, self.queries = end_of(graph), parts.stream(), parts.queries()
-        if self._stream and not is_end(graph, self._stream[-1]):
+        if self._stream and not is_end(graph, self._stream[-1], self._stream):
             self._stream = ()
         wanted = [
             self._end,

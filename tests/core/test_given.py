@@ -26,7 +26,7 @@ from canopy_desktop.model.provider import CudaProblem, ProviderChoice, Refusal
 from tests.core.checkpoints import change
 from tests.core.command import Cli
 from tests.core.engine import all_logits, go_on, one_by_one, plain_prompt, prefill
-from tests.core.exports import tiny_of, write_folder
+from tests.core.exports import tiny_of, whole_graph, write_folder
 from tests.core.given import graph_of, imported, loaded, write_given, write_unknown
 from tests.reference import fixtures
 from tests.support.keeping import begin, beginning, kept, reread, run
@@ -140,6 +140,8 @@ def test_it_is_called_as_it_is_and_built_kinds_are_still_built(tmp_path: Path) -
     assert bundle_id(given, WeightForm.FP32) == bundle_id(given, WeightForm.INT8) == "some-opt"
     assert runs_as_it_is(given)
     assert not runs_as_it_is(known)
+    change(known, "config.json", rope_scaling={"rope_type": "yarn", "factor": 4.0})
+    assert runs_as_it_is(known)  # of a known class, and rotated as nothing is built here
 
 
 def test_it_has_no_precision_to_choose_and_the_list_says_what_it_gives(
@@ -155,6 +157,17 @@ def test_it_has_no_precision_to_choose_and_the_list_says_what_it_gives(
     listed = {model["id"]: model["gives"] for model in json.loads(command.run("models", "list", "--json")[1])["models"]}
     assert listed["source"] == ["logits", "cache", "residuals", "queries"]
     assert "run as its own graph" in command.run("models", "list")[1]
+
+
+def test_a_known_class_whose_weights_are_kept_in_an_unknown_way_runs_as_its_own_graph(tmp_path: Path) -> None:
+    model = whole_graph("qwen2")
+    product = next(node for node in model.graph.node if node.name == "/model/layers.1/self_attn/q_proj/MatMul")
+    product.name = "renamed"
+    source = write_folder("qwen2", tmp_path / "source")
+    (source / "model.onnx").write_bytes(model.SerializeToString())
+    bundle = imported(source, tmp_path / "models")
+    assert bundle.card.weights is WeightForm.GIVEN
+    assert bundle.card.architecture.is_given
 
 
 # --- the cache
