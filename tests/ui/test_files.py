@@ -17,7 +17,7 @@ from canopy_desktop.exploration import journal, storage
 from canopy_desktop.exploration.blocking import BlockWish
 from canopy_desktop.exploration.journal import Journal
 from canopy_desktop.exploration.kept_attention import WhyNot
-from canopy_desktop.exploration.view import WindowView
+from canopy_desktop.exploration.view import Colouring, WindowView
 from canopy_desktop.settings import Preferences
 from canopy_ui.actions import Command
 from canopy_ui.controller import Controller
@@ -33,6 +33,7 @@ from canopy_ui.panels.token_panel import TokenPanel
 from canopy_ui.state import RunPhase
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.forbid_menu import ForbidMenu
+from canopy_ui.widgets.legend import Legend
 from canopy_ui.widgets.message_page import MessagePage
 from canopy_ui.widgets.notice import Notice
 from canopy_ui.widgets.prompt_edit import PromptEdit
@@ -444,7 +445,7 @@ def test_without_its_model_the_attention_of_a_copy_is_shown_and_kept_on(
     assert [action.text() for action in menu.actions()] == [
         "What another look would change needs scripted, the model that made this exploration"
     ]
-    second.controller.block(BlockWish(query=3, key=1, column=False, layer=0, head=0))
+    second.controller.blocks.block(BlockWish(query=3, key=1, column=False, layer=0, head=0))
     notice = second.window.panel(TokenPanel).findChild(Notice)
     second.until(lambda: "made this exploration" in notice.text())
     assert offered(second) == "Save a copy with attention (1.15 kB more) …"
@@ -508,3 +509,21 @@ def test_attention_that_cannot_be_copied_says_so_and_leaves_no_file(keep: Callab
     assert kept.files.attention_offer.why_not is WhyNot.NOT_GIVEN
     kept.controller.session.attention_bytes_per_token = 10**9
     assert kept.files.attention_offer.why_not is WhyNot.TOO_LONG
+
+
+def test_colours_of_attention_say_what_they_need_and_are_there_where_the_file_keeps_it(
+    show: Callable[..., Shown], tmp_path: Path
+) -> None:
+    first = show()
+    first.start()
+    first.run()
+    copy = copied(first, tmp_path / "copy.canopy")
+    first.save(tmp_path / "lesson.canopy")
+    first.window.close()
+    second = show(title="Another")
+    second.controller.sight.colour_by(Colouring.ATTENTION)
+    second.start(tmp_path / "lesson.canopy")
+    legend = second.window.panel(TokenPanel).findChild(Legend)
+    second.until(lambda: "needs scripted" in legend.accessibleDescription())
+    second.files.open(copy)
+    second.until(lambda: "0 – 16.7 %" in legend.accessibleDescription())  # a sixth for each of six tokens

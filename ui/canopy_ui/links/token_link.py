@@ -42,7 +42,7 @@ class TokenLink(QObject):
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:
         self._panel.set_message("")
-        self._panel.set_gives_attention(session.card.architecture.queries)
+        self._panel.set_no_attention(self._no_attention())
 
     @Slot()
     def _on_run_begun(self) -> None:
@@ -52,9 +52,17 @@ class TokenLink(QObject):
     def _on_state_changed(self, state: RunState) -> None:
         lacking = "" if state.phase is RunPhase.LOADING else self._controller.keeping.lacking_model
         self._panel.set_standing(self._words.of_error(OtherModelError(lacking)).text if lacking else "")
+        self._panel.set_no_attention(self._no_attention())
         if state.to_slide:
             self._panel.set_busy(state.slid, state.to_slide, sliding=True)
         elif state.to_remake and state.phase is RunPhase.PREFILLING:
             self._panel.set_busy(state.remade, state.to_remake)
         else:
             self._panel.set_busy(state.processed, state.prompt_tokens if state.phase is RunPhase.PREFILLING else 0)
+
+    def _no_attention(self) -> str:
+        keeping = self._controller.keeping
+        if keeping.alone and keeping.attention_alone is None:
+            return self.tr("needs {model}").format(model=keeping.lacking_model)
+        looked_at = keeping.looked_at
+        return "" if looked_at is None or looked_at.queries else self.tr("this model’s own graph gives none")

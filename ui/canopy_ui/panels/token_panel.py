@@ -56,7 +56,7 @@ class TokenPanel(Panel):
             self.tr("Surprisal: how unexpected each token was. Attention: where the selected token looks.")
         )
         self._colouring.activated.connect(self._on_colouring_activated)
-        self._gives_attention = True
+        self._no_attention = ""
         self._progress = ProgressLine(theme)
         self._counts = QLabel()
         self._counts.setProperty("look", "secondary")
@@ -108,10 +108,11 @@ class TokenPanel(Panel):
         self._fit()
         self._show_page()
 
-    def set_gives_attention(self, given: bool) -> None:
-        """Whether the model's graph gives what attention is computed from."""
-        self._gives_attention = given
-        self._show_colouring()
+    def set_no_attention(self, why: str) -> None:
+        """Say in a few words why the text cannot be coloured by attention; empty: it can."""
+        if why != self._no_attention:
+            self._no_attention = why
+            self._show_colouring()
 
     def set_lit(self, position: int | None) -> None:
         """Mark the token that is under the mouse elsewhere."""
@@ -185,9 +186,7 @@ class TokenPanel(Panel):
         if view.colouring is Colouring.SURPRISAL:
             self._legend.set_attention("")
         elif view.row is None:
-            self._legend.set_attention(
-                self.tr("computing …") if self._gives_attention else self.tr("this model’s own graph gives none")
-            )
+            self._legend.set_attention(self._no_attention or self.tr("computing …"))
         else:
             scale = self.tr("0 – {largest}").format(largest=percent(view.row.largest))
             self._legend.set_attention(look_name(view.row.look), scale)
