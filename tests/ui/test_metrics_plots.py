@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QAbstractItemModel, QPointF
+from PySide6.QtCore import QAbstractItemModel, QPointF, QRect
+from PySide6.QtGui import QColor, QImage, QRegion
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
@@ -255,3 +256,15 @@ def test_the_times_as_a_table_are_told_apart_from_what_they_have_in_common(
     assert added == [(4, 5)]  # the levels are new at first, so all is
     assert [rows.light_of(rows.index(row, 0)) for row in range(3)] == [DARK, Light(node=1), Light(node=2)]
     assert cells(rows, 5) == ["6", f"{float(metrics(5).step_ms[4]):.1f}"]
+
+
+@pytest.mark.parametrize("steps", [5, 4_000])
+def test_a_part_of_a_plot_is_painted_as_in_the_whole(plots: MetricsPlots, steps: int) -> None:
+    plots.set_metrics(metrics(steps))
+    plot = plots._times
+    whole = plot.grab().toImage()
+    for left in range(0, plot.width() - 9, 37):
+        part, place = QImage(whole), QRect(left, 0, 9, plot.height())
+        part.setPixelColor(left + 4, plot.height() // 2, QColor("#123456"))
+        plot.render(part, place.topLeft(), QRegion(place))
+        assert part == whole

@@ -88,6 +88,14 @@ def test_the_current_row_tells_its_token_while_the_table_has_the_keyboard(shown:
     assert shown.told == [LIGHTS[2], LIGHTS[3], DARK, LIGHTS[3], DARK]
 
 
+def test_a_light_that_went_out_elsewhere_comes_back_with_the_next_move(shown: Shown) -> None:
+    hover(shown.table, shown.middle(1))
+    shown.light.set_lit(Light(4, None, 7))
+    shown.light.set_lit(DARK)
+    hover(shown.table, shown.middle(1) + QPointF(2, 0))
+    assert shown.told == [LIGHTS[1], LIGHTS[1]]
+
+
 def test_a_table_that_is_hidden_lights_nothing_any_more(shown: Shown) -> None:
     hover(shown.table, shown.middle(1))
     shown.table.hide()

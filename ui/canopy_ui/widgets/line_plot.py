@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -167,7 +167,8 @@ class LinePlot(QWidget):
             ends.append((y, level.name, level.stroke))
         for line in plot.lines:
             if line.x.size:
-                ends.append((self._paint_line(painter, line, area, across, up), line.name, line.stroke))
+                y = self._paint_line(painter, line, area, across, up, event.rect())
+                ends.append((y, line.name, line.stroke))
         self._paint_names(painter, area, ends)
         mark = self.mark_of(self._lit)
         if mark is not None:
@@ -207,20 +208,28 @@ class LinePlot(QWidget):
         foot = QRectF(area.left(), area.bottom() + line + theme.px(2), area.width(), line)
         painter.drawText(foot, Qt.AlignmentFlag.AlignHCenter, plot.x_name)
 
-    def _paint_line(self, painter: QPainter, line: PlotLine, area: QRectF, across: Axis, up: Axis) -> float:
-        """Returns the height at which it ends."""
+    def _paint_line(
+        self, painter: QPainter, line: PlotLine, area: QRectF, across: Axis, up: Axis, seen: QRect
+    ) -> float:
+        """Paint what is seen of it. Returns the height at which it ends."""
         xs = area.left() + (line.x - across.first) / max(across.last - across.first, 1e-9) * area.width()
         ys = area.bottom() - line.y / up.last * area.height()
-        points = [QPointF(float(x), float(y)) for x, y in zip(*_thinned(xs, ys, area.width()), strict=True)]
+        xs, ys = _thinned(xs, ys, area.width())
+        last = float(ys[-1])
+        if line.stroke not in (Stroke.DASHED, Stroke.DOTTED):  # whose pattern counts from the first point
+            reach = self._theme.px(4)
+            first, end = np.searchsorted(xs, (seen.left() - reach, seen.right() + reach))
+            xs, ys = xs[max(0, first - 1) : end + 1], ys[max(0, first - 1) : end + 1]
+        points = [QPointF(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(self._pen(line.stroke, 2.2))
         painter.drawPolyline(QPolygonF(points))
-        if len(points) <= _POINTS:
+        if line.x.size <= _POINTS:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._colour(line.stroke))
             for point in points:
                 painter.drawEllipse(point, self._theme.px(3), self._theme.px(3))
-        return points[-1].y()
+        return last
 
     def _paint_names(self, painter: QPainter, area: QRectF, ends: Sequence[tuple[float, str, Stroke]]) -> None:
         line = self._metrics.height()

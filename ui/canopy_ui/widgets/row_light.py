@@ -36,6 +36,8 @@ class RowLight(QStyledItemDelegate):
     def set_lit(self, light: Light) -> None:
         """Frame the rows of this token; what is not in sight is not looked at."""
         was, self._lit = self._lit, light
+        if light == DARK:
+            self._wished = DARK  # whoever put it out: the next move lights it again
         viewport, rows = self._view.viewport(), self._view.model()
         if light == was or not isinstance(rows, LitRows) or not self._view.isVisible():
             return
