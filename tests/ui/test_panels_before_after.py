@@ -178,8 +178,8 @@ def test_a_block_runs_beside_the_recorded_text_and_changes_nothing_of_it(driver:
     driver.wait_for(RunPhase.FINISHED)
     passes, text = len(driver.session.sequence.fed), driver.text()
     wish = BlockWish(query=3, key=1, column=False, layer=None, head=None)
-    with driver.qtbot.waitSignal(driver.controller.block_tried, timeout=PATIENCE_MS) as tried:
-        driver.controller.block(wish)
+    with driver.qtbot.waitSignal(driver.controller.blocks.tried, timeout=PATIENCE_MS) as tried:
+        driver.controller.blocks.block(wish)
     view = tried.args[0]
     assert isinstance(view, BlockedView)
     assert view.wish == wish
@@ -191,8 +191,8 @@ def test_a_block_runs_beside_the_recorded_text_and_changes_nothing_of_it(driver:
 def test_a_block_of_a_token_that_is_not_in_the_text_is_not_tried(driver: Driver) -> None:
     driver.controller.run()
     driver.wait_for(RunPhase.FINISHED)
-    with driver.qtbot.waitSignal(driver.controller.block_tried, timeout=PATIENCE_MS) as tried:
-        driver.controller.block(BlockWish(query=30, key=1, column=False, layer=None, head=None))
+    with driver.qtbot.waitSignal(driver.controller.blocks.tried, timeout=PATIENCE_MS) as tried:
+        driver.controller.blocks.block(BlockWish(query=30, key=1, column=False, layer=None, head=None))
     assert tried.args == [None]
 
 
@@ -200,8 +200,8 @@ def test_stop_ends_a_block_under_way(driver: Driver) -> None:
     driver.controller.step()
     driver.wait_for(RunPhase.PAUSED)
     driver.session.sequence.gate.clear()
-    with driver.qtbot.waitSignal(driver.controller.block_tried, timeout=PATIENCE_MS) as tried:
-        driver.controller.block(BlockWish(query=2, key=1, column=False, layer=None, head=None))
+    with driver.qtbot.waitSignal(driver.controller.blocks.tried, timeout=PATIENCE_MS) as tried:
+        driver.controller.blocks.block(BlockWish(query=2, key=1, column=False, layer=None, head=None))
         driver.qtbot.waitUntil(driver.session.sequence.waiting.is_set, timeout=PATIENCE_MS)
         driver.controller.stop()
     assert tried.args == [None]

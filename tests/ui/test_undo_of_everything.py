@@ -87,7 +87,7 @@ class Table:
     @property
     def deeds(self) -> int:
         """That can be undone."""
-        return len(self.whole.controller.trail._trail.past)
+        return len(self.whole.controller.undoing.trail._trail.past)
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Until it holds, and still does when all is at rest."""

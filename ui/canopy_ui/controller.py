@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
-from canopy_desktop.errors import CanopyError, OtherModelError
+from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns
-from canopy_desktop.exploration.blocking import BlockWish, blocked_view
 from canopy_desktop.exploration.kept import KeptExploration, KeptTokens
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
@@ -32,13 +31,13 @@ from canopy_desktop.exploration.records import (
     WindowSlid,
 )
 from canopy_desktop.exploration.searching import SearchAsk
-from canopy_desktop.exploration.trail import Change, Deed, ShownText, Standing, TriedBlock
+from canopy_desktop.exploration.trail import Change, Deed, ShownText
 from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
+from canopy_ui.block_desk import BlockDesk
 from canopy_ui.branch_desk import BranchDesk
 from canopy_ui.chronicle import Chronicle
 from canopy_ui.commands import (
-    BlockResult,
     ChooseCommand,
     GoToCommand,
     RemakeCommand,
@@ -60,7 +59,7 @@ from canopy_ui.reader import DecisionRequest, ReadingResult
 from canopy_ui.sight import Sight
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
-from canopy_ui.trail_desk import TrailDesk
+from canopy_ui.undoing import Desks, Undoing
 from canopy_ui.wishes import Wishes
 from canopy_ui.worker import Opener
 
@@ -86,11 +85,8 @@ class Controller(QObject):
     model_opened = Signal(object)  # ModelSession
     load_progressed = Signal(float)
     failed = Signal(object)  # Exception, to be put in words
-    block_tried = Signal(object)  # BlockedView, or None: it was interrupted, or could not be
-    brought_back = Signal(object)  # Standing, by undo or redo
     begun = Signal()  # a run was started or taken up again
     step_taken = Signal()  # the run in hand has another token, and nothing was painted since
-    giving_way = Signal()  # a person has another text, or none, shown in a moment, and means files by it
     journals_changed = Signal()  # what was shown before is kept for later, or is not any more
     attention_read = Signal(object)  # KeepResult
     settled = Signal()  # nothing runs, and everything that is looked at is there
@@ -118,8 +114,11 @@ class Controller(QObject):
         self._chronicle = Chronicle()
         self.keeping = Keeping(self._chronicle, lambda: self.session, self)
         self.branches = BranchDesk(self._chronicle, self)
-        self.trail = TrailDesk(self._standing, self)
-        self._block: BlockWish | None = None  # the look that is forbidden on trial
+        self.blocks = BlockDesk(self._chronicle, self.keeping, lambda: self.session, self)
+        desks = Desks(
+            draft=self.draft, wishes=self.wishes, facts=self.facts, branches=self.branches, blocks=self.blocks
+        )
+        self.undoing = Undoing(self._chronicle, self.keeping, self.sight, desks, self)
         self._run_wish: _Wish | None = None  # what the exploration was started with
         self._starting: _Wish | None = None  # what was sent, and is not yet accepted
         self._decided = preferences.decoding  # by which settings, before that drew a new seed
@@ -145,8 +144,9 @@ class Controller(QObject):
         self._repaint.timeout.connect(self._on_repaint_due)
         self.sight.changed.connect(self.touch)
         self.draft.encoded.connect(self._on_draft_encoded)
-        for desk in (self.draft, self.wishes, self.facts, self.branches):
-            desk.deed_coming.connect(self.trail.note)
+        self.undoing.text_wished.connect(self._show_again)
+        self.undoing.node_wished.connect(self._stand_on)
+        self.undoing.brought_back.connect(self._on_brought_back)
         self.draft.replaced.connect(self._publish_state)
         self.wishes.decoding_changed.connect(self._on_decoding_changed)
         self.wishes.filter_changed.connect(self._on_filter_changed)
@@ -163,7 +163,10 @@ class Controller(QObject):
         worker.journal_failed.connect(self.failed)
         worker.journals_changed.connect(self.journals_changed)
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
-        worker.block_tried.connect(self._on_worker_block_tried)
+        worker.block_tried.connect(self.blocks.take)
+        self.blocks.requested.connect(self._threads.block_requested)
+        self.blocks.changed.connect(self._publish_state)
+        self.blocks.failed.connect(self.failed)
         reader.result_ready.connect(self._on_reader_result_ready)
         reader.attention_kept.connect(self.attention_read)
         self.inside.requested.connect(self._threads.inside_requested)
@@ -191,6 +194,7 @@ class Controller(QObject):
         keeping.searches_requested.connect(threads.searches_requested)
         keeping.set_aside_requested.connect(threads.set_aside_requested)
         keeping.discard_requested.connect(threads.discard_requested)
+        keeping.failed.connect(self.failed)
 
     def _connect_comparison(self) -> None:
         comparison, threads = self.comparison, self._threads
@@ -245,8 +249,8 @@ class Controller(QObject):
         self.comparison.forget()
         self.inside.forget()
         self.branches.forget()
-        self._block = None
-        self.trail.leave_out(Deed.BLOCK)  # another model has other heads
+        self.blocks.wish = None
+        self.undoing.trail.leave_out(Deed.BLOCK)  # another model has other heads
         if kept is not None:
             self._chronicle.reopen(kept)
             self.branches.bring_back(*tree)
@@ -300,7 +304,7 @@ class Controller(QObject):
     def go_to(self, node: int) -> None:
         """Stand on a node of the tree, and look at it; nothing is lost."""
         if self._can_move:
-            self.trail.note(Deed.GO)
+            self.undoing.trail.note(Deed.GO)
             self._stand_on(node)
 
     @Slot(int)
@@ -316,9 +320,9 @@ class Controller(QObject):
     @Slot(int, object)
     def walk(self, parent: int, token_ids: tuple[int, ...]) -> None:
         """Make a text that was searched after `parent` a branch, and stand at its end."""
-        if not self._can_move or self._lacks_model():
+        if not self._can_move or self.keeping.lacks_model():
             return
-        self.trail.note(Deed.CHOOSE)
+        self.undoing.trail.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
         self._must_resume = True
         command = WalkCommand(
@@ -335,15 +339,15 @@ class Controller(QObject):
     @Slot(object)
     def search(self, ask: SearchAsk) -> None:
         """Search beams, or draw, after a node, beside the recorded text."""
-        if self.session is not None and self._can_move and not self._lacks_model():
+        if self.session is not None and self._can_move and not self.keeping.lacks_model():
             self.branches.search(ask, self.wishes.decoding, self.session.card.end_ids)
 
     @Slot(int, int)
     def choose(self, parent: int, token_id: int) -> None:
         """Continue with another token after `parent`: a branch. Goes on as before, running or step by step."""
-        if not self._can_move or self._lacks_model():
+        if not self._can_move or self.keeping.lacks_model():
             return
-        self.trail.note(Deed.CHOOSE)
+        self.undoing.trail.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
         self._must_resume = False
         command = ChooseCommand(
@@ -389,13 +393,8 @@ class Controller(QObject):
     def _leave_text(self, deed: Deed) -> None:
         if self.state.can_reset:
             if self._chronicle.begun:
-                self._note_whole(deed)
+                self.undoing.note_whole(deed)
             self._clear()
-
-    def _note_whole(self, deed: Deed, what: str = "") -> None:
-        self.trail.note(deed, what)
-        if deed.of_files:
-            self.giving_way.emit()
 
     def _clear(self) -> None:
         if self.state.can_stop:
@@ -417,12 +416,12 @@ class Controller(QObject):
         `journal`: the one that it came from, which goes when another one has taken over.
         """
         self._reopen(kept, journal)
-        self.trail.forget()
+        self.undoing.trail.forget()
         self._publish_state()
 
     def open_kept(self, kept: KeptExploration, name: str, journal: Path | None = None) -> None:
         """Show an exploration like `reopen`, which a person chose by this name; it can be undone."""
-        self._note_whole(Deed.OPEN, name)
+        self.undoing.note_whole(Deed.OPEN, name)
         self._reopen(kept, journal)
         self._publish_state()
 
@@ -462,12 +461,6 @@ class Controller(QObject):
         self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=exploration.replay_length())
         self._enter(RunPhase.PREFILLING)
 
-    def _lacks_model(self) -> bool:
-        """Whether what is shown is of a model that is not here, which is said then."""
-        if self.keeping.alone:
-            self.failed.emit(OtherModelError(self.keeping.lacking_model))
-        return self.keeping.alone
-
     @Slot()
     def _walk_alone(self) -> None:
         """One token along what is recorded."""
@@ -485,9 +478,9 @@ class Controller(QObject):
     @Slot(int)
     def branch(self, parent: int) -> None:
         """Generate once more what follows `parent`, with the settings as they are now: a branch."""
-        if not self._can_move or self._lacks_model():
+        if not self._can_move or self.keeping.lacks_model():
             return
-        self.trail.note(Deed.BRANCH)
+        self.undoing.trail.note(Deed.BRANCH)
         self._chronicle.leave_branch(parent)
         self._playing, self._must_resume = True, False
         self._threads.resume_requested.emit(self._resume_command(play=True, branch_at=parent))
@@ -500,101 +493,27 @@ class Controller(QObject):
         self.interval_ms = interval_ms
         self._threads.interval_requested.emit(interval_ms)
 
-    @Slot(object)
-    def block(self, wish: BlockWish) -> None:
-        """Try what a forbidden look changes, beside the recorded text; `block_tried` follows."""
-        if self._lacks_model():
-            self.block_tried.emit(None)
-            return
-        self._note_block(wish)
-        command = self._chronicle.block_command(wish)
-        if command is None:
-            self.block_tried.emit(None)
-        else:
-            self._threads.block_requested.emit(command)
-
-    @Slot()
-    def unblock(self) -> None:
-        """What was tried is no longer looked at."""
-        self._note_block(None)
-
-    def _note_block(self, wish: BlockWish | None) -> None:
-        if wish != self._block:
-            self.trail.note(Deed.BLOCK)
-            self._block = wish
-            self._publish_state()
-
     @Slot()
     def undo(self) -> None:
         """Take back the last deed."""
         if self.state.undoes is not None:
-            self._bring_back(self.state.undoes.deed, self.trail.undo())
+            self.undoing.undo(self.state.undoes)
 
     @Slot()
     def redo(self) -> None:
         """Do once more what was undone last."""
         if self.state.redoes is not None:
-            self._bring_back(self.state.redoes.deed, self.trail.redo())
+            self.undoing.redo(self.state.redoes)
 
-    def _standing(self, whole: bool) -> Standing:
-        """How things stand; `whole`: with what it takes to show the text again."""
-        text = ShownText(self.keeping.number if self._chronicle.begun else 0)
-        marks, searches, folding = self._chronicle.marks, self.branches.searches, self.branches.folding
-        if whole:
-            kept = self.keeping.snapshot()
-            text = replace(
-                text,
-                kept=None if kept is None else replace(kept, tokens=self.keeping.token_table),
-                request=self.draft.request,
-                marks=marks,
-                searches=searches,
-                folding=folding,
-                position=self.sight.selection.position,
-            )
-        return Standing(
-            cursor=self._chronicle.cursor,
-            marks=marks,
-            folding=folding,
-            searches=searches,
-            request=replace(self.draft.request, facts=()),
-            settings=self.wishes.decoding,
-            new_seeds=self.wishes.new_seeds,
-            window=self.wishes.window,
-            filtered=self.wishes.filter,
-            facts=self.facts.choice,
-            block=TriedBlock(self._block),
-            text=text,
-        )
-
+    @Slot(object)
     def _show_again(self, text: ShownText) -> None:
         if text.kept is None:
             self._clear()
         else:
             self._reopen(text.kept.unmade(), number=text.number)
-        self.branches.bring_back(text.marks, text.searches, text.folding)
-        if text.request is not None:
-            self.draft.fill_in(text.request)
-        self.sight.select(text.position)
 
-    def _bring_back(self, deed: Deed, standing: Standing | None) -> None:
-        """Nothing of it is a deed of its own."""
-        if standing is None:
-            return
-        if standing.text is not None:
-            if deed.of_files:
-                self.giving_way.emit()
-            self._show_again(standing.text)
-        self.branches.bring_back(standing.marks, standing.searches, standing.folding)
-        if standing.request is not None:
-            self.draft.fill_in(standing.request)
-        self.wishes.bring_back(standing)
-        if isinstance(standing.facts, FactsChoice):
-            self.facts.bring_back(standing.facts)
-        if standing.block is not None:
-            self._block = standing.block.wish
-        if standing.cursor not in (None, self._chronicle.cursor):
-            self._stand_on(standing.cursor)
-        self.brought_back.emit(standing)
+    @Slot()
+    def _on_brought_back(self) -> None:
         self._publish_state()
         self.touch()
 
@@ -685,15 +604,6 @@ class Controller(QObject):
         """A run in hand pauses first: it would disturb what is measured."""
         self.pause()
         self._threads.errand_requested.emit(errand)
-
-    @Slot(object)
-    def _on_worker_block_tried(self, result: BlockResult) -> None:
-        if result.error is not None:
-            self.failed.emit(result.error)
-        if result.step is None or self.session is None:
-            self.block_tried.emit(None)
-        else:
-            self.block_tried.emit(blocked_view(result.command.wish, result.step, self.session.tokenizer))
 
     @Slot(object)
     def _on_reader_result_ready(self, result: ReadingResult) -> None:
@@ -788,7 +698,7 @@ class Controller(QObject):
         self._enter(RunPhase.PREFILLING)
 
     def _go_on(self, *, play: bool) -> None:
-        self.trail.note(Deed.RUN)
+        self.undoing.trail.note(Deed.RUN)
         self._playing = play
         if self._must_resume:
             self._must_resume = False
@@ -821,7 +731,7 @@ class Controller(QObject):
     def _begin(self, event: PromptAccepted) -> None:
         if self.session is None:
             return
-        self.trail.note(Deed.BEGIN, settings=self._decided)
+        self.undoing.trail.note(Deed.BEGIN, settings=self._decided)
         self._oldest_run = event.run_id
         self._run_wish, self._starting = self._starting, None
         self._must_resume = False
@@ -903,8 +813,8 @@ class Controller(QObject):
             can_go_back=chronicle.cursor != PROMPT_NODE and self._phase is not RunPhase.PREFILLING,
             slid=self._sliding.done if self._sliding else 0,
             to_slide=self._sliding.total if self._sliding else 0,
-            undoes=self._possible(self.trail.undoes()),
-            redoes=self._possible(self.trail.redoes()),
+            undoes=self._possible(self.undoing.trail.undoes()),
+            redoes=self._possible(self.undoing.trail.redoes()),
             remade=self._remaking.done if self._remaking else 0,
             to_remake=self._remaking.total if self._remaking else 0,
             edited=chronicle.begun and self._edited,

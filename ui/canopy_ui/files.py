@@ -117,7 +117,7 @@ class Files(QObject):
             self._sync.start()
         controller.state_changed.connect(self._on_state_changed)
         controller.attention_read.connect(self._on_attention_read)
-        controller.giving_way.connect(self._on_giving_way)
+        controller.undoing.giving_way.connect(self._on_giving_way)
         controller.journals_changed.connect(self._on_journals_changed)
 
     @property

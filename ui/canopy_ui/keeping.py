@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from canopy_desktop.errors import OtherModelError
 from canopy_desktop.exploration.kept import Beginning, KeptExploration, KeptMarks, KeptTokens
 from canopy_desktop.exploration.kept_attention import AttentionOffer, WhyNot, attention_offer
 from canopy_desktop.exploration.searching import Searched
@@ -38,6 +39,7 @@ class Revision:
 class Keeping(QObject):
     """Lives on the GUI thread. An exploration that was kept is `alone` until the model that made it is there."""
 
+    failed = Signal(object)  # OtherModelError
     tokens_known = Signal(object)  # TokenTable of what is shown
     attention_known = Signal(object)  # KeptAttention of what is alone, or None
     attention_requested = Signal(object)  # KeepRequest
@@ -81,6 +83,12 @@ class Keeping(QObject):
     def lacking_model(self) -> str:
         """The id of the model that made what is shown, where it is not here; else nothing."""
         return self._kept.beginning.model.id if self.alone and self._kept is not None else ""
+
+    def lacks_model(self) -> bool:
+        """Whether what is shown is of a model that is not here, which is said then."""
+        if self.alone:
+            self.failed.emit(OtherModelError(self.lacking_model))
+        return self.alone
 
     @property
     def attention_alone(self) -> KeptAttention | None:

@@ -91,11 +91,11 @@ class Scene:
         tried: list[object] = []
         self._window.workspaces.show("attend")
         self._wait()  # the panel has its room
-        self._controller.block_tried.connect(tried.append)
+        self._controller.blocks.tried.connect(tried.append)
         wish = BlockWish(query=query[0], key=key[0], column=True, layer=None, head=None)
         self._window.panel(AttentionPanel).forbid(Link(query, key), wish)
         self._wait(lambda: bool(tried))
-        self._controller.block_tried.disconnect(tried.append)
+        self._controller.blocks.tried.disconnect(tried.append)
 
     def _race(self) -> None:
         race = self._window.panel(CachePanel).race

@@ -35,7 +35,7 @@ class PromptLink(QObject):
         controller.state_changed.connect(self._on_state_changed)
         controller.draft.filled.connect(self._on_reopened)
         controller.wishes.window_changed.connect(self._on_window_set)
-        controller.brought_back.connect(self._on_brought_back)
+        controller.undoing.brought_back.connect(self._on_brought_back)
         panel.changed.connect(self._on_prompt_changed)
         panel.settings_changed.connect(controller.wishes.set_decoding)
         controller.wishes.decoding_changed.connect(panel.set_settings)

@@ -30,7 +30,7 @@ class SamplingLink(QObject):
         panel.from_here_requested.connect(controller.branch)
         panel.set_filter(controller.wishes.filter)
         controller.wishes.decoding_changed.connect(panel.set_settings)
-        controller.brought_back.connect(self._on_brought_back)
+        controller.undoing.brought_back.connect(self._on_brought_back)
         controller.view_changed.connect(self._on_view_changed)
         controller.model_opened.connect(self._on_model_opened)
 
