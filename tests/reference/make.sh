@@ -14,7 +14,7 @@ start_log
 # For any processor of this kind, and quick to compile: what it computes is compared, not how fast.
 install_programs "$venv" requirements.txt -DGGML_OPENMP=OFF -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1
 fetch_model "$venv"
-for script in make_tokens make_statistics make_model make_numbers make_pipeline make_beams make_onnx make_tiny make_checkpoints make_exports; do
+for script in make_tokens make_statistics make_model make_numbers make_pipeline make_beams make_onnx make_tiny make_checkpoints make_exports make_given; do
     echo "$script ..."
     run "$venv" "$script.py"
 done
