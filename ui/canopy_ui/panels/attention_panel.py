@@ -287,7 +287,8 @@ class AttentionPanel(Panel):
             (self._menu, True),
         ):
             control.setEnabled(can_be_chosen and not self._not_given)
-        notes = (rollout_note(self) if look.layer is None else "", self._kept_note())
+        kept = self.tr("Read from the file, without its model") if self._kept else ""
+        notes = (rollout_note(self) if look.layer is None else "", kept)
         self._note.setText("\n".join(filter(None, notes)))
         self._note.setVisible(any(notes))
         if view is None or view.reading.values.size == 0:
@@ -302,11 +303,6 @@ class AttentionPanel(Panel):
         self._set_title(
             "" if self._not_given else look_title(look, None if look.layer is None else self._windows.get(look.layer))
         )
-
-    def _kept_note(self) -> str:
-        if not self._kept:
-            return ""
-        return self.tr("From the file: {model}, which made it, is not here.").format(model=self._needed_model)
 
     def _lacking(self) -> str:
         if self._gone is not None:
