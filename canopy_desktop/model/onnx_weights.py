@@ -24,6 +24,7 @@ from canopy_desktop.model.onnx_file import OnnxFile, Scope
 MAX_STEPS = 8  # from a node back to what is kept
 FLOAT_LEVELS = (0, 1)  # of `MatMulNBits`: what it multiplies with is not rounded further
 FUSED = "self_attn.qkv_proj"
+NORMS = ("norm.weight", "ln_1.weight", "ln_2.weight", "ln_f.weight")  # how the names of gains end
 _MODULE = re.compile(r"/?(.+)/[^/]+")
 # Where onnxruntime-genai's builder, which writes for transformers.js, says otherwise than the checkpoint.
 _OTHERWISE = (
@@ -67,19 +68,16 @@ def find_weights(file: OnnxFile) -> dict[str, Weight]:
     found: dict[str, Weight] = {}
     for scope in file.scopes:
         for node in scope.nodes:
-            reader = _READERS.get(node.op_type)
             module = _MODULE.fullmatch(node.name)
-            if reader is None or module is None:
+            if module is None:
                 continue
-            kind, read = reader
-            name = f"{_published(module[1])}.{kind}"
-            if (read is _of_gain) != name.endswith("norm.weight"):
-                continue
-            weight = _read(file, scope, node, read)
-            if weight is None:
-                continue
-            if found.setdefault(name, weight).kept != weight.kept:
-                raise SourceError(file.path, f"it has two weights for {name[:100]!r}")
+            for kind, read in _READERS.get(node.op_type, ()):
+                name = f"{_published(module[1])}.{kind}"
+                if (read in (_of_gain, _of_layer_gain)) != name.endswith(NORMS):
+                    continue
+                weight = _read(file, scope, node, read)
+                if weight is not None and found.setdefault(name, weight).kept != weight.kept:
+                    raise SourceError(file.path, f"it has two weights for {name[:100]!r}")
     return found
 
 
@@ -118,6 +116,26 @@ _Reader = Callable[[Scope, NodeProto], Weight | None]
 def _of_matmul(scope: Scope, node: NodeProto) -> Weight | None:
     weight = _constant(scope, node.input[1])
     return None if weight is None or len(weight.shape) != 2 else weight.transposed()
+
+
+def _of_gemm(scope: Scope, node: NodeProto) -> Weight | None:
+    said = _attributes(node)
+    if said.get("transA", 0) or (said.get("alpha", 1.0), said.get("beta", 1.0)) != (1.0, 1.0):
+        raise ValueError
+    weight = _of_matmul(scope, node)
+    return weight.transposed() if weight is not None and said.get("transB", 0) else weight
+
+
+def _of_bias(scope: Scope, node: NodeProto) -> Weight | None:
+    """The third of what a node takes, if it is kept."""
+    weight = _constant(scope, node.input[2]) if len(node.input) > 2 else None
+    return None if weight is None or len(weight.shape) != 1 else weight
+
+
+def _of_layer_gain(scope: Scope, node: NodeProto) -> Weight | None:
+    """Beside the gain such a norm takes a bias."""
+    weight = _constant(scope, node.input[1])
+    return None if weight is None or len(weight.shape) != 1 else weight
 
 
 def _of_rows(scope: Scope, node: NodeProto) -> Weight | None:
@@ -202,16 +220,18 @@ def _blocks(scope: Scope, names: Sequence[str], rows: int, width: int, size: int
 
 
 # What a node of each kind takes that is a weight: what a checkpoint would call it, and how it is read.
-_READERS: dict[str, tuple[str, _Reader]] = {
-    "MatMul": ("weight", _of_matmul),
-    "MatMulInteger": ("weight", _of_integers),
-    "MatMulNBits": ("weight", _of_bits),
-    "Gather": ("weight", _of_rows),
-    "GatherBlockQuantized": ("weight", _of_block_rows),
-    "Mul": ("weight", _of_gain),
-    "SimplifiedLayerNormalization": ("weight", _of_gain),
-    "SkipSimplifiedLayerNormalization": ("weight", _of_gain),
-    "Add": ("bias", _of_vector),
+_READERS: dict[str, tuple[tuple[str, _Reader], ...]] = {
+    "MatMul": (("weight", _of_matmul),),
+    "Gemm": (("weight", _of_gemm), ("bias", _of_bias)),
+    "MatMulInteger": (("weight", _of_integers),),
+    "MatMulNBits": (("weight", _of_bits),),
+    "Gather": (("weight", _of_rows),),
+    "GatherBlockQuantized": (("weight", _of_block_rows),),
+    "Mul": (("weight", _of_gain),),
+    "LayerNormalization": (("weight", _of_layer_gain), ("bias", _of_bias)),
+    "SimplifiedLayerNormalization": (("weight", _of_gain),),
+    "SkipSimplifiedLayerNormalization": (("weight", _of_gain),),
+    "Add": (("bias", _of_vector),),
 }
 
 

@@ -15,7 +15,7 @@ from tests.core.checkpoints import published_tensors
 from tests.reference import fixtures
 
 FOLDER = fixtures.DATA / "exports"
-TINY_MODELS = ("llama-factors", "llama", "qwen2", "qwen3", "gemma3")
+TINY_MODELS = ("llama-factors", "llama", "qwen2", "qwen3", "gemma3", "gpt2")
 
 
 def tiny_of(name: str) -> str:

@@ -32,16 +32,20 @@ from tests.core.engine import all_logits, prefill
 from tests.core.exports import tiny_of, whole_graph, write_folder
 from tests.reference import fixtures
 
-EXACT = ("llama", "llama-factors", "qwen2", "qwen3", "gemma3", "qwen2-merged", "qwen2-fp16", "qwen2-built")
+EXACT = (
+    "llama", "llama-factors", "qwen2", "qwen3", "gemma3", "qwen2-merged", "qwen2-fp16", "qwen2-built", "gpt2",
+    "gpt2-opset14",
+)  # fmt: skip
 ROUNDED = {
     "qwen2-q4": Rounding.NONE, "qwen2-q8": Rounding.NONE, "qwen2-uint8": Rounding.COARSE,
-    "qwen3-built-q4": Rounding.FINE,
+    "qwen3-built-q4": Rounding.FINE, "gpt2-uint8": Rounding.COARSE,
 }  # fmt: skip
 STEP = {
     "qwen2-q4": 1 / 15,
     "qwen2-q8": 1 / 254,
     "qwen2-uint8": 1 / 255,
     "qwen3-built-q4": 1 / 8,
+    "gpt2-uint8": 1 / 255,
 }  # of what a block spans
 LOGIT, ATTENTION = 1e-3, 1e-4
 ORIGIN = Origin(id="mine", title="Mine", licence="none", source="here", source_sha256="0", recipe_sha256="0")
@@ -74,7 +78,7 @@ def test_the_bundle_of_an_export_is_that_of_its_checkpoint_bit_for_bit(
     assert found.end_ids == expected.end_ids
 
 
-@pytest.mark.parametrize("name", ["llama-factors", "qwen2-built"])
+@pytest.mark.parametrize("name", ["llama-factors", "qwen2-built", "gpt2"])
 def test_logits_and_attention_are_those_of_transformers(name: str, tmp_path: Path) -> None:
     bundle = imported(write_folder(name, tmp_path / name), WeightForm.FP32, "mine", tmp_path / "models")
     session, reference = ModelSession.open(bundle, ProviderChoice.CPU), fixtures.tiny_model(tiny_of(name))

@@ -29,7 +29,7 @@ from optimum.onnx import merge_decoders
 from source import DATA
 
 FOLDER = DATA / "exports"
-EXPORTED = ("llama", "llama-factors", "qwen2", "qwen3", "gemma3")
+EXPORTED = ("llama", "llama-factors", "qwen2", "qwen3", "gemma3", "gpt2")
 Arrays = dict[str, np.ndarray]
 
 
@@ -103,6 +103,11 @@ def main() -> None:
             keep(tiny, onnx.load(graph), weights[tiny])
         for form, model in quantised(graphs["qwen2"], work).items():
             keep(f"qwen2-{form}", model, weights["qwen2"])
+        keep("gpt2-uint8", quantised(graphs["gpt2"], work)["uint8"], weights["gpt2"])
+        # whose norms are still many nodes
+        older = work / "older"
+        main_export(str(work / "gpt2"), older, task="text-generation-with-past", do_validation=False, opset=14)
+        keep("gpt2-opset14", onnx.load(older / "model.onnx"), weights["gpt2"])
         # optimum has no graph without a past any more, so both branches are of the one that it has
         merged = merge_decoders(graphs["qwen2"], graphs["qwen2"], save_path=work / "merged.onnx")
         keep("qwen2-merged", merged, weights["qwen2"])
