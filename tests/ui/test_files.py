@@ -432,9 +432,7 @@ def test_without_its_model_the_attention_of_a_copy_is_shown_and_kept_on(
     assert length == attention_of(file)
     assert np.allclose(attention.reading.value_at(4, 3), 1 / 5)
     assert np.allclose(row.heads[..., : row.position + 1], 1 / (row.position + 1))
-    assert "Read from the file, without its model" in [
-        label.text() for label in panel.findChildren(QLabel)
-    ]
+    assert "Read from the file, without its model" in [label.text() for label in panel.findChildren(QLabel)]
     assert second.session.asked == []  # the other model was asked nothing
     second.controller.go_to(1)  # another branch shares its beginning alone
     second.wait(RunPhase.PAUSED)
