@@ -277,13 +277,12 @@ def write_model(path: Path, tiny: Tiny, model: torch.nn.Module, known: Vocabular
     writer.add_block_count(c.num_hidden_layers)
     writer.add_context_length(c.max_position_embeddings)
     writer.add_embedding_length(c.hidden_size)
-    writer.add_head_count(c.num_attention_heads)
     is_gpt2 = tiny.arch is gguf.MODEL_ARCH.GPT2
+    writer.add_feed_forward_length((c.n_inner or 4 * c.n_embd) if is_gpt2 else c.intermediate_size)
+    writer.add_head_count(c.num_attention_heads)
     if is_gpt2:
-        writer.add_feed_forward_length(c.n_inner or 4 * c.n_embd)
         writer.add_layer_norm_eps(c.layer_norm_epsilon)
     else:
-        writer.add_feed_forward_length(c.intermediate_size)
         writer.add_head_count_kv(c.num_key_value_heads)
         writer.add_key_length(c.head_dim)
         writer.add_value_length(c.head_dim)
