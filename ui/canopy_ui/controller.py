@@ -13,7 +13,7 @@ from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError
 from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns
-from canopy_desktop.exploration.kept import KeptExploration, KeptTokens
+from canopy_desktop.exploration.kept import KeptExploration
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
@@ -54,12 +54,13 @@ from canopy_ui.keeping import Keeping
 from canopy_ui.lighting import Lighting
 from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
-from canopy_ui.pace import Pace
 from canopy_ui.reader import DecisionRequest, ReadingResult
+from canopy_ui.repaint import Repaint
 from canopy_ui.sight import Sight
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
 from canopy_ui.undoing import Desks, Undoing
+from canopy_ui.wiring import connect_branches, connect_comparison, connect_keeping, connect_passes
 from canopy_ui.wishes import Wishes
 from canopy_ui.worker import Opener
 
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
     from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.session import ModelSession
 
-NO_TOKENS = KeptTokens(())
 LEAST_WALK_MS = 30
 _Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
 
@@ -132,30 +132,38 @@ class Controller(QObject):
         self._playing = False  # how the person went on last: Run, or Step
         self._must_resume = False  # the run in hand is over, or its cursor was moved
         self._memory = MemoryGauge()
-        self._repaint = QTimer(self, singleShot=True)
-        self._pace = Pace()
-        self._painted = 0.0  # when the window was painted last, on the clock of `perf_counter`
+        self._repaint = Repaint(lambda: self.state.busy, self)
         self._walker = QTimer(self, singleShot=True)  # along what is recorded, without the model
         self._walker.timeout.connect(self._walk_alone)
         self._threads = Threads(opener, journal, self)
         self._connect()
 
     def _connect(self) -> None:
-        self._repaint.timeout.connect(self._on_repaint_due)
-        self.sight.changed.connect(self.touch)
-        self.draft.encoded.connect(self._on_draft_encoded)
+        threads, worker, reader = self._threads, self._threads.worker, self._threads.reader
+        connect_keeping(self.keeping, threads)
+        connect_comparison(self.comparison, threads)
+        connect_branches(self.branches, threads)
+        connect_passes(self.inside, self.blocks, self.measuring, threads)
+        self.measuring.errand_requested.connect(self._on_errand_requested)
+        for desk in (self.keeping, self.comparison, self.blocks, self.measuring, worker.searches):
+            desk.failed.connect(self.failed)
+        for shown in (self.sight, self.inside, self.branches, self.measuring):
+            shown.changed.connect(self.touch)
+        for done in (self.draft.replaced, self.wishes.changed, self.blocks.changed):
+            done.connect(self._publish_state)
+        self._repaint.due.connect(self._on_repaint_due)
+        self.branches.go_wished.connect(self._stand_on)
         self.undoing.text_wished.connect(self._show_again)
         self.undoing.node_wished.connect(self._stand_on)
         self.undoing.brought_back.connect(self._on_brought_back)
-        self.draft.replaced.connect(self._publish_state)
         self.wishes.decoding_changed.connect(self._on_decoding_changed)
         self.wishes.filter_changed.connect(self._on_filter_changed)
         self.wishes.window_changed.connect(self._show_context)
-        self.wishes.changed.connect(self._publish_state)
+        self.draft.encoded.connect(self._on_draft_encoded)
         self.facts.changed.connect(self.draft.set_facts)
         self.facts.changed.connect(self._check_answer)
         self.state_changed.connect(self._check_answer)
-        worker, reader = self._threads.worker, self._threads.reader
+        self.view_changed.connect(self.lighting.take_view)
         worker.load_progressed.connect(self.load_progressed)
         worker.model_loaded.connect(self._on_worker_model_loaded)
         worker.load_failed.connect(self._on_worker_load_failed)
@@ -163,61 +171,8 @@ class Controller(QObject):
         worker.journal_failed.connect(self.failed)
         worker.journals_changed.connect(self.journals_changed)
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
-        worker.block_tried.connect(self.blocks.take)
-        self.blocks.requested.connect(self._threads.block_requested)
-        self.blocks.changed.connect(self._publish_state)
-        self.blocks.failed.connect(self.failed)
         reader.result_ready.connect(self._on_reader_result_ready)
         reader.attention_kept.connect(self.attention_read)
-        self.inside.requested.connect(self._threads.inside_requested)
-        worker.inside_looked.connect(self.inside.take)
-        self.inside.changed.connect(self.touch)
-        self.view_changed.connect(self.lighting.take_view)
-        self._connect_branches()
-        self.measuring.cache_size_requested.connect(self._threads.cache_size_requested)
-        self.measuring.errand_requested.connect(self._on_errand_requested)
-        self.measuring.errand_end_requested.connect(self._threads.errand_end_requested)
-        self.measuring.failed.connect(self.failed)
-        self.measuring.changed.connect(self.touch)
-        worker.cache_measured.connect(self.measuring.take_size)
-        worker.errand_reported.connect(self.measuring.take_report)
-        self._connect_comparison()
-        self._connect_keeping()
-
-    def _connect_keeping(self) -> None:
-        keeping, threads = self.keeping, self._threads
-        keeping.tokens_known.connect(threads.tokens_known)
-        keeping.attention_known.connect(threads.attention_known)
-        keeping.attention_requested.connect(threads.attention_requested)
-        keeping.keep_requested.connect(threads.keep_requested)
-        keeping.marks_requested.connect(threads.marks_requested)
-        keeping.searches_requested.connect(threads.searches_requested)
-        keeping.set_aside_requested.connect(threads.set_aside_requested)
-        keeping.discard_requested.connect(threads.discard_requested)
-        keeping.failed.connect(self.failed)
-
-    def _connect_comparison(self) -> None:
-        comparison, threads = self.comparison, self._threads
-        comparison.requested.connect(threads.compare_requested)
-        comparison.stop_requested.connect(threads.stop_comparison)
-        comparison.release_requested.connect(threads.release_requested)
-        comparison.reading_requested.connect(threads.compared_step_requested)
-        comparison.models_requested.connect(threads.models_requested)
-        comparison.failed.connect(self.failed)
-        threads.worker.comparer.event_ready.connect(comparison.take)
-        threads.compare_reader.result_ready.connect(comparison.take_picture)
-        threads.compare_reader.models_found.connect(comparison.models_found)
-
-    def _connect_branches(self) -> None:
-        branches, threads = self.branches, self._threads
-        branches.picture_requested.connect(threads.picture_requested)
-        branches.search_requested.connect(threads.search_requested)
-        branches.search_stop_requested.connect(threads.search_stop_requested)
-        branches.go_wished.connect(self._stand_on)
-        branches.changed.connect(self.touch)
-        threads.drawer.drawn.connect(branches.take_picture)
-        threads.worker.searches.changed.connect(branches.take_search)
-        threads.worker.searches.failed.connect(self.failed)
 
     def open(self) -> None:
         """Start the threads, and with them the loading of the model."""
@@ -610,7 +565,7 @@ class Controller(QObject):
         self._chronicle.note_result(result, time.perf_counter())
         if isinstance(result.request, DecisionRequest):
             self._ask_for_decision()  # the settings may have changed again
-            self._touch_now()
+            self._repaint.now()
         else:
             self.touch()
 
@@ -633,8 +588,6 @@ class Controller(QObject):
     @Slot()
     def _on_repaint_due(self) -> None:
         """Paint the newest state, and ask for what it lacks."""
-        self._painted = time.perf_counter()
-        self._pace.note_repaint()
         self.view_changed.emit(self._chronicle.view(self.sight.selection))
         self.metrics_changed.emit(self._chronicle.metrics(self._memory.bytes()))
         self._publish_state()
@@ -825,16 +778,6 @@ class Controller(QObject):
             self.state = state
             self.state_changed.emit(state)
 
-    def _touch_now(self) -> None:
-        """Paint at once, unless that would be sooner than the screen's pace after the last time."""
-        since_ms = 1000 * (time.perf_counter() - self._painted)
-        wait_ms = max(0, round(self._pace.interval_ms(busy=self.state.busy) - since_ms))
-        if not self._repaint.isActive() or self._repaint.remainingTime() > wait_ms:
-            self._repaint.start(wait_ms)
-
     def touch(self) -> None:
-        """Paint soon, at the screen's pace: at once where nothing runs and nothing was painted for so long."""
-        if not self._repaint.isActive():
-            busy = self.state.busy
-            rested = 0.0 if busy else 1000 * (time.perf_counter() - self._painted)
-            self._repaint.start(max(0, round(self._pace.interval_ms(busy=busy) - rested)))
+        """Have the window painted soon."""
+        self._repaint.soon()
