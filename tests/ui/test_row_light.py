@@ -1,7 +1,7 @@
 """A row of a table lights its token, and a lit token's rows are framed: one way for all tables."""
 
 import pytest
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QVBoxLayout, QWidget
@@ -120,6 +120,17 @@ def test_the_rows_of_what_is_lit_are_framed_whatever_is_known_of_them(
     assert shown.framed() == rows
     shown.light.set_lit(DARK)
     assert shown.framed() == []
+
+
+def test_on_a_chosen_row_the_frame_stands_within_its_ground(shown: Shown) -> None:
+    shown.table.selectRow(1)
+    shown.light.set_lit(Light(position=4))
+    QApplication.processEvents()
+    image, place, theme = canvas_of(shown.table).grab().toImage(), shown.place(1), theme_named("light")
+    middle, thin = place.center(), theme.px(1.5)
+    ground = image.pixelColor(middle.x(), place.top())
+    for inner in (QPoint(middle.x(), place.top() + thin), QPoint(place.right() - thin, middle.y())):
+        assert image.pixelColor(inner) == QColor(theme.on_accent) != ground
 
 
 def test_a_row_that_comes_while_its_token_is_lit_is_framed(shown: Shown) -> None:

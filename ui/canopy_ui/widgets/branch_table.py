@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyleOptionViewItem, QTreeView, QWidget
 
 from canopy_desktop.exploration.branch_picture import BranchPicture
 from canopy_ui.qt_models.branch_rows import BranchRows, Column, NodeRole
@@ -23,7 +23,7 @@ class BranchTable(QTreeView):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._row_light = RowLight(self, theme)
+        self._row_light = _TallRows(self, theme)
         self._rows = BranchRows(self)
         self._filling = False
         self.setModel(self._rows)
@@ -85,3 +85,10 @@ class BranchTable(QTreeView):
 
     def _on_activated(self, index: QModelIndex) -> None:
         self.node_picked.emit(index.data(NodeRole))
+
+
+class _TallRows(RowLight):
+    """Rows as tall as those of other tables: a tree asks its delegate for their height."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        return super().sizeHint(option, index).expandedTo(QSize(0, self._theme.px(24)))

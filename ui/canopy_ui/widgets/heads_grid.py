@@ -267,7 +267,7 @@ class HeadsGrid(QWidget):
         key = int(row.positions.searchsorted(self._lit))
         if key >= row.positions.size or row.positions[key] != self._lit:
             return []
-        share, thick = (key + 0.5) / row.positions.size, float(self._theme.px(2))
+        share, thick = (key + 0.5) / row.positions.size, float(self._theme.px(3))
         layers = range(geometry.layers)
         return [[geometry.tick(layer, head, share, thick) for layer in layers] for head in range(geometry.heads)]
 

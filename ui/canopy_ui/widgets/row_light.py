@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, QRect, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter
-from PySide6.QtWidgets import QAbstractItemView, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from canopy_ui.light import DARK, Light
 from canopy_ui.qt_models.row_table import Index, LitRows
@@ -67,14 +67,20 @@ class RowLight(QStyledItemDelegate):
         super().paint(painter, option, index)
         rows = index.model()
         if self._lit != DARK and isinstance(rows, LitRows) and rows.is_lit(index, self._lit):
-            box: QRect = option.rect
-            thin, ink = self._theme.px(1.5), QColor(self._theme.text)
-            painter.fillRect(box.left(), box.top(), box.width(), thin, ink)
-            painter.fillRect(box.left(), box.bottom() + 1 - thin, box.width(), thin, ink)
-            if index.column() == 0:
-                painter.fillRect(box.left(), box.top(), thin, box.height(), ink)
-            if index.column() == rows.columnCount() - 1:
-                painter.fillRect(box.right() + 1 - thin, box.top(), thin, box.height(), ink)
+            chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+            self._paint_frame(painter, option.rect, index.column(), rows.columnCount() - 1, chosen=chosen)
+
+    def _paint_frame(self, painter: QPainter, cell: QRect, column: int, last: int, *, chosen: bool) -> None:
+        """The part of a row's frame that is in a cell; on the ground of a chosen row it stands within it."""
+        thin, ink = self._theme.px(1.5), QColor(self._theme.on_accent if chosen else self._theme.text)
+        inset = thin if chosen else 0
+        box = cell.adjusted(inset * (column == 0), inset, -inset * (column == last), -inset)
+        painter.fillRect(box.left(), box.top(), box.width(), thin, ink)
+        painter.fillRect(box.left(), box.bottom() + 1 - thin, box.width(), thin, ink)
+        if column == 0:
+            painter.fillRect(box.left(), box.top(), thin, box.height(), ink)
+        if column == last:
+            painter.fillRect(box.right() + 1 - thin, box.top(), thin, box.height(), ink)
 
     def _wish(self, index: Index) -> None:
         rows = self._view.model()
