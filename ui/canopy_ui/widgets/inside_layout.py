@@ -210,7 +210,7 @@ _TALL, _TALLEST = 520.0, 1.5  # in pictures higher than the first the stream gro
 _COLUMNS: tuple[tuple[Station | None, float, float], ...] = (
     (None, 0.0, 86.0),  # the tokens
     (Station.EMBEDDING, 8.0, 112.0),
-    (Station.POSITION, 4.0, 114.0),
+    (Station.POSITION, 4.0, 130.0),
     (Station.PROJECTION, 24.0, 74.0),
     (Station.ROTATION, 12.0, 68.0),
     (Station.PRODUCT, 34.0, 54.0),
@@ -224,7 +224,8 @@ _COLUMNS: tuple[tuple[Station | None, float, float], ...] = (
     (Station.LOGITS, 36.0, 110.0),
     (Station.PROBABILITIES, 2.0, 74.0),
 )
-_EMBEDDING_ALONE = 80.0  # the width of its column where the next one shows what a block begins with
+# other rooms and widths where a column shows positions, and with them what a block begins with
+_BESIDE_POSITION = {Station.EMBEDDING: (8.0, 86.0), Station.PRODUCT: (26.0, 54.0), Station.LOGITS: (28.0, 110.0)}
 
 
 def _part(frame: Box, count: int, x: float, y: float) -> int | None:
@@ -321,9 +322,9 @@ def _with_ribbons(at: InsideLayout, contents: Contents) -> InsideLayout:
 
 
 def _columns(width: float, height: float, unit: float, stations: Sequence[Station]) -> tuple[Box, dict[Station, Box]]:
-    rooms = {Station.EMBEDDING: _EMBEDDING_ALONE} if Station.POSITION in stations else {}
+    others = _BESIDE_POSITION if Station.POSITION in stations else {}
     table = [
-        (station, gap, room if station is None else rooms.get(station, room))
+        (station, *(others[station] if station in others else (gap, room)))
         for station, gap, room in _COLUMNS
         if station is None or station in stations
     ]
