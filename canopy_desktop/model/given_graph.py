@@ -151,26 +151,24 @@ def _given(a: Architecture) -> dict[str, Shape]:
 
 
 def _decoder(model: ModelProto, ends: Ends, a: Architecture) -> ModelProto:
-    graph = model.graph
+    graph, shapes = model.graph, _given(a)
+    sources = [ends.last, *ends.queries, *ends.stream]
+    presents = [present_name(layer, part) for layer in range(a.layers) for part in PARTS]
+    nodes = _making(in_order(graph), {*presents, *sources}, set())
+    taken = {name for node in nodes for name in _takes(node)}
     cache = next(value.type.tensor_type.elem_type for value in graph.input if PAST.fullmatch(value.name))
     inputs = [
         _value(value.name, value.type.tensor_type.elem_type, _shape_of(value.name))
         for value in asked_by(graph)
-        if _is_supplied(value.name)
+        if _is_supplied(value.name) and value.name in taken
     ]
-    outputs = [_value(name, TensorProto.FLOAT, shape) for name, shape in _given(a).items()]
-    sources = [ends.last, *ends.queries, *ends.stream]
-    made = [
-        node
-        for source, output in zip(sources, outputs, strict=True)
-        for node in _as_floats(source, output.name, is_stream=source not in ends.queries)
+    inputs += [_value(past_name(layer, part), cache, shape_of_cache(a)) for layer in range(a.layers) for part in PARTS]
+    outputs = [
+        *(_value(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()),
+        *(_value(name, cache, shape_of_cache(a)) for name in presents),
     ]
-    for layer in range(a.layers):
-        for part in PARTS:
-            inputs.append(_value(past_name(layer, part), cache, shape_of_cache(a)))
-            outputs.append(_value(present_name(layer, part), cache, shape_of_cache(a)))
-    presents = {value.name for value in outputs[len(sources) :]}
-    nodes = [*_making(in_order(graph), presents.union(sources), set()), *made]
+    for source, target in zip(sources, shapes, strict=True):
+        nodes += _as_floats(source, target, is_stream=source not in ends.queries)
     rows = helper.make_tensor(ROWS, TensorProto.INT64, (3,), (1, -1, a.hidden))
     return _model(model, "decoder", nodes, inputs, outputs, [rows])
 

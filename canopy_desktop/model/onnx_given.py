@@ -15,14 +15,14 @@ import numpy as np
 from onnx import NodeProto, TensorProto, ValueInfoProto
 
 from canopy_desktop.arrays import AnyArray
-from canopy_desktop.errors import SourceError
+from canopy_desktop.errors import BuildError, SourceError
 from canopy_desktop.model.card import Architecture, Positions
 from canopy_desktop.model.checkpoint import checkpoint_name, stated_licence
 from canopy_desktop.model.checkpoint_config import read_architecture
 from canopy_desktop.model.checkpoint_json import CONFIG, Values, one_line, read_values
 from canopy_desktop.model.checkpoint_tokenizer import read_tokenizer
 from canopy_desktop.model.given_graph import LOGITS, Ends, asked_by, end_of, is_end, write_graphs
-from canopy_desktop.model.given_parts import Parts
+from canopy_desktop.model.given_parts import Parts, Query, add_queries, open_end
 from canopy_desktop.model.given_pass import PARTS, PAST, past_name
 from canopy_desktop.model.graph_check import Shape, value_of
 from canopy_desktop.model.onnx_file import OnnxFile, open_onnx
@@ -106,9 +106,10 @@ def open_given_model(path: Path) -> GivenModel:
     )  # fmt: skip
     plain = numbers(hidden=vocabulary)
     text, rounding = text_for(plain), _rounding(file)
-    probe = _Probe(file, plain, text)
-    reading = reading_of(file, plain, probe.outputs, len(text))
-    if not probe.is_finite:
+    outputs = outputs_of(file, file.path, plain, text, layers=plain.layers)
+    reading = reading_of(file, plain, outputs, len(text))
+    probe = _probe(file, plain, text)
+    if not (probe.is_finite and all(np.isfinite(part).all() for part in outputs)):
         raise SourceError(file.path, "what its graph computes are no finite numbers")
     last, stream = probe.last()
     scale = None if _slides(config, plain.context) else probe.scale(rounding)
@@ -138,17 +139,12 @@ def open_given_model(path: Path) -> GivenModel:
 class _Probe:
     """What a graph makes of a short text, at its outputs and at the values that seem to be its queries and stream."""
 
-    def __init__(self, file: OnnxFile, a: Architecture, text: Sequence[int]) -> None:
-        graph, parts = file.model.graph, Parts(file.model.graph, a.layers)
+    def __init__(
+        self, file: OnnxFile, a: Architecture, text: Sequence[int], stream: tuple[str, ...], queries: tuple[Query, ...]
+    ) -> None:
         self._a, self._tokens = a, len(text)
-        self._end, self._stream, self.queries = end_of(graph), parts.stream(), parts.queries()
-        if self._stream and not is_end(graph, self._stream[-1], self._stream):
-            self._stream = ()
-        wanted = [
-            self._end,
-            *self._stream,
-            *(name for query in self.queries for name in (query.queries, query.weights)),
-        ]
+        self._end, self._stream, self.queries = end_of(file.model.graph), stream, queries
+        wanted = [self._end, *stream, *(name for query in queries for name in (query.queries, query.seen))]
         more = tuple(name for name in dict.fromkeys(wanted) if name != LOGITS)
         outputs = _outputs(file, a, text, more)
         self.made = dict(zip((LOGITS, *more), outputs, strict=False))
@@ -187,17 +183,40 @@ class _Probe:
     def _distance(self, scale: float) -> float:
         """The largest difference of a share of attention."""
         a, count = self._a, self._tokens
-        square, seen = (1, a.heads, count, count), np.tri(count, dtype=np.bool_)
+        seen = np.tri(count, dtype=np.bool_)
         apart = 0.0
         for layer, query in enumerate(self.queries):
-            queries, weights = (self.made[name] for name in (query.queries, query.weights))
-            if queries.shape != (1, a.heads, count, a.head_size) or weights.shape != square:
+            queries, expected = (self.made[name].astype(np.float64) for name in (query.queries, query.seen))
+            if queries.shape != (1, a.heads, count, a.head_size):
                 return np.inf
-            keys = np.repeat(self.outputs[1 + 2 * layer], a.heads // a.kv_heads, axis=1).astype(np.float64)
-            scores = np.where(seen, queries.astype(np.float64) @ keys.swapaxes(-1, -2) * scale, -np.inf)
+            keys, values = (
+                np.repeat(part, a.heads // a.kv_heads, axis=1).astype(np.float64)
+                for part in self.outputs[1 + 2 * layer : 3 + 2 * layer]
+            )
+            scores = np.where(seen, queries @ keys.swapaxes(-1, -2) * scale, -np.inf)
             powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            apart = max(apart, float(np.abs(powers / powers.sum(axis=-1, keepdims=True) - weights).max()))
+            found, unit = powers / powers.sum(axis=-1, keepdims=True), 1.0
+            if query.attended:
+                found, unit = (found @ values).swapaxes(1, 2).reshape(1, count, -1), float(np.abs(values).max())
+            if found.shape != expected.shape:
+                return np.inf
+            apart = max(apart, float(np.abs(found - expected).max()) / (unit or 1.0))
         return apart
+
+
+def _probe(file: OnnxFile, a: Architecture, text: Sequence[int]) -> _Probe:
+    """With all that is recognised in the graph, which has more nodes then; without it, where that does not run."""
+    graph = file.model.graph
+    open_end(graph)
+    parts = Parts(graph, a)
+    stream, queries = parts.stream(), parts.queries()
+    if stream and not is_end(graph, stream[-1], stream):
+        stream = ()
+    add_queries(graph, a, queries)
+    try:
+        return _Probe(file, a, text, stream, queries)
+    except BuildError:
+        return _Probe(file, a, text, (), ())
 
 
 def _architecture(

@@ -32,7 +32,7 @@ SHOWN = {"attend": (AttentionPanel, "queries"), "lens": (LensPanel, "residuals")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("given")
-    return imported(write_unknown("qwen2-built", folder / "source"), folder / "models")
+    return imported(write_unknown("qwen2-merged", folder / "source"), folder / "models")
 
 
 @pytest.fixture
