@@ -78,6 +78,28 @@ def test_what_config_json_leaves_out_is_what_transformers_takes_for_granted(name
             assert without == architecture(said | {key: usual}), key
 
 
+def test_the_config_of_gpt2_medium_as_it_was_published_is_read() -> None:
+    said = {
+        "activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1,
+        "bos_token_id": 50256, "embd_pdrop": 0.1, "eos_token_id": 50256, "initializer_range": 0.02,
+        "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024, "n_embd": 1024, "n_head": 16, "n_layer": 24,
+        "n_positions": 1024, "n_special": 0, "predict_special_tokens": True, "resid_pdrop": 0.1,
+        "summary_activation": None, "summary_first_dropout": 0.1, "summary_proj_to_labels": True,
+        "summary_type": "cls_index", "summary_use_proj": True, "vocab_size": 50257,
+        "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}},
+    }  # fmt: skip
+    found = architecture(said)
+    assert found is not None
+    assert (found.layers, found.heads, found.kv_heads, found.head_size) == (24, 16, 16, 64)
+    assert (found.hidden, found.feed_forward, found.context, found.tied) == (1024, 4096, 1024, True)
+    assert found.rope_base == 0.0
+    for key, value in (
+        ("activation_function", "relu"), ("scale_attn_by_inverse_layer_idx", True), ("scale_attn_weights", False),
+        ("rope_theta", 10_000.0), ("hidden_size", 1024), ("add_cross_attention", True),
+    ):  # fmt: skip
+        assert architecture(said | {key: value}) is None
+
+
 def architecture(said: dict[str, Any]) -> Architecture | None:
     """What a config.json is read as; None where it is refused."""
     try:
