@@ -297,7 +297,7 @@ def test_going_back_before_a_slide_shows_the_whole_window_again_and_forward_runs
 def test_the_progress_of_a_slide_is_told_until_it_is_over_or_stopped(sliding: Driver) -> None:
     sliding.controller.run()
     sliding.wait_for(RunPhase.FINISHED)
-    worker, run_id = sliding.controller._threads.worker, sliding.controller._run_id
+    worker, run_id = sliding.controller._threads.worker, sliding.controller._run.number
     worker.event_ready.emit(SlideProgress(run_id=run_id, done=256, total=384))
     sliding.wait_painted()
     assert (sliding.controller.state.slid, sliding.controller.state.to_slide) == (256, 384)

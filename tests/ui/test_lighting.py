@@ -220,7 +220,7 @@ def lit_quietly(whole: WholeWindow) -> bool:
     text, asked, kinds = shown(whole, TokenText), len(whole.session.asked), tuple(PLACES)
     with Painted() as painted:
         hover(text, over_chip(text, 5))
-        touched = whole.controller._repaint.isActive()
+        touched = whole.controller._repaint._timer.isActive()
         whole.wait_until(lambda: bool(painted.parts))
     leave(text)
     panels = [

@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError
-from canopy_desktop.exploration.answer import Answer, answer_of
 from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.kept import KeptExploration
 from canopy_desktop.exploration.metrics import Footprint
-from canopy_desktop.exploration.prompt import PromptRequest
 from canopy_desktop.exploration.records import (
-    PROMPT_NODE,
     GenerationEvent,
     PrefillProgress,
     PromptAccepted,
@@ -32,8 +29,8 @@ from canopy_desktop.exploration.records import (
 )
 from canopy_desktop.exploration.searching import SearchAsk
 from canopy_desktop.exploration.trail import Change, Deed, ShownText
-from canopy_desktop.exploration.window import ContextWindow
 from canopy_desktop.settings import Preferences
+from canopy_ui.answers import Answers
 from canopy_ui.block_desk import BlockDesk
 from canopy_ui.branch_desk import BranchDesk
 from canopy_ui.chronicle import Chronicle
@@ -42,7 +39,6 @@ from canopy_ui.commands import (
     GoToCommand,
     RemakeCommand,
     ResumeCommand,
-    StartCommand,
     WalkCommand,
 )
 from canopy_ui.compare_desk import CompareDesk
@@ -56,7 +52,9 @@ from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.reader import DecisionRequest, ReadingResult
 from canopy_ui.repaint import Repaint
+from canopy_ui.run import Run
 from canopy_ui.sight import Sight
+from canopy_ui.starts import Starts
 from canopy_ui.state import RunPhase, RunState
 from canopy_ui.threads import Threads
 from canopy_ui.undoing import Desks, Undoing
@@ -69,14 +67,13 @@ if TYPE_CHECKING:
     from canopy_desktop.exploration.session import ModelSession
 
 LEAST_WALK_MS = 30
-_Wish: TypeAlias = tuple[PromptRequest, ContextWindow]
 
 
 class Controller(QObject):
     """Turns wishes into commands to the threads, and their events into one view. Lives on the GUI thread.
 
-    Every command that changes where we stand takes a new run id. Steps of an older run of the same exploration are
-    still facts, so they are kept in the tree, but the cursor stays where the person put it.
+    Steps of an older run of the same exploration are still facts, so they are kept in the tree, but the cursor stays
+    where the person put it.
     """
 
     view_changed = Signal(object)  # WindowView
@@ -119,18 +116,9 @@ class Controller(QObject):
             draft=self.draft, wishes=self.wishes, facts=self.facts, branches=self.branches, blocks=self.blocks
         )
         self.undoing = Undoing(self._chronicle, self.keeping, self.sight, desks, self)
-        self._run_wish: _Wish | None = None  # what the exploration was started with
-        self._starting: _Wish | None = None  # what was sent, and is not yet accepted
-        self._decided = preferences.decoding  # by which settings, before that drew a new seed
-        self._sliding: SlideProgress | None = None
-        self._remaking: RemakeProgress | ReplayProgress | None = None
-        self._phase = RunPhase.LOADING
-        self._end: RunFinished | None = None  # of the run that ended last
-        self._sent: StartCommand | None = None  # the newest
-        self._run_id = 0
-        self._oldest_run = 1  # the run that began the exploration
-        self._playing = False  # how the person went on last: Run, or Step
-        self._must_resume = False  # the run in hand is over, or its cursor was moved
+        self._run = Run()
+        self._starts = Starts(self.draft, self.wishes)
+        self.answers = Answers(self._chronicle, self._run, self._starts, self.facts, lambda: self.session, self)
         self._memory = MemoryGauge()
         self._repaint = Repaint(lambda: self.state.busy, self)
         self._walker = QTimer(self, singleShot=True)  # along what is recorded, without the model
@@ -161,8 +149,8 @@ class Controller(QObject):
         self.wishes.window_changed.connect(self._show_context)
         self.draft.encoded.connect(self._on_draft_encoded)
         self.facts.changed.connect(self.draft.set_facts)
-        self.facts.changed.connect(self._check_answer)
-        self.state_changed.connect(self._check_answer)
+        self.facts.changed.connect(self.answers.check)
+        self.state_changed.connect(self.answers.check)
         self.view_changed.connect(self.lighting.take_view)
         worker.load_progressed.connect(self.load_progressed)
         worker.model_loaded.connect(self._on_worker_model_loaded)
@@ -186,7 +174,7 @@ class Controller(QObject):
         self.keeping.close()
         self.draft.close()
         self.facts.close()
-        self._oldest_run = self._run_id + 1  # whatever still comes is dropped
+        self._run.leave()
         self._threads.shutdown()
 
     @Slot(object)
@@ -196,9 +184,10 @@ class Controller(QObject):
             self._threads.stop_run()
         kept = self.keeping.leave_model()
         tree = self._chronicle.marks, self.branches.searches, self.branches.folding
-        self._oldest_run = self._new_run()
+        self._run.leave()
         self._walker.stop()
-        self.session = self._starting = None
+        self.session = None
+        self._starts.give_up()
         self.draft.leave()
         self.comparison.stop()
         self.comparison.forget()
@@ -265,10 +254,10 @@ class Controller(QObject):
     @Slot(int)
     def _stand_on(self, node: int) -> None:
         self._chronicle.go_to(node)
-        self._must_resume = True
+        self._run.must_resume = True
         self._walker.stop()
         if not self.keeping.alone:
-            self._threads.go_to_requested.emit(GoToCommand(run_id=self._new_run(), node=node))
+            self._threads.go_to_requested.emit(GoToCommand(run_id=self._run.next(), node=node))
         self.sight.select(None)
         self._enter(RunPhase.PAUSED)
 
@@ -279,9 +268,9 @@ class Controller(QObject):
             return
         self.undoing.trail.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
-        self._must_resume = True
+        self._run.must_resume = True
         command = WalkCommand(
-            run_id=self._new_run(),
+            run_id=self._run.next(),
             parent=parent,
             token_ids=token_ids,
             settings=self.wishes.decoding,
@@ -304,17 +293,17 @@ class Controller(QObject):
             return
         self.undoing.trail.note(Deed.CHOOSE)
         self._chronicle.go_to(parent)
-        self._must_resume = False
+        self._run.must_resume = False
         command = ChooseCommand(
-            run_id=self._new_run(),
+            run_id=self._run.next(),
             parent=parent,
             token_id=token_id,
             settings=self.wishes.decoding,
-            play=self._playing,
+            play=self._run.playing,
             output_filter=self.wishes.output_filter,
         )
         self._threads.choose_requested.emit(command)
-        self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+        self._enter(RunPhase.RUNNING if self._run.playing else RunPhase.PAUSED)
 
     @Slot()
     def compute_again(self) -> None:
@@ -328,12 +317,12 @@ class Controller(QObject):
 
     def _remake(self, gone: GoneColumns | None) -> None:
         exploration = self._chronicle.exploration
-        if exploration is None or gone is None or self._phase is RunPhase.PREFILLING:
+        if exploration is None or gone is None or self._run.phase is RunPhase.PREFILLING:
             return
-        self._must_resume = True
-        run_id, slots = self._new_run(), exploration.slots(exploration.cursor)
+        self._run.must_resume = True
+        run_id, slots = self._run.next(), exploration.slots(exploration.cursor)
         self._threads.remake_requested.emit(RemakeCommand(run_id=run_id, slots=slots, kind=gone.kind))
-        self._remaking = RemakeProgress(run_id=run_id, done=0, total=gone.tokens)
+        self._run.remake(RemakeProgress(run_id=run_id, done=0, total=gone.tokens))
         self._enter(RunPhase.RUNNING)
 
     @Slot()
@@ -354,15 +343,15 @@ class Controller(QObject):
     def _clear(self) -> None:
         if self.state.can_stop:
             self._threads.stop_run()
-        self._oldest_run = self._new_run()
-        self._run_wish = self._starting = None
+        self._run.leave()
+        self._starts.forget()
         self._walker.stop()
         self.keeping.clear()
         self._chronicle.clear()
         self.branches.forget()
         self._show_context()
         self.sight.select(None)
-        if self._phase is not RunPhase.LOADING:
+        if self._run.phase is not RunPhase.LOADING:
             self._enter(self._waiting_phase() if self.session else RunPhase.FAILED)
 
     def reopen(self, kept: KeptExploration, journal: Path | None = None) -> None:
@@ -383,8 +372,7 @@ class Controller(QObject):
     def _reopen(self, kept: KeptExploration, journal: Path | None = None, number: int | None = None) -> None:
         if self.state.can_stop and not self.keeping.alone:
             self._threads.stop_run()
-        self._oldest_run = self._new_run()
-        self._starting, self._must_resume = None, False
+        self._run.leave()
         self._walker.stop()
         self.keeping.show(kept, journal, number)
         self.inside.forget()
@@ -397,7 +385,8 @@ class Controller(QObject):
         self.wishes.begin_with(begun.window)
         self.wishes.decide_by(kept.settings)
         self.wishes.filter_by(replace(self.wishes.filter, output_filter=kept.output_filter))
-        self._run_wish, self._must_resume = self._wish, False
+        self._starts.take_up()
+        self._run.must_resume = False
         self._enter(RunPhase.LOADING if self.state.phase is RunPhase.LOADING else RunPhase.PAUSED)
         self._replay()
 
@@ -406,14 +395,14 @@ class Controller(QObject):
         session, exploration = self.session, self._chronicle.exploration
         if session is None or exploration is None or not self.keeping.reopened:
             return
-        command = self.keeping.take_model(session, self._new_run())
+        command = self.keeping.take_model(session, self._run.next())
         if command is None:
             self._enter(RunPhase.PAUSED)
             return
         self.sight.fit_head(self.keeping.looked_at)
         self._chronicle.take_model(session.tokenizer, session.card.end_ids)
         self._threads.reopen(command)
-        self._remaking = ReplayProgress(run_id=self._run_id, done=0, total=exploration.replay_length())
+        self._run.remake(ReplayProgress(run_id=command.run_id, done=0, total=exploration.replay_length()))
         self._enter(RunPhase.PREFILLING)
 
     @Slot()
@@ -426,9 +415,9 @@ class Controller(QObject):
             return
         self._chronicle.go_to(node)
         self.step_taken.emit()
-        if self._playing:
+        if self._run.playing:
             self._walker.start(max(self.interval_ms, LEAST_WALK_MS))
-        self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+        self._enter(RunPhase.RUNNING if self._run.playing else RunPhase.PAUSED)
 
     @Slot(int)
     def branch(self, parent: int) -> None:
@@ -437,7 +426,7 @@ class Controller(QObject):
             return
         self.undoing.trail.note(Deed.BRANCH)
         self._chronicle.leave_branch(parent)
-        self._playing, self._must_resume = True, False
+        self._run.playing, self._run.must_resume = True, False
         self._threads.resume_requested.emit(self._resume_command(play=True, branch_at=parent))
         self.begun.emit()
         self._enter(RunPhase.RUNNING)
@@ -472,31 +461,6 @@ class Controller(QObject):
         self._publish_state()
         self.touch()
 
-    def answer(self) -> Answer | None:
-        """What was generated up to where we stand; None where that is nothing, or more is on its way."""
-        exploration, session = self._chronicle.exploration, self.session
-        if exploration is None or session is None or self.state.busy or not self._chronicle.generated:
-            return None
-        end = self._end if self._phase is RunPhase.FINISHED else None
-        steps = exploration.path(exploration.cursor)
-        return answer_of(steps, end, steps[-1].settings, session.tokenizer)
-
-    def continued(self) -> PromptRequest | None:
-        """The next request of a chat, with this answer in its history; None where there is none to go on from."""
-        answer = self.answer()
-        if answer is None or self._run_wish is None or not self._run_wish[0].chat:
-            return None
-        return self._run_wish[0].continued(answer.written)
-
-    @Slot()
-    def _check_answer(self) -> None:
-        """Compare what a run answered with the facts, once it is over."""
-        answer = self.answer() if self._phase is RunPhase.FINISHED else None
-        if answer is None:
-            self.facts.uncheck()
-        else:
-            self.facts.check(answer.shown)
-
     @Slot(object)
     def _on_worker_model_loaded(self, session: ModelSession) -> None:
         if self._threads.changing:
@@ -524,12 +488,9 @@ class Controller(QObject):
 
     @Slot(object)
     def _on_worker_event_ready(self, event: GenerationEvent) -> None:
-        if event.run_id < self._oldest_run:
+        if event.run_id < self._run.oldest:
             return
-        current = event.run_id == self._run_id
-        self._sliding = event if isinstance(event, SlideProgress) and current else None
-        if current:
-            self._remaking = event if isinstance(event, RemakeProgress | ReplayProgress) else None
+        current = self._run.note(event)
         match event:
             case PromptAccepted():
                 self._begin(event)
@@ -538,8 +499,8 @@ class Controller(QObject):
                 self.touch()
             case StepRecord():
                 self._chronicle.note_step(event, follow=current)
-                if current and self._phase is RunPhase.PREFILLING:
-                    self._enter(RunPhase.RUNNING if self._playing else RunPhase.PAUSED)
+                if current and self._run.phase is RunPhase.PREFILLING:
+                    self._enter(RunPhase.RUNNING if self._run.playing else RunPhase.PAUSED)
                 if current:
                     self.step_taken.emit()
                 self.touch()
@@ -571,18 +532,18 @@ class Controller(QObject):
 
     @Slot(object)
     def _on_decoding_changed(self, settings: DecodingSettings) -> None:
-        self._must_resume = True
+        self._run.must_resume = True
         self.sight.decide_by(settings)
         self._ask_for_decision()
 
     @Slot()
     def _on_filter_changed(self) -> None:
-        self._must_resume = True
+        self._run.must_resume = True
 
     @Slot()
     def _on_draft_encoded(self) -> None:
-        if self._phase in (RunPhase.EMPTY, RunPhase.READY):
-            self._phase = self._waiting_phase()
+        if self._run.phase in (RunPhase.EMPTY, RunPhase.READY):
+            self._run.phase = self._waiting_phase()
         self._publish_state()
 
     @Slot()
@@ -605,7 +566,7 @@ class Controller(QObject):
     def _go(self, *, play: bool) -> None:
         anew = self._edited or (play and self.session is not None and self._read_to_its_end)
         if self.keeping.alone and not anew:
-            self._playing = play
+            self._run.playing = play
             self._walk_alone()
             return
         if not self.state.loaded:
@@ -615,7 +576,7 @@ class Controller(QObject):
         elif not self.state.busy:
             self._go_on(play=play)
         elif not play:
-            self._playing = False
+            self._run.playing = False
             self._threads.step_requested.emit()
 
     @property
@@ -626,35 +587,21 @@ class Controller(QObject):
 
     def _start(self, *, play: bool) -> None:
         try:
-            prompt = self.draft.prompt()
-            kept = self.draft.system_tokens() if self.wishes.window.keeps_system else 0
+            command = self._starts.command(self._run.number + 1, play=play)
         except CanopyError as error:
             self.failed.emit(error)
             return
-        self._decided = self.wishes.decoding
-        self.wishes.draw_seed()
-        self._playing = play
-        self._starting = self._wish
-        command = StartCommand(
-            run_id=self._new_run(),
-            prompt=prompt,
-            settings=self.wishes.decoding,
-            play=play,
-            window=self.wishes.window,
-            kept=kept,
-            request=self.draft.request,
-            output_filter=self.wishes.output_filter,
-        )
-        self._sent = command
+        self._run.next()
+        self._run.playing = play
         self._threads.start_run(command)
         self.begun.emit()
         self._enter(RunPhase.PREFILLING)
 
     def _go_on(self, *, play: bool) -> None:
         self.undoing.trail.note(Deed.RUN)
-        self._playing = play
-        if self._must_resume:
-            self._must_resume = False
+        self._run.playing = play
+        if self._run.must_resume:
+            self._run.must_resume = False
             self._threads.resume_requested.emit(self._resume_command(play=play))
         elif play:
             self._threads.play_requested.emit()
@@ -668,7 +615,7 @@ class Controller(QObject):
 
     def _resume_command(self, *, play: bool, branch_at: int | None = None) -> ResumeCommand:
         return ResumeCommand(
-            run_id=self._new_run(),
+            run_id=self._run.next(),
             settings=self.wishes.decoding,
             play=play,
             output_filter=self.wishes.output_filter,
@@ -684,13 +631,11 @@ class Controller(QObject):
     def _begin(self, event: PromptAccepted) -> None:
         if self.session is None:
             return
-        self.undoing.trail.note(Deed.BEGIN, settings=self._decided)
-        self._oldest_run = event.run_id
-        self._run_wish, self._starting = self._starting, None
-        self._must_resume = False
+        self.undoing.trail.note(Deed.BEGIN, settings=self._starts.before)
+        self._run.oldest = event.run_id
+        self._run.must_resume = False
         self._walker.stop()
-        beginning = self._sent.beginning(self.session.card, event.context) if self._sent else None
-        self.keeping.begin(beginning, self.session.tokenizer)
+        self.keeping.begin(self._starts.accept(self.session.card, event.context), self.session.tokenizer)
         self.sight.fit_head(self.keeping.looked_at)
         self.inside.forget()
         self._chronicle.begin(event, self.session.tokenizer, self.session.card.end_ids)
@@ -700,32 +645,18 @@ class Controller(QObject):
 
     def _note_end(self, event: RunPaused | RunFinished | RunFailed) -> None:
         self._chronicle.ask_again()
-        match event:
-            case RunPaused():
-                self._enter(RunPhase.PAUSED)
-            case RunFinished():
-                self._must_resume = True
-                self._end = event
-                self._chronicle.note_end(event)
-                self._enter(RunPhase.FINISHED)
-            case RunFailed():
-                self._must_resume = True
-                self._starting = None
-                self._enter(RunPhase.FAILED)
-                self.failed.emit(event.error)
-
-    @property
-    def _wish(self) -> _Wish:
-        return self.draft.request, self.wishes.window
+        phase = self._run.phase_after(event)
+        if isinstance(event, RunFinished):
+            self._chronicle.note_end(event)
+        elif isinstance(event, RunFailed):
+            self._starts.give_up()
+        self._enter(phase)
+        if isinstance(event, RunFailed):
+            self.failed.emit(event.error)
 
     @property
     def _edited(self) -> bool:
-        """Whether a run would begin anew. A reopened exploration has facts of its own."""
-        wish, begun = self._wish, self._starting or self._run_wish
-        if begun is None or not self.keeping.reopened:
-            return wish != begun
-        (request, window), (before, *rest) = wish, begun
-        return (replace(request, facts=()), [window]) != (replace(before, facts=()), rest)
+        return self._starts.edited(reopened=self.keeping.reopened)
 
     @Slot()
     def _show_context(self) -> None:
@@ -737,40 +668,26 @@ class Controller(QObject):
     @property
     def _can_move(self) -> bool:
         """Whether one may stand elsewhere: the prompt has been read."""
-        return self._chronicle.begun and self._phase is not RunPhase.PREFILLING
+        return self._chronicle.begun and self._run.phase is not RunPhase.PREFILLING
 
     def _possible(self, change: Change | None) -> Change | None:
         return change if change is None or self._can_move or not change.deed.needs_text else None
-
-    def _new_run(self) -> int:
-        self._run_id += 1
-        self._remaking = None
-        return self._run_id
 
     def _waiting_phase(self) -> RunPhase:
         return RunPhase.EMPTY if self.draft.empty else RunPhase.READY
 
     def _enter(self, phase: RunPhase) -> None:
-        self._phase = phase
+        self._run.phase = phase
         self.touch()
         self._publish_state()
 
+    @Slot()
     def _publish_state(self) -> None:
-        chronicle = self._chronicle
-        state = RunState(
-            phase=self._phase,
-            reason=self._end.reason if self._end and self._phase is RunPhase.FINISHED else None,
-            processed=chronicle.processed,
-            prompt_tokens=chronicle.prompt_tokens,
-            generated=chronicle.generated,
-            can_go_back=chronicle.cursor != PROMPT_NODE and self._phase is not RunPhase.PREFILLING,
-            slid=self._sliding.done if self._sliding else 0,
-            to_slide=self._sliding.total if self._sliding else 0,
+        state = self._run.state(
+            self._chronicle,
             undoes=self._possible(self.undoing.trail.undoes()),
             redoes=self._possible(self.undoing.trail.redoes()),
-            remade=self._remaking.done if self._remaking else 0,
-            to_remake=self._remaking.total if self._remaking else 0,
-            edited=chronicle.begun and self._edited,
+            edited=self._edited,
             loaded=self.session is not None,
             alone=self.keeping.alone,
         )

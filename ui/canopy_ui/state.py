@@ -22,6 +22,9 @@ class RunPhase(Enum):
     FAILED = "failed"
 
 
+BUSY = (RunPhase.PREFILLING, RunPhase.RUNNING)  # the model is at work on its own
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
     """The phase, and the facts that belong to it."""
@@ -55,7 +58,7 @@ class RunState:
     @property
     def busy(self) -> bool:
         """Whether the model is at work on its own."""
-        return self.phase in (RunPhase.PREFILLING, RunPhase.RUNNING)
+        return self.phase in BUSY
 
     @property
     def can_run(self) -> bool:

@@ -104,7 +104,7 @@ class PromptLink(QObject):
 
     @Slot()
     def _on_continue_clicked(self) -> None:
-        request = self._controller.continued()
+        request = self._controller.answers.continued()
         if request is not None:
             self._controller.draft.replace(request)
             self._panel.setFocus()
@@ -120,7 +120,7 @@ class PromptLink(QObject):
 
     def _show_continuable(self) -> None:
         """An answer that is in the history already cannot go there again."""
-        request = self._controller.continued()
+        request = self._controller.answers.continued()
         here = self._panel.request().history
         self._panel.set_continuable(request is not None and here[: len(request.history)] != request.history)
 
