@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import CanopyError
@@ -48,6 +48,7 @@ from canopy_ui.facts_desk import FactsChoice, FactsDesk
 from canopy_ui.inside_desk import InsideDesk
 from canopy_ui.keeping import Keeping
 from canopy_ui.lighting import Lighting
+from canopy_ui.lone_walk import LoneWalk
 from canopy_ui.measuring_desk import MeasuringDesk
 from canopy_ui.memory_gauge import MemoryGauge
 from canopy_ui.reader import DecisionRequest, ReadingResult
@@ -65,8 +66,6 @@ from canopy_ui.worker import Opener
 if TYPE_CHECKING:
     from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.session import ModelSession
-
-LEAST_WALK_MS = 30
 
 
 class Controller(QObject):
@@ -121,8 +120,7 @@ class Controller(QObject):
         self.answers = Answers(self._chronicle, self._run, self._starts, self.facts, lambda: self.session, self)
         self._memory = MemoryGauge()
         self._repaint = Repaint(lambda: self.state.busy, self)
-        self._walker = QTimer(self, singleShot=True)  # along what is recorded, without the model
-        self._walker.timeout.connect(self._walk_alone)
+        self._walk = LoneWalk(self._chronicle, self.interval_ms, self)
         self._threads = Threads(opener, journal, self)
         self._connect()
 
@@ -141,6 +139,8 @@ class Controller(QObject):
             done.connect(self._publish_state)
         self._repaint.due.connect(self._on_repaint_due)
         self.branches.go_wished.connect(self._stand_on)
+        self._walk.stepped.connect(self._on_walked_alone)
+        self._walk.ended.connect(self._on_walk_ended)
         self.undoing.text_wished.connect(self._show_again)
         self.undoing.node_wished.connect(self._stand_on)
         self.undoing.brought_back.connect(self._on_brought_back)
@@ -185,7 +185,7 @@ class Controller(QObject):
         kept = self.keeping.leave_model()
         tree = self._chronicle.marks, self.branches.searches, self.branches.folding
         self._run.leave()
-        self._walker.stop()
+        self._walk.stop()
         self.session = None
         self._starts.give_up()
         self.draft.leave()
@@ -214,9 +214,8 @@ class Controller(QObject):
     @Slot()
     def pause(self) -> None:
         """Stay on the current token."""
-        if self._walker.isActive():
-            self._walker.stop()
-            self._enter(RunPhase.PAUSED)
+        if self._walk.under_way:
+            self._on_walk_ended()
         elif self.state.busy:
             self._threads.pause_requested.emit()
 
@@ -255,7 +254,7 @@ class Controller(QObject):
     def _stand_on(self, node: int) -> None:
         self._chronicle.go_to(node)
         self._run.must_resume = True
-        self._walker.stop()
+        self._walk.stop()
         if not self.keeping.alone:
             self._threads.go_to_requested.emit(GoToCommand(run_id=self._run.next(), node=node))
         self.sight.select(None)
@@ -345,7 +344,7 @@ class Controller(QObject):
             self._threads.stop_run()
         self._run.leave()
         self._starts.forget()
-        self._walker.stop()
+        self._walk.stop()
         self.keeping.clear()
         self._chronicle.clear()
         self.branches.forget()
@@ -373,7 +372,7 @@ class Controller(QObject):
         if self.state.can_stop and not self.keeping.alone:
             self._threads.stop_run()
         self._run.leave()
-        self._walker.stop()
+        self._walk.stop()
         self.keeping.show(kept, journal, number)
         self.inside.forget()
         self._chronicle.reopen(kept)
@@ -406,18 +405,14 @@ class Controller(QObject):
         self._enter(RunPhase.PREFILLING)
 
     @Slot()
-    def _walk_alone(self) -> None:
-        """One token along what is recorded."""
-        exploration = self._chronicle.exploration
-        node = None if exploration is None else exploration.forward(exploration.cursor)
-        if node is None:
-            self._enter(RunPhase.PAUSED)
-            return
-        self._chronicle.go_to(node)
+    def _on_walk_ended(self) -> None:
+        self._walk.stop()
+        self._enter(RunPhase.PAUSED)
+
+    @Slot(bool)
+    def _on_walked_alone(self, going: bool) -> None:
         self.step_taken.emit()
-        if self._run.playing:
-            self._walker.start(max(self.interval_ms, LEAST_WALK_MS))
-        self._enter(RunPhase.RUNNING if self._run.playing else RunPhase.PAUSED)
+        self._enter(RunPhase.RUNNING if going else RunPhase.PAUSED)
 
     @Slot(int)
     def branch(self, parent: int) -> None:
@@ -434,7 +429,7 @@ class Controller(QObject):
     @Slot(int)
     def set_interval(self, interval_ms: int) -> None:
         """The least time from one token to the next; 0 is full speed."""
-        self.interval_ms = interval_ms
+        self.interval_ms = self._walk.interval_ms = interval_ms
         self._threads.interval_requested.emit(interval_ms)
 
     @Slot()
@@ -567,7 +562,7 @@ class Controller(QObject):
         anew = self._edited or (play and self.session is not None and self._read_to_its_end)
         if self.keeping.alone and not anew:
             self._run.playing = play
-            self._walk_alone()
+            self._walk.go(play=play)
             return
         if not self.state.loaded:
             return
@@ -634,7 +629,7 @@ class Controller(QObject):
         self.undoing.trail.note(Deed.BEGIN, settings=self._starts.before)
         self._run.oldest = event.run_id
         self._run.must_resume = False
-        self._walker.stop()
+        self._walk.stop()
         self.keeping.begin(self._starts.accept(self.session.card, event.context), self.session.tokenizer)
         self.sight.fit_head(self.keeping.looked_at)
         self.inside.forget()
