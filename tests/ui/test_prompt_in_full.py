@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 
@@ -418,3 +419,21 @@ def test_the_rows_of_a_prompt_are_tokens_of_the_text_only_while_it_begins_with_t
     assert table.is_lit(table.index(4, 0), Light(4, None, 7))
     table.set_in_text(False)
     assert not table.is_lit(table.index(4, 0), Light(4, None, 7))
+
+
+def test_the_views_of_a_prompt_stand_in_two_rows_where_one_has_no_room(qtbot: QtBot) -> None:
+    preview = PromptPreview(theme_named("light"))
+    qtbot.addWidget(preview)
+    preview.show()
+    buttons = preview._views._group.buttons()
+    least = sum(button.sizeHint().width() for button in buttons)
+    for width, rows in ((least + 41, 1), (least, 1), (least - 1, 2)):
+        preview.resize(width, 300)
+        preview.grab()  # lays it out
+        tops = sorted({button.y() for button in buttons})
+        assert len(tops) == rows
+        for top in tops:
+            row = [button.geometry() for button in buttons if button.y() == top]
+            assert (row[0].left(), row[-1].right()) == (0, width - 1)
+            assert all(one.right() + 1 == other.left() for one, other in pairwise(row))
+        assert all(button.width() >= button.sizeHint().width() for button in buttons)

@@ -7,10 +7,14 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
 
 
 class FlowLayout(QLayout):
-    """Rows of items at their preferred width; the last item of a row may grow to its end."""
+    """Rows of items at their preferred width; the last item of a row may grow to its end, or all of them evenly."""
 
-    def __init__(self, parent: QWidget | None = None, *, column_gap: int = 24, row_gap: int = 8) -> None:
+    def __init__(
+        self, parent: QWidget | None = None, *, column_gap: int = 24, row_gap: int = 8, even: bool = False
+    ) -> None:
+        """`even`: all items of a row share what is left of it."""
         super().__init__(parent)
+        self._even = even
         self._items: list[QLayoutItem] = []
         self._column_gap = column_gap
         self._row_gap = row_gap
@@ -63,9 +67,12 @@ class FlowLayout(QLayout):
         for row in self._rows(inner.width()):
             height = max(item.sizeHint().height() for item in row)
             left = inner.left()
-            for item in row:
+            spare = inner.width() - sum(item.sizeHint().width() + self._column_gap for item in row) + self._column_gap
+            for number, item in enumerate(row):
                 width = min(item.sizeHint().width(), inner.width())
-                if item is row[-1] and item.expandingDirections() & Qt.Orientation.Horizontal:
+                if self._even:
+                    width += max(0, (number + 1) * spare // len(row) - number * spare // len(row))
+                elif item is row[-1] and item.expandingDirections() & Qt.Orientation.Horizontal:
                     width = min(inner.right() + 1 - left, _widest(item))
                 if move:
                     item.setGeometry(QRect(QPoint(left, top), QSize(width, height)))

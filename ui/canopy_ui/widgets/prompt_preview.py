@@ -32,7 +32,7 @@ class PromptPreview(QWidget):
         self._tokens: tuple[Token, ...] = ()
         self._in_text = False
         self._views = Segmented(
-            (self.tr("Tokens"), self.tr("Text"), self.tr("Table"), self.tr("Room")), self.tr("What goes in")
+            (self.tr("Tokens"), self.tr("Text"), self.tr("Table"), self.tr("Room")), self.tr("What goes in"), rows=True
         )
         self._legend = RoleLegend(theme)
         self.chips, self._text, self._table = TokenPreview(theme), RoleText(theme), CopyableTable(theme)

@@ -7,17 +7,22 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from canopy_ui.widgets.flow_layout import FlowLayout
+
 
 class Segmented(QWidget):
     """A choice that can always be seen whole."""
 
     chosen = Signal(int)  # by the person
 
-    def __init__(self, names: Sequence[str], accessible_name: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, names: Sequence[str], accessible_name: str, parent: QWidget | None = None, *, rows: bool = False
+    ) -> None:
+        """`rows`: in several of them where there is no room for one."""
         super().__init__(parent)
         self.setAccessibleName(accessible_name)
         self._group = QButtonGroup(self)
-        layout = QHBoxLayout(self)
+        layout = FlowLayout(self, column_gap=0, row_gap=0, even=True) if rows else QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         for number, name in enumerate(names):
