@@ -1,6 +1,6 @@
 """A decoder's graph that another program made, run as it is: divided into decoder and head, written, and checked.
 
-Every node stays as it was written. What changes is what is asked of them: instead of logits the decoder gives the one
+Nodes stay as they were written. What changes is what is asked of them: instead of logits the decoder gives the one
 value that they are made of (docs/architecture.md, "A graph that is run as it is"), and the nodes behind it are the
 head. The weights go into one file, byte for byte.
 """

@@ -20,7 +20,7 @@ from canopy_desktop.model.given_graph import LOGITS, branches, constants_of, end
 from canopy_desktop.model.given_pass import present_name
 from canopy_desktop.model.graph import MICROSOFT
 
-POSITIONS, QUERIES = "position_ids", "canopy.query"
+POSITIONS, MERGED, QUERIES = "position_ids", "use_cache_branch", "canopy.query"
 FIRST, WIDTH, AXIS, HEADS = (f"{QUERIES}.{name}" for name in ("first", "width", "axis", "shape"))
 
 _SAME = frozenset({"Cast", "Identity"})  # the same numbers
@@ -217,6 +217,22 @@ class Parts:
             if node.op_type in _SCORE_STEPS and (found := self._softmax_of(node.output[0])) is not None:
                 return found
         return None
+
+
+def take_past_branch(graph: GraphProto) -> bool:
+    """Put the branch that takes a past in the place of both, in a decoder that was merged of two; or change nothing."""
+    found = [(place, node) for place, node in enumerate(graph.node) if node.op_type == "If"]
+    if len(found) != 1 or list(found[0][1].input) != [MERGED]:
+        return False
+    place, node = found[0]
+    branch = next(attribute.g for attribute in node.attribute if attribute.name == "then_branch")
+    ends = [(value.name, name) for value, name in zip(branch.output, node.output, strict=True) if value.name != name]
+    nodes = [*branch.node, *(helper.make_node("Identity", [made], [name]) for made, name in ends)]
+    tensors = list(branch.initializer)
+    del graph.node[place]
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensors)
+    return True
 
 
 def open_end(graph: GraphProto) -> None:

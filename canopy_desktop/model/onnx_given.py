@@ -6,7 +6,8 @@ and one reading of a short text tells whether they are true.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,13 @@ from canopy_desktop.model.checkpoint_config import read_architecture
 from canopy_desktop.model.checkpoint_json import CONFIG, Values, one_line, read_values
 from canopy_desktop.model.checkpoint_tokenizer import read_tokenizer
 from canopy_desktop.model.given_graph import LOGITS, Ends, asked_by, end_of, is_end, write_graphs
-from canopy_desktop.model.given_parts import Parts, Query, add_queries, open_end
+from canopy_desktop.model.given_parts import Parts, Query, add_queries, open_end, take_past_branch
 from canopy_desktop.model.given_pass import PARTS, PAST, past_name
 from canopy_desktop.model.graph_check import Shape, value_of
 from canopy_desktop.model.onnx_file import OnnxFile, open_onnx
 from canopy_desktop.model.onnx_folder import find_decoder
 from canopy_desktop.model.onnx_weights import FLOAT_LEVELS, Rounding
-from canopy_desktop.model.onnx_witness import Reading, compare_with, outputs_of, reading_of, text_for
+from canopy_desktop.model.onnx_witness import Reading, compare_with, difference, outputs_of, reading_of, text_for
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields
 
 # What classes of transformers call the same number.
@@ -108,7 +109,7 @@ def open_given_model(path: Path) -> GivenModel:
     text, rounding = text_for(plain), _rounding(file)
     outputs = outputs_of(file, file.path, plain, text, layers=plain.layers)
     reading = reading_of(file, plain, outputs, len(text))
-    probe = _probe(file, plain, text)
+    file, probe = _recognised(file, plain, text, reading, rounding, partial(open_onnx, folder, name))
     if not (probe.is_finite and all(np.isfinite(part).all() for part in outputs)):
         raise SourceError(file.path, "what its graph computes are no finite numbers")
     last, stream = probe.last()
@@ -202,6 +203,25 @@ class _Probe:
                 return np.inf
             apart = max(apart, float(np.abs(found - expected).max()) / (unit or 1.0))
         return apart
+
+
+def _recognised(
+    file: OnnxFile,
+    a: Architecture,
+    text: Sequence[int],
+    reading: Reading,
+    rounding: Rounding,
+    reopen: Callable[[], OnnxFile],
+) -> tuple[OnnxFile, _Probe]:
+    """What is recognised in the graph, or of a merged one in its branch with a past, if that can do without a past."""
+    if not take_past_branch(file.model.graph):
+        return file, _probe(file, a, text)
+    with suppress(BuildError, SourceError):
+        probe = _probe(file, a, text)
+        if not difference(reading, reading_of(file, a, probe.outputs, len(text)), rounding):
+            return file, probe
+    whole = reopen()
+    return whole, _probe(whole, a, text)
 
 
 def _probe(file: OnnxFile, a: Architecture, text: Sequence[int]) -> _Probe:

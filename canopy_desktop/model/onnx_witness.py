@@ -82,8 +82,7 @@ def compare_with(expected: Reading, rounding: Rounding, folder: Path) -> None:
     except EngineError as error:
         logger.warning("%s does not run: %s", folder, error)
         raise BuildError("it does not run where something was read before", REMEDY) from error
-    is_exact = rounding is Rounding.NONE and bundle.card.weights is not WeightForm.INT8
-    if reason := _difference(expected, found, DIVERGENCE[rounding], is_exact=is_exact):
+    if reason := difference(expected, found, rounding, is_exact=bundle.card.weights is not WeightForm.INT8):
         raise BuildError(reason, REMEDY)
 
 
@@ -143,19 +142,19 @@ def reading_of(file: OnnxFile, a: Architecture, outputs: Sequence[AnyArray], cou
     return Reading(logits, tuple(cache[: 2 * LAYERS]))
 
 
-def _difference(expected: Reading, found: Reading, divergence_limit: float, *, is_exact: bool) -> str:
-    """Why a reading is not the expected one; nothing where it is, but for rounding."""
+def difference(expected: Reading, found: Reading, rounding: Rounding, *, is_exact: bool = True) -> str:
+    """Why a reading is not the expected one; nothing where it is, but for rounding. `is_exact`: ours rounds nothing."""
     if not all(np.isfinite(part).all() for read in (expected, found) for part in (read.logits, *read.cache)):
         return "what it computes are no finite numbers"
     apart = float(np.abs(found.logits - expected.logits).max())
     limit = LOGIT + RELATIVE * float(np.abs(expected.logits).max())
-    if is_exact and apart > limit:
+    if is_exact and rounding is Rounding.NONE and apart > limit:
         return f"its logits are {apart:.4f} away from its original's, more than {limit:.4f}"
     for place, (own, other) in enumerate(zip(found.cache, expected.cache, strict=True)):
         if (share := float(np.linalg.norm(own - other) / (np.linalg.norm(other) or 1.0))) > CACHE:
             part = "values" if place % 2 else "keys"
             return f"the {part} of layer {place // 2} are {share:.0%} away from its original's"
-    if (distance := divergence(expected.logits, found.logits)) > divergence_limit:
+    if (distance := divergence(expected.logits, found.logits)) > DIVERGENCE[rounding]:
         return f"its probabilities are {distance:.3f} nats away from its original's"
     return ""
 

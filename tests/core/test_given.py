@@ -27,7 +27,7 @@ from tests.core.checkpoints import change
 from tests.core.command import Cli
 from tests.core.engine import all_logits, go_on, one_by_one, plain_prompt, prefill
 from tests.core.exports import tiny_of, whole_graph, write_folder
-from tests.core.given import graph_of, imported, loaded, write_given, write_unknown
+from tests.core.given import closed, graph_of, imported, write_given, write_unknown
 from tests.reference import fixtures
 from tests.support.keeping import begin, beginning, kept, reread, run
 
@@ -293,7 +293,7 @@ RECOGNISED = {
     "qwen3": (True, True), "qwen2-uint8": (True, True),
     "gemma3": (False, True),  # some layers look through a window, which a short text does not show
     "qwen2-built": (True, True), "qwen3-built-q4": (True, True),  # one operator for all of attention, packed or not
-    "qwen2-merged": (False, False),
+    "qwen2-merged": (True, True),  # two graphs, of which the one with a past is taken
 }  # fmt: skip
 
 
@@ -308,6 +308,29 @@ def test_what_is_recognised_is_what_transformers_computes_and_all_else_is_left_o
         session = ModelSession.open(bundle, ProviderChoice.CPU)
         prefill(session, reference.ids)
         compare_looks(session, reference.attention[: 3 * a.queries], reference.residuals[: 4 * a.residuals])
+
+
+def test_a_branch_that_needs_a_past_leaves_a_merged_decoder_as_it_is(tmp_path: Path) -> None:
+    model = whole_graph("qwen2-merged")
+    branch = next(part.g for part in model.graph.node[0].attribute if part.name == "then_branch")
+    maker = next(node for node in branch.node if "logits" in node.output)
+    maker.output[:] = ["first"]
+    branch.initializer.extend(
+        [numpy_helper.from_array(np.array(0), "begin"), numpy_helper.from_array(np.array(0, np.float32), "nothing")]
+    )
+    branch.node.extend([
+        helper.make_node("Gather", ["past_key_values.0.key", "begin"], ["oldest"], axis=2),
+        helper.make_node("ReduceSum", ["oldest"], ["number"], keepdims=0),
+        helper.make_node("Mul", ["number", "nothing"], ["zero"]),
+        helper.make_node("Add", ["first", "zero"], ["logits"]),
+    ])  # fmt: skip
+    source = write_unknown("qwen2-merged", tmp_path / "source")
+    (source / "model.onnx").write_bytes(model.SerializeToString())
+    bundle = imported(source, tmp_path / "models")
+    assert gives(bundle.card.architecture) == ("logits", "cache")
+    session = ModelSession.open(bundle, ProviderChoice.CPU)
+    prefill(session, fixtures.tiny_model("qwen2").ids, 7)
+    assert np.abs(all_logits(session) - fixtures.tiny_model("qwen2").logits).max() <= LOGIT
 
 
 def test_the_last_layer_of_the_lens_is_the_models_own_answer(session: ModelSession) -> None:
@@ -330,17 +353,6 @@ def test_queries_that_made_room_are_made_again_with_the_same_bits(model: tuple[s
     assert np.array_equal(sequence.columns.queries(slots, 1), before)
 
 
-def test_queries_that_the_graph_does_not_look_by_are_none(tmp_path: Path) -> None:
-    """Such as those of a model whose heads look each by a scale of its own."""
-    model = loaded("opt")
-    softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
-    model.graph.initializer.append(numpy_helper.from_array(np.arange(1, 5, dtype=np.float32)[:, None, None], "slopes"))
-    model.graph.node.append(helper.make_node("Mul", [softmax.input[0], "slopes"], ["scaled"]))
-    softmax.input[0] = "scaled"
-    a = imported(write_given("opt", tmp_path / "source", model), tmp_path / "models").card.architecture
-    assert (a.queries, a.residuals) == (False, True)
-
-
 def test_a_window_that_config_json_tells_of_leaves_queries_out(tmp_path: Path) -> None:
     source = write_given("gpt_neox", tmp_path / "source")
     change(source, "config.json", sliding_window=64)
@@ -350,14 +362,14 @@ def test_a_window_that_config_json_tells_of_leaves_queries_out(tmp_path: Path) -
 # --- what it does not give
 
 
-@pytest.fixture
-def closed(unknown: Callable[[str], Bundle]) -> Bundle:
-    """Its graph is two graphs, one with a past and one without."""
-    return unknown("qwen2-merged")
+@pytest.fixture(scope="module")
+def shut(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("closed")
+    return imported(write_given("opt", folder / "source", closed("opt")), folder / "models")
 
 
-def test_what_the_graph_does_not_give_is_said_and_costs_nothing(closed: Bundle) -> None:
-    session = ModelSession.open(closed, ProviderChoice.CPU)
+def test_what_the_graph_does_not_give_is_said_and_logits_are_kept_in_its_place(shut: Bundle) -> None:
+    session = ModelSession.open(shut, ProviderChoice.CPU)
     prefill(session, range(20))
     sequence, slots = session.sequence, session.sequence.slots
     with pytest.raises(NotGivenError, match="no queries"):
@@ -365,7 +377,7 @@ def test_what_the_graph_does_not_give_is_said_and_costs_nothing(closed: Bundle) 
     with pytest.raises(NotGivenError, match="no residuals"):
         sequence.columns.residuals(slots, 1)
     a = session.card.architecture
-    assert sequence.columns.bytes == len(slots) * a.hidden * 4
+    assert sequence.columns.bytes == len(slots) * a.vocabulary * 4
     assert gives(a) == ("logits", "cache")
 
 
@@ -379,9 +391,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_a_command_that_needs_what_is_not_given_says_so(
-    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], closed: Bundle
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], shut: Bundle
 ) -> None:
-    status, sentence = Cli(capsys, closed.folder).refused(*arguments)
+    status, sentence = Cli(capsys, shut.folder).refused(*arguments)
     assert status == 1
     assert REFUSED[arguments] in sentence
 

@@ -23,7 +23,7 @@ from canopy_ui.program import make_application
 from canopy_ui.state import RunPhase
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.forbid_menu import ForbidMenu
-from tests.core.given import imported, write_unknown
+from tests.core.given import closed, imported, write_given
 from tests.support.driving import PREFERENCES
 
 SHOWN = {"attend": (AttentionPanel, "queries"), "lens": (LensPanel, "residuals"), "inside": (InsidePanel, INSIDE)}
@@ -32,7 +32,7 @@ SHOWN = {"attend": (AttentionPanel, "queries"), "lens": (LensPanel, "residuals")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("given")
-    return imported(write_unknown("qwen2-merged", folder / "source"), folder / "models")
+    return imported(write_given("opt", folder / "source", closed("opt")), folder / "models")
 
 
 @pytest.fixture
