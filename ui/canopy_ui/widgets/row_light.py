@@ -83,7 +83,7 @@ class RowLight(QStyledItemDelegate):
             painter.fillRect(box.right() + 1 - thin, box.top(), thin, box.height(), ink)
 
     def _wish(self, index: Index) -> None:
-        rows = self._view.model()
+        rows = index.model() if index.isValid() else None  # a view that goes has no model any more
         light = rows.light_of(index) if isinstance(rows, LitRows) else DARK
         if light != self._wished:
             self._wished = light
