@@ -15,7 +15,7 @@ from canopy_desktop.exploration.records import Kept
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.model.batch import BatchDecoder
 from canopy_desktop.model.bundle import Bundle
-from canopy_desktop.model.card import WeightForm
+from canopy_desktop.model.card import BUILT_FORMS
 from canopy_desktop.model.decoder import PassRunner, check_runner
 from canopy_desktop.model.device import DeviceArray
 from canopy_desktop.model.provider import CudaProblem, ProviderChoice, ProviderReport
@@ -72,7 +72,7 @@ def test_single_steps_stay_as_close(built_fp32_model: Path, exact: FloatArray) -
 # the memory
 
 
-@pytest.fixture(scope="module", params=WeightForm)
+@pytest.fixture(scope="module", params=BUILT_FORMS)
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A tiny model with a context of 48."""
     return Bundle.open(tiny.build(tmp_path_factory.mktemp("models"), request.param))

@@ -160,7 +160,7 @@ def test_a_card_with_a_rotation_for_learned_positions_is_refused_even_if_both_ar
     card = json.loads((bundle / "card.json").read_text())
     card["architecture"] |= {"positions": "rotary", "rope_base": 10_000.0}
     (bundle / "card.json").write_text(json.dumps(card))
-    with pytest.raises(BundleError, match="an input .positions., which is not known"):
+    with pytest.raises(BundleError, match=r"an input .positions., which is not known"):
         Bundle.open(bundle)
 
 

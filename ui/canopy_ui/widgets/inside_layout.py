@@ -322,9 +322,9 @@ def _with_ribbons(at: InsideLayout, contents: Contents) -> InsideLayout:
 
 
 def _columns(width: float, height: float, unit: float, stations: Sequence[Station]) -> tuple[Box, dict[Station, Box]]:
-    others = _BESIDE_POSITION if Station.POSITION in stations else {}
+    others: dict[Station | None, tuple[float, float]] = {**_BESIDE_POSITION} if Station.POSITION in stations else {}
     table = [
-        (station, *(others[station] if station in others else (gap, room)))
+        (station, *others.get(station, (gap, room)))
         for station, gap, room in _COLUMNS
         if station is None or station in stations
     ]
