@@ -225,7 +225,11 @@ _COLUMNS: tuple[tuple[Station | None, float, float], ...] = (
     (Station.PROBABILITIES, 2.0, 74.0),
 )
 # other rooms and widths where a column shows positions, and with them what a block begins with
-_BESIDE_POSITION = {Station.EMBEDDING: (8.0, 86.0), Station.PRODUCT: (26.0, 54.0), Station.LOGITS: (28.0, 110.0)}
+_BESIDE_POSITION: dict[Station | None, tuple[float, float]] = {
+    Station.EMBEDDING: (8.0, 86.0),
+    Station.PRODUCT: (26.0, 54.0),
+    Station.LOGITS: (28.0, 110.0),
+}
 
 
 def _part(frame: Box, count: int, x: float, y: float) -> int | None:
@@ -322,7 +326,7 @@ def _with_ribbons(at: InsideLayout, contents: Contents) -> InsideLayout:
 
 
 def _columns(width: float, height: float, unit: float, stations: Sequence[Station]) -> tuple[Box, dict[Station, Box]]:
-    others: dict[Station | None, tuple[float, float]] = {**_BESIDE_POSITION} if Station.POSITION in stations else {}
+    others = _BESIDE_POSITION if Station.POSITION in stations else {}
     table = [
         (station, *others.get(station, (gap, room)))
         for station, gap, room in _COLUMNS
