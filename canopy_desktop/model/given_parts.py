@@ -2,7 +2,7 @@
 
 Names of values do not matter, only how they are made of one another: keys are multiplied by queries, and the stream is
 what something that was made of it is added to. What is found here is held against what the graph computes before
-anybody sees it (`onnx_given.py`); where something is not found, or found twice, there is none.
+anybody sees it (`given_probe.py`); where something is not found, or found twice, there is none.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Query:
     queries: str
     weights: str = ""
     attended: str = ""
+    scale: float = 0.0  # of the products, where the operator says it
     nodes: tuple[NodeProto, ...] = ()
 
     @property
@@ -188,7 +189,7 @@ class Parts:
         nodes.append(helper.make_node("Reshape", [source, HEADS], steps[1:2]))
         if not said.get("do_rotary"):
             nodes.append(helper.make_node("Transpose", steps[1:2], [name], perm=[0, 2, 1, 3]))
-            return Query(name, attended=node.output[0], nodes=tuple(nodes))
+            return Query(name, attended=node.output[0], scale=said.get("scale", 0.0), nodes=tuple(nodes))
         cosines = self._tensors.get(node.input[7])
         if cosines is None:
             return None
@@ -201,7 +202,7 @@ class Parts:
                 "RotaryEmbedding", [steps[2], POSITIONS, *node.input[7:9]], [name], domain=MICROSOFT, **turns
             ),
         ]
-        return Query(name, attended=node.output[0], nodes=tuple(nodes))
+        return Query(name, attended=node.output[0], scale=said.get("scale", 0.0), nodes=tuple(nodes))
 
     def _forms(self, name: str) -> Iterator[str]:
         """A value and what is made of it alone by changing its form or scale."""

@@ -6,30 +6,28 @@ and one reading of a short text tells whether they are true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from onnx import NodeProto, TensorProto, ValueInfoProto
+from onnx import NodeProto, TensorProto
 
-from canopy_desktop.arrays import AnyArray
-from canopy_desktop.errors import BuildError, SourceError
+from canopy_desktop.errors import SourceError
 from canopy_desktop.model.card import Architecture, Positions
 from canopy_desktop.model.checkpoint import checkpoint_name, stated_licence
 from canopy_desktop.model.checkpoint_config import read_architecture
 from canopy_desktop.model.checkpoint_json import CONFIG, Values, one_line, read_values
 from canopy_desktop.model.checkpoint_tokenizer import read_tokenizer
-from canopy_desktop.model.given_graph import LOGITS, Ends, asked_by, end_of, is_end, write_graphs
-from canopy_desktop.model.given_parts import Parts, Query, add_queries, open_end, take_past_branch
+from canopy_desktop.model.given_graph import LOGITS, Ends, asked_by, write_graphs
 from canopy_desktop.model.given_pass import PARTS, PAST, past_name
+from canopy_desktop.model.given_probe import recognised
 from canopy_desktop.model.graph_check import Shape, value_of
 from canopy_desktop.model.onnx_file import OnnxFile, open_onnx
 from canopy_desktop.model.onnx_folder import find_decoder
 from canopy_desktop.model.onnx_weights import FLOAT_LEVELS, Rounding
-from canopy_desktop.model.onnx_witness import Reading, compare_with, difference, outputs_of, reading_of, text_for
+from canopy_desktop.model.onnx_witness import Reading, compare_with, outputs_of, reading_of, text_for
 from canopy_desktop.model.tokenizer_build import GgufTokenizerFields
 
 # What classes of transformers call the same number.
@@ -37,10 +35,8 @@ _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", *_HEADS)
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed")
 _CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx", "seq_length")
-_WINDOWS = ("sliding_window", "window_size", "local_window_size", "attention_window")
+_WINDOWS = ("sliding_window", "window_size", "local_window_size", "attention_window", "attention_chunk_size")
 _LAYER_KINDS, _FULL = ("layer_types", "attention_types", "attention_layers"), "full_attention"
-# What shares of attention may be apart, computed here and in a graph that rounds so.
-SHARES = {Rounding.NONE: 1e-4, Rounding.FINE: 5e-3, Rounding.COARSE: 1e-4}
 _ROUNDS_ACTIVATIONS = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "QLinearMatMul", "QuantizeLinear"})
 
 
@@ -109,7 +105,7 @@ def open_given_model(path: Path) -> GivenModel:
     text, rounding = text_for(plain), _rounding(file)
     outputs = outputs_of(file, file.path, plain, text, layers=plain.layers)
     reading = reading_of(file, plain, outputs, len(text))
-    file, probe = _recognised(file, plain, text, reading, rounding, partial(open_onnx, folder, name))
+    file, probe = recognised(file, plain, text, reading, rounding, partial(open_onnx, folder, name))
     if not (probe.is_finite and all(np.isfinite(part).all() for part in outputs)):
         raise SourceError(file.path, "what its graph computes are no finite numbers")
     last, stream = probe.last()
@@ -137,108 +133,6 @@ def open_given_model(path: Path) -> GivenModel:
     )
 
 
-class _Probe:
-    """What a graph makes of a short text, at its outputs and at the values that seem to be its queries and stream."""
-
-    def __init__(
-        self, file: OnnxFile, a: Architecture, text: Sequence[int], stream: tuple[str, ...], queries: tuple[Query, ...]
-    ) -> None:
-        self._a, self._tokens = a, len(text)
-        self._end, self._stream, self.queries = end_of(file.model.graph), stream, queries
-        wanted = [self._end, *stream, *(name for query in queries for name in (query.queries, query.seen))]
-        more = tuple(name for name in dict.fromkeys(wanted) if name != LOGITS)
-        outputs = _outputs(file, a, text, more)
-        self.made = dict(zip((LOGITS, *more), outputs, strict=False))
-        self.outputs = [outputs[0], *outputs[1 + len(more) :]]  # logits, and keys and values of every layer
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether everything that is kept is."""
-        kept = (self._end, *self._stream, *(query.queries for query in self.queries))
-        return all(np.isfinite(part).all() for part in (*self.outputs, *(self.made[name] for name in kept)))
-
-    def last(self) -> tuple[str, tuple[str, ...]]:
-        """What the head takes, and the stream up to there, if it is one of rows of one width."""
-        widths = {self.made[name].shape[-1:] for name in self._stream}
-        sizes = {self.made[name].size for name in self._stream}
-        if (
-            len(widths) == 1
-            and sizes == {self._tokens * width for (width,) in widths}
-            and self._is_row(self._stream[-1])
-        ):
-            return self._stream[-1], self._stream
-        return (self._end if self._is_row(self._end) else LOGITS), ()
-
-    def scale(self, rounding: Rounding) -> float | None:
-        """By what products of queries and keys are multiplied so that their softmax is the graph's own.
-
-        None where there is no such number: the graph looks in another way, or what was found are not its queries.
-        """
-        size, apart = self._a.head_size, SHARES[rounding]
-        scales = (size**-0.5, 1.0, size**-0.25, 1 / size)
-        return next((scale for scale in scales if self.queries and self._distance(scale) <= apart), None)
-
-    def _is_row(self, name: str) -> bool:
-        return self.made[name].shape[:-1] == (1, self._tokens)
-
-    def _distance(self, scale: float) -> float:
-        """The largest difference of a share of attention."""
-        a, count = self._a, self._tokens
-        seen = np.tri(count, dtype=np.bool_)
-        apart = 0.0
-        for layer, query in enumerate(self.queries):
-            queries, expected = (self.made[name].astype(np.float64) for name in (query.queries, query.seen))
-            if queries.shape != (1, a.heads, count, a.head_size):
-                return np.inf
-            keys, values = (
-                np.repeat(part, a.heads // a.kv_heads, axis=1).astype(np.float64)
-                for part in self.outputs[1 + 2 * layer : 3 + 2 * layer]
-            )
-            scores = np.where(seen, queries @ keys.swapaxes(-1, -2) * scale, -np.inf)
-            powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            found, unit = powers / powers.sum(axis=-1, keepdims=True), 1.0
-            if query.attended:
-                found, unit = (found @ values).swapaxes(1, 2).reshape(1, count, -1), float(np.abs(values).max())
-            if found.shape != expected.shape:
-                return np.inf
-            apart = max(apart, float(np.abs(found - expected).max()) / (unit or 1.0))
-        return apart
-
-
-def _recognised(
-    file: OnnxFile,
-    a: Architecture,
-    text: Sequence[int],
-    reading: Reading,
-    rounding: Rounding,
-    reopen: Callable[[], OnnxFile],
-) -> tuple[OnnxFile, _Probe]:
-    """What is recognised in the graph, or of a merged one in its branch with a past, if that can do without a past."""
-    if not take_past_branch(file.model.graph):
-        return file, _probe(file, a, text)
-    with suppress(BuildError, SourceError):
-        probe = _probe(file, a, text)
-        if not difference(reading, reading_of(file, a, probe.outputs, len(text)), rounding):
-            return file, probe
-    whole = reopen()
-    return whole, _probe(whole, a, text)
-
-
-def _probe(file: OnnxFile, a: Architecture, text: Sequence[int]) -> _Probe:
-    """With all that is recognised in the graph, which has more nodes then; without it, where that does not run."""
-    graph = file.model.graph
-    open_end(graph)
-    parts = Parts(graph, a)
-    stream, queries = parts.stream(), parts.queries()
-    if stream and not is_end(graph, stream[-1], stream):
-        stream = ()
-    add_queries(graph, a, queries)
-    try:
-        return _Probe(file, a, text, stream, queries)
-    except BuildError:
-        return _Probe(file, a, text, (), ())
-
-
 def _architecture(
     config: Values,
     cache: _Cache,
@@ -259,17 +153,6 @@ def _architecture(
         )  # fmt: skip
     except ValueError as error:
         raise config.refuse(f"and its graph do not fit together: {error}") from error
-
-
-def _outputs(file: OnnxFile, a: Architecture, text: Sequence[int], more: Sequence[str]) -> list[AnyArray]:
-    """Logits, `more`, and all keys and values."""
-    graph, count = file.model.graph, len(file.model.graph.output)
-    graph.output.extend(ValueInfoProto(name=name) for name in more)
-    try:
-        whole = file.model.SerializeToString()
-    finally:
-        del graph.output[count:]
-    return outputs_of(file, whole, a, text, layers=a.layers, more=more)
 
 
 def _slides(config: Values, context: int) -> bool:
