@@ -131,7 +131,7 @@ class Controller(QObject):
         connect_branches(self.branches, threads)
         connect_passes(self.inside, self.blocks, self.measuring, threads)
         self.measuring.errand_requested.connect(self._on_errand_requested)
-        for desk in (self.keeping, self.comparison, self.blocks, self.measuring, worker.searches):
+        for desk in (self.keeping, self.comparison, self.blocks, self.measuring, worker.searches, worker.journal):
             desk.failed.connect(self.failed)
         for shown in (self.sight, self.inside, self.branches, self.measuring):
             shown.changed.connect(self.touch)
@@ -156,8 +156,7 @@ class Controller(QObject):
         worker.model_loaded.connect(self._on_worker_model_loaded)
         worker.load_failed.connect(self._on_worker_load_failed)
         worker.event_ready.connect(self._on_worker_event_ready)
-        worker.journal_failed.connect(self.failed)
-        worker.journals_changed.connect(self.journals_changed)
+        worker.journal.changed.connect(self.journals_changed)
         worker.footprint_changed.connect(self._on_worker_footprint_changed)
         reader.result_ready.connect(self._on_reader_result_ready)
         reader.attention_kept.connect(self.attention_read)

@@ -45,20 +45,17 @@ from canopy_ui.commands import (
 )
 from canopy_ui.comparer import Comparer
 from canopy_ui.errands import Errand, Errands
+from canopy_ui.journal_keeper import JournalKeeper
 from canopy_ui.priority import step_behind_the_window
 from canopy_ui.search_runner import SearchRunner
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from canopy_desktop.exploration.generation import Generation
     from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
     from canopy_desktop.exploration.journal import Journal
-    from canopy_desktop.exploration.kept import KeptMarks
-    from canopy_desktop.exploration.searching import Searched, SearchWish
+    from canopy_desktop.exploration.searching import SearchWish
     from canopy_desktop.exploration.session import ModelSession
     from canopy_desktop.exploration.trial import Trial
-    from canopy_desktop.model.tokenizer import TokenTable
 
 logger = logging.getLogger(__name__)
 
@@ -86,14 +83,11 @@ class Worker(QObject):
     errand_reported = Signal(object)  # ErrandReport
     inside_looked = Signal(object)  # InsideResult
 
-    journal_failed = Signal(object)  # StorageError
-    journals_changed = Signal()
-
     def __init__(self, opener: Opener, journal: Journal | None = None) -> None:
         """`journal`: where everything is kept that happens; None: nowhere."""
         super().__init__()
         self._opener = opener
-        self._journal = journal
+        self.journal = JournalKeeper(journal, self)
         self._after_replay: Callable[[], None] | None = None  # a choice that waits for the columns
         self._session: ModelSession | None = None
         self._generation: Generation | None = None
@@ -141,8 +135,7 @@ class Worker(QObject):
     def close(self) -> None:
         """Leave the thread's event loop for good."""
         self._let_go()
-        if self._journal is not None:
-            self._journal.close()
+        self.journal.close()
         self.thread().quit()
 
     @Slot(object)
@@ -221,45 +214,8 @@ class Worker(QObject):
         with self._reporting_errors():
             self._loaded().reopen(command.run_id, command.kept)
             if self._session is not None:
-                self._keep_whole(command, self._session.tokenizer)
+                self.journal.take_up(command, self._session.tokenizer)
             self._turns.start(0)
-
-    @Slot(object)
-    def keep(self, command: ReopenCommand) -> None:
-        """Keep an exploration of another model as it is."""
-        with self._reporting_errors():
-            self._keep_whole(command, command.kept.tokens)
-
-    def _keep_whole(self, command: ReopenCommand, tokens: TokenTable) -> None:
-        if self._journal is not None:
-            self._journal.take_up(command.kept, tokens, command.journal, command.number)
-            self._report_journal()
-            self.journals_changed.emit()
-
-    @Slot(object)
-    def discard(self, left: Path | None) -> None:
-        """The exploration is no longer wanted, nor is the journal `left` that it came from."""
-        if self._journal is not None:
-            self._journal.discard(left)
-
-    @Slot(object)
-    def keep_marks(self, marks: KeptMarks) -> None:
-        """A person named or deleted branches."""
-        if self._journal is not None:
-            self._journal.marked(marks)
-
-    @Slot(object)
-    def keep_searches(self, searches: tuple[Searched, ...]) -> None:
-        """These searches have ended and lie over the tree."""
-        if self._journal is not None:
-            self._journal.searched(searches)
-
-    @Slot(int)
-    def set_aside(self, number: int) -> None:
-        """Leave what was kept of the exploration with this number for later, for another one comes."""
-        if self._journal is not None:
-            self._journal.set_aside(number)
-            self.journals_changed.emit()
 
     @Slot(object)
     def resume(self, command: ResumeCommand) -> None:
@@ -268,8 +224,7 @@ class Worker(QObject):
         with self._reporting_errors():
             if command.branch_at is not None:
                 self._loaded().leave_branch(command.branch_at)
-                if self._journal is not None:
-                    self._journal.left_branch(command.branch_at)
+                self.journal.left_branch(command.branch_at)
             self._loaded().resume(command.run_id, command.settings, command.output_filter)
             self._go_on(play=command.play)
 
@@ -296,8 +251,7 @@ class Worker(QObject):
         self._take_up(command.run_id)
         with self._reporting_errors():
             self._loaded().go_to(command.node)
-            if self._journal is not None:
-                self._journal.went_to(command.node)
+            self.journal.went_to(command.node)
             self.event_ready.emit(RunPaused(run_id=self._run_id))
 
     @Slot(object)
@@ -493,21 +447,11 @@ class Worker(QObject):
             self.event_ready.emit(generation.standing(event.run_id))
 
     def _keep_beginning(self, command: StartCommand, accepted: PromptAccepted) -> None:
-        if self._journal is None or self._session is None:
-            return
-        self._journal.begin(command.beginning(self._session.card, accepted.context), self._session.tokenizer)
-        self._report_journal()
-
-    def _report_journal(self) -> None:
-        """Say once that nothing is kept."""
-        if self._journal is not None and self._journal.problem is not None:
-            self.journal_failed.emit(self._journal.problem)
-            self._journal.problem = None
+        if self._session is not None:
+            self.journal.begin(command.beginning(self._session.card, accepted.context), self._session.tokenizer)
 
     def _emit(self, event: GenerationEvent) -> None:
-        if self._journal is not None:  # on the disk before anybody hears of it
-            self._journal.note(event)
-            self._report_journal()
+        self.journal.note(event)  # on the disk before anybody hears of it
         if event.run_id != self._run_id:
             event = replace(event, run_id=self._run_id)
         self.event_ready.emit(event)
