@@ -47,10 +47,10 @@ def connect_branches(branches: BranchDesk, threads: Threads) -> None:
 def connect_passes(inside: InsideDesk, blocks: BlockDesk, measuring: MeasuringDesk, threads: Threads) -> None:
     """What takes passes of the model beside the run; whoever measures has to pause that first."""
     inside.requested.connect(threads.inside_requested)
-    threads.worker.inside_looked.connect(inside.take)
+    threads.worker.questions.inside_looked.connect(inside.take)
     blocks.requested.connect(threads.block_requested)
-    threads.worker.block_tried.connect(blocks.take)
+    threads.worker.questions.block_tried.connect(blocks.take)
     measuring.cache_size_requested.connect(threads.cache_size_requested)
     measuring.errand_end_requested.connect(threads.errand_end_requested)
-    threads.worker.cache_measured.connect(measuring.take_size)
+    threads.worker.questions.cache_measured.connect(measuring.take_size)
     threads.worker.errand_reported.connect(measuring.take_report)

@@ -14,8 +14,6 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from canopy_desktop.decoding.stopping import StopReason
 from canopy_desktop.errors import CanopyError, InterruptedStepError
-from canopy_desktop.exploration.cache_size import cache_size
-from canopy_desktop.exploration.intervention import blocked_step
 from canopy_desktop.exploration.metrics import Footprint
 from canopy_desktop.exploration.records import (
     GenerationEvent,
@@ -32,11 +30,8 @@ from canopy_desktop.exploration.records import (
 )
 from canopy_desktop.heap import give_back
 from canopy_ui.commands import (
-    BlockCommand,
-    BlockResult,
     ChooseCommand,
     GoToCommand,
-    InsideResult,
     RemakeCommand,
     ReopenCommand,
     ResumeCommand,
@@ -47,15 +42,14 @@ from canopy_ui.comparer import Comparer
 from canopy_ui.errands import Errand, Errands
 from canopy_ui.journal_keeper import JournalKeeper
 from canopy_ui.priority import step_behind_the_window
+from canopy_ui.questions import Questions
 from canopy_ui.search_runner import SearchRunner
 
 if TYPE_CHECKING:
     from canopy_desktop.exploration.generation import Generation
-    from canopy_desktop.exploration.inside_view import InsideLooker, InsideWish
     from canopy_desktop.exploration.journal import Journal
     from canopy_desktop.exploration.searching import SearchWish
     from canopy_desktop.exploration.session import ModelSession
-    from canopy_desktop.exploration.trial import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -78,10 +72,7 @@ class Worker(QObject):
     load_failed = Signal(object)  # Exception
     event_ready = Signal(object)  # GenerationEvent
     footprint_changed = Signal(object)  # Footprint
-    block_tried = Signal(object)  # BlockResult
-    cache_measured = Signal(object)  # CacheSize, or None without a model
     errand_reported = Signal(object)  # ErrandReport
-    inside_looked = Signal(object)  # InsideResult
 
     def __init__(self, opener: Opener, journal: Journal | None = None) -> None:
         """`journal`: where everything is kept that happens; None: nowhere."""
@@ -91,8 +82,6 @@ class Worker(QObject):
         self._after_replay: Callable[[], None] | None = None  # a choice that waits for the columns
         self._session: ModelSession | None = None
         self._generation: Generation | None = None
-        self._trial: Trial | None = None  # kept as long as the text, for the next block of it is quick then
-        self._looker: InsideLooker | None = None
         self._run_id = 0
         self._remaking: Iterator[RemakeProgress | StepRecord] | None = None  # goes before any step; a walk too
         self._budget: int | None = None  # steps to go; None: until the run ends
@@ -107,6 +96,7 @@ class Worker(QObject):
         self._turns.timeout.connect(self._advance)
         self.searches = SearchRunner(self)
         self.comparer = Comparer(self)
+        self.questions = Questions(self)
         self._errands = Errands(self)
         self._errands.reported.connect(self.errand_reported)
 
@@ -154,7 +144,8 @@ class Worker(QObject):
         self._rest()
         self.searches.end()
         self.comparer.close()
-        self._generation = self._session = self._trial = self._looker = None
+        self.questions.close()
+        self._generation = self._session = None
 
     @Slot()
     def load(self) -> None:
@@ -165,6 +156,7 @@ class Worker(QObject):
             self._generation = session.new_generation()
             self._session = session
             self.comparer.open(session)
+            self.questions.open(session)
         except LoadingAbandonedError:
             logger.info("Loading was given up")
         except CanopyError as error:
@@ -188,7 +180,7 @@ class Worker(QObject):
         """Begin a new exploration; `abandon` was called before."""
         self._release()
         self.searches.end()
-        self._trial = None
+        self.questions.leave_text()
         self._take_up(command.run_id)
         with self._reporting_errors():
             generation = self._loaded()
@@ -209,7 +201,7 @@ class Worker(QObject):
         """Take up a kept exploration, and make its columns again; `abandon` was called before."""
         self._release()
         self.searches.end()
-        self._trial = None
+        self.questions.leave_text()
         self._take_up(command.run_id)
         with self._reporting_errors():
             self._loaded().reopen(command.run_id, command.kept)
@@ -285,37 +277,6 @@ class Worker(QObject):
         with self._reporting_errors():
             self._remaking = self._loaded().remake(command.run_id, command.slots, command.kind)
             self._turns.start(0)
-
-    @Slot(object)
-    def block(self, command: BlockCommand) -> None:
-        """Try a block beside the recorded text; a run in hand goes on after it."""
-        try:
-            step = blocked_step(self._trying(), command.ids, (command.block,))
-        except InterruptedStepError:
-            self.block_tried.emit(BlockResult(command=command))
-        except Exception as error:
-            logger.warning("The block could not be tried: %s", error, exc_info=not isinstance(error, CanopyError))
-            self.block_tried.emit(BlockResult(command=command, error=error))
-        else:
-            self.block_tried.emit(BlockResult(command=command, step=step))
-
-    @Slot(object)
-    def look_inside(self, wish: InsideWish) -> None:
-        """Pass one recorded token through the model again, and look into it; a run in hand goes on after it."""
-        try:
-            view = self._looking().look(wish)
-        except (InterruptedStepError, LookupError):
-            self.inside_looked.emit(InsideResult(wish=wish))
-        except Exception as error:
-            logger.warning("The step could not be looked into: %s", error, exc_info=not isinstance(error, CanopyError))
-            self.inside_looked.emit(InsideResult(wish=wish, error=error))
-        else:
-            self.inside_looked.emit(InsideResult(wish=wish, view=view))
-
-    @Slot()
-    def measure_cache(self) -> None:
-        """Say how large the cache is."""
-        self.cache_measured.emit(None if self._session is None else cache_size(self._session.sequence.decoder))
 
     @Slot(object)
     def run_errand(self, errand: Errand) -> None:
@@ -466,20 +427,6 @@ class Worker(QObject):
         if footprint != self._footprint:
             self._footprint = footprint
             self.footprint_changed.emit(footprint)
-
-    def _trying(self) -> Trial:
-        if self._trial is None:
-            if self._session is None:
-                raise RuntimeError("a command came before the model was loaded")
-            self._trial = self._session.new_trial()
-        return self._trial
-
-    def _looking(self) -> InsideLooker:
-        if self._looker is None:
-            if self._session is None:
-                raise RuntimeError("a command came before the model was loaded")
-            self._looker = self._session.new_looker()
-        return self._looker
 
     def _loaded(self) -> Generation:
         if self._generation is None:
