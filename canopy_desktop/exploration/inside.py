@@ -17,7 +17,7 @@ from canopy_desktop.exploration.attention import softmax
 from canopy_desktop.exploration.intervention import head_bias
 from canopy_desktop.exploration.sequence import TokenSequence
 from canopy_desktop.model.block_replay import BlockPass, BlockReplay
-from canopy_desktop.model.card import Architecture, LayerAttention, Norm
+from canopy_desktop.model.card import Architecture, LayerAttention
 from canopy_desktop.model.decoder import AttentionBias
 from canopy_desktop.model.head import Head
 from canopy_desktop.model.rope import turned
@@ -254,13 +254,14 @@ class InsideReader:
         """The final norm (see `card.Norm`) has the model's epsilon inside the root."""
         a, weights = self._sequence.decoder.architecture, self._weights
         row, exact = weights.output_row(token_id), last.astype(np.float64)
-        mean = exact.mean() if a.norm is Norm.LAYER else 0.0
-        scale = 1.0 / np.sqrt(np.mean((exact - mean) ** 2) + a.epsilon)
-        direction: FloatArray = weights.output_norm() * row * np.float32(scale)
         bias = weights.output_norm_bias()
-        if a.norm is Norm.LAYER:
-            direction = direction - direction.mean()
-        return Readout(token_id, direction, 0.0 if bias is None else float(bias.astype(np.float64) @ row))
+        centred = exact if bias is None else exact - exact.mean()
+        direction: FloatArray = weights.output_norm() * row
+        direction *= np.float32(1.0 / np.sqrt(np.mean(centred**2) + a.epsilon))
+        if bias is None:
+            return Readout(token_id, direction)
+        direction -= direction.mean()
+        return Readout(token_id, direction, float(bias.astype(np.float64) @ row))
 
 
 def _held(vectors: FloatArray | None) -> FloatArray:

@@ -52,7 +52,7 @@ class Checkpoint:
         """A matrix or vector by its GGUF name, (outputs, inputs). Raises `SourceError`."""
         place = kept(self.family, self.architecture, name)
         values = self.tensors[published_name(self.family, place.name)].values()
-        values = (values.T if _is_turned(self.family, name, values.shape) else values)[place.rows]
+        values = (values.T if _is_transposed(self.family, name, values.shape) else values)[place.rows]
         return values + 1 if self.family.raised_norms and name.endswith("norm.weight") else values
 
 
@@ -81,7 +81,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         tensors |= more
     tensors = _with_base(tensors, family)
     expected = {
-        published_name(family, name): shape[::-1] if _is_turned(family, name, shape) else shape
+        published_name(family, name): shape[::-1] if _is_transposed(family, name, shape) else shape
         for name, shape in expected_shapes(architecture, fused_qkv=family.fused_qkv).items()
     }
     unread = {name for name in tensors if _COMPUTED.fullmatch(name)}
@@ -99,9 +99,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
-def _is_turned(family: Family, name: str, shape: Shape) -> bool:
+def _is_transposed(family: Family, name: str, shape: Shape) -> bool:
     """Whether a checkpoint has the rows of a tensor as columns."""
-    return family.turned_matrices and name.startswith("blk.") and len(shape) == 2
+    return family.transposed and name.startswith("blk.") and len(shape) == 2
 
 
 def _with_base(tensors: dict[str, StoredTensor], family: Family) -> dict[str, StoredTensor]:

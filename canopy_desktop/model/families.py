@@ -44,7 +44,7 @@ class Family:
     base: str = "model."  # what the names of a checkpoint begin with, unless it was saved without its head
     blocks: str = "layers"
     published: Mapping[str, str] = field(default_factory=dict)  # what a checkpoint calls parts otherwise than others
-    turned_matrices: bool = False  # a checkpoint has (inputs, outputs) of the blocks' matrices
+    transposed: bool = False  # a checkpoint has (inputs, outputs) of the blocks' matrices
     wide_scale_layers: int = 0  # a model of so many layers scales q·k by the width per head, √(heads / hidden)
 
     @property
@@ -105,7 +105,7 @@ FAMILIES = {
                 "ffn_up": "mlp.c_fc",
                 "ffn_down": "mlp.c_proj",
             },
-            turned_matrices=True,
+            transposed=True,
         ),
     )
 }
