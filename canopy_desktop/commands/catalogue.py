@@ -8,7 +8,6 @@ from typing import Any
 from canopy_desktop import paths
 from canopy_desktop.errors import UsageError
 from canopy_desktop.exploration.budget import automatic_budget
-from canopy_desktop.exploration.columns import gives
 from canopy_desktop.exploration.memory_needed import memory_json, memory_needed, usual_context
 from canopy_desktop.model.bundle import Listed, default_model
 from canopy_desktop.model.catalogue import catalogue, choose_default, discard, is_own, rename, set_aside
@@ -70,7 +69,7 @@ def _listed(model: Listed, default_id: str, budget: int) -> dict[str, Any]:
         "bytes": card.bytes if card else None,
         "context": card.architecture.context if card else None,
         "own_graph": card.architecture.is_given if card else None,
-        "gives": list(gives(card.architecture)) if card else None,
+        "gives": list(card.architecture.gives) if card else None,
         "memory": memory_json(memory_needed(card, usual_context(card), budget=budget)) if card else None,
         "folder": str(model.folder),
         "own": is_own(model.folder),

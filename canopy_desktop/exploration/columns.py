@@ -25,21 +25,11 @@ def stream_precision(architecture: Architecture, precision: type[np.floating]) -
     return np.float32 if architecture.has_wide_stream else precision
 
 
-def gives(architecture: Architecture) -> tuple[str, ...]:
-    """What a model's passes leave to be looked at."""
-    kinds = [kind.value for kind in Kept if _is_given(architecture, kind)]
-    return ("logits", "cache", *kinds)
-
-
 def require(architecture: Architecture, *kinds: Kept) -> None:
     """Raise `NotGivenError` unless the passes of a model leave these."""
     for kind in kinds:
-        if not _is_given(architecture, kind):
+        if kind.value not in architecture.gives:
             raise NotGivenError(kind.value)
-
-
-def _is_given(architecture: Architecture, kind: Kept) -> bool:
-    return architecture.residuals if kind is Kept.RESIDUALS else architecture.queries
 
 
 class Part:

@@ -172,6 +172,12 @@ class Architecture:
         return self.positions is Positions.GIVEN
 
     @property
+    def gives(self) -> tuple[str, ...]:
+        """What passes leave to be looked at."""
+        more = {"residuals": self.residuals, "queries": self.queries}
+        return ("logits", "cache", *(name for name, given in more.items() if given))
+
+    @property
     def query_width(self) -> int:
         """Numbers of a layer's queries that a pass leaves of a token; 0 where it leaves none."""
         return self.heads * self.head_size if self.queries else 0

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from canopy_desktop.decoding.settings import DecodingSettings
 from canopy_desktop.errors import ColumnsGoneError, NotGivenError
-from canopy_desktop.exploration.columns import gives
+from canopy_desktop.exploration import storage
 from canopy_desktop.exploration.generation import Generation
 from canopy_desktop.exploration.memory_needed import memory_needed
 from canopy_desktop.exploration.records import Kept, RunFinished, StepRecord
@@ -327,7 +328,7 @@ def test_a_branch_that_needs_a_past_leaves_a_merged_decoder_as_it_is(tmp_path: P
     source = write_unknown("qwen2-merged", tmp_path / "source")
     (source / "model.onnx").write_bytes(model.SerializeToString())
     bundle = imported(source, tmp_path / "models")
-    assert gives(bundle.card.architecture) == ("logits", "cache")
+    assert bundle.card.architecture.gives == ("logits", "cache")
     session = ModelSession.open(bundle, ProviderChoice.CPU)
     prefill(session, fixtures.tiny_model("qwen2").ids, 7)
     assert np.abs(all_logits(session) - fixtures.tiny_model("qwen2").logits).max() <= LOGIT
@@ -338,6 +339,20 @@ def test_the_last_layer_of_the_lens_is_the_models_own_answer(session: ModelSessi
     columns, last = session.sequence.columns, session.sequence.slots[-1:]
     assert np.array_equal(session.head.logits(columns.residuals(last, 3))[0], logits)
     assert not np.allclose(session.head.logits(columns.residuals(last, 2))[0], logits, atol=0.1)
+
+
+def test_attention_that_a_file_keeps_is_the_same_without_the_model(session: ModelSession, tmp_path: Path) -> None:
+    begun = beginning(session, "ab cd ab", DecodingSettings(min_tokens=4, max_tokens=4))
+    generation = session.new_generation()
+    begin(generation, begun)
+    run(generation)
+    tree, reader = generation.exploration, session.new_reader()
+    slots = tree.slots(tree.cursor)
+    was = replace(kept(begun, generation), attention=reader.keep(slots, tree.cursor))
+    storage.save(tmp_path / "a.canopy", was, session.tokenizer)
+    alone = storage.load(tmp_path / "a.canopy").attention.reader()
+    shown = alone.attention(np.arange(slots.size), 1, 2, hide_first=False)
+    assert np.array_equal(shown.values, reader.attention(slots, 1, 2, hide_first=False).values, equal_nan=True)
 
 
 def test_queries_that_made_room_are_made_again_with_the_same_bits(model: tuple[str, Bundle]) -> None:
@@ -378,7 +393,7 @@ def test_what_the_graph_does_not_give_is_said_and_logits_are_kept_in_its_place(s
         sequence.columns.residuals(slots, 1)
     a = session.card.architecture
     assert sequence.columns.bytes == len(slots) * a.vocabulary * 4
-    assert gives(a) == ("logits", "cache")
+    assert a.gives == ("logits", "cache")
 
 
 REFUSED = {

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from canopy_desktop.errors import NotGivenError
+from canopy_desktop.exploration.models_view import ModelRow
 from canopy_desktop.exploration.session import ModelSession
 from canopy_desktop.exploration.view import WindowView
 from canopy_desktop.model.bundle import Bundle
@@ -16,10 +17,13 @@ from canopy_desktop.settings import Preferences
 from canopy_ui.controller import Controller
 from canopy_ui.main_window import MainWindow
 from canopy_ui.messages import Wording
+from canopy_ui.models_desk import ModelsView
+from canopy_ui.models_words import ModelsWords
 from canopy_ui.panels.attention_panel import AttentionPanel
 from canopy_ui.panels.inside_panel import InsidePanel
 from canopy_ui.panels.lens_panel import LensPanel
 from canopy_ui.program import make_application
+from canopy_ui.qt_models.models_table import ModelColumn
 from canopy_ui.state import RunPhase
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.forbid_menu import ForbidMenu
@@ -60,6 +64,12 @@ def test_a_look_cannot_be_forbidden_and_the_menu_says_so(qtbot: QtBot) -> None:
     assert [(action.text(), action.isEnabled()) for action in menu.actions()] == [
         ("This model’s own graph has no place to forbid a look", False)
     ]
+
+
+def test_the_catalogue_says_what_the_graph_gives(bundle: Bundle, qtbot: QtBot) -> None:
+    row = ModelRow(id="mine", folder=bundle.folder, card=bundle.card, needed=None, own=True, default=False)
+    assert "Runs as its own graph, which gives logits, cache" in ModelsWords().about(ModelsView(), row).splitlines()
+    assert ModelsWords().cell(ModelsView(), row, ModelColumn.NAME).endswith(" · own graph")
 
 
 def forget(preferences: Preferences) -> None:

@@ -66,6 +66,9 @@ class ModelsWords(QObject):
             self.tr("Source: {source}").format(source=row.card.source),
             self.tr("Folder: {folder}").format(folder=row.folder),
         ]
+        if row.card.architecture.is_given:
+            gives = ", ".join(self.tr(what) for what in row.card.architecture.gives)
+            lines.append(self.tr("Runs as its own graph, which gives {gives}").format(gives=gives))
         if row.needed is not None:
             lines.append(
                 self.tr(
