@@ -83,11 +83,14 @@ class RowLight(QStyledItemDelegate):
             painter.fillRect(box.right() + 1 - thin, box.top(), thin, box.height(), ink)
 
     def _wish(self, index: Index) -> None:
-        rows = index.model() if index.isValid() else None  # a view that goes has no model any more
-        light = rows.light_of(index) if isinstance(rows, LitRows) else DARK
+        light = self._light_of(index) if index.isValid() else DARK  # a view that goes has no model any more
         if light != self._wished:
             self._wished = light
             self.wished.emit(light)
+
+    def _light_of(self, index: Index) -> Light:
+        rows = index.model()
+        return rows.light_of(index) if isinstance(rows, LitRows) else DARK
 
     def _in_sight(self) -> Iterator[QModelIndex]:
         """The first cells of the rows that can be seen."""
