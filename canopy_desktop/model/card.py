@@ -125,6 +125,7 @@ class Architecture:
     window_rope_base: float = 10_000.0  # of local layers, whose frequencies nothing divides
     queries: bool = True  # its passes leave every head's query
     residuals: bool = True  # and the stream before and after every block
+    steps_alone: bool = False  # a pass over a past takes one token
 
     def __post_init__(self) -> None:
         for name in NUMBERS:
@@ -143,8 +144,8 @@ class Architecture:
         if self.is_given:
             if any(getattr(self, name) for name in _BUILT_NUMBERS):
                 raise ValueError(f"{' and '.join(_BUILT_NUMBERS)} must be 0 for a given graph")
-        elif not (self.queries and self.residuals):
-            raise ValueError("queries and residuals lack in given graphs alone")
+        elif not (self.queries and self.residuals) or self.steps_alone:
+            raise ValueError("only given graphs lack queries and residuals, or take one token alone")
         if self.norm is not Norm.RMS and (self.qk_norms or self.post_norms):
             raise ValueError("norms of heads and of what is added must be RMS norms")
 
@@ -431,5 +432,6 @@ def _architecture(values: _Fields) -> Architecture:
         window_rope_base=values.number("window_rope_base", 10_000.0),
         queries=values.flag("queries", True),
         residuals=values.flag("residuals", True),
+        steps_alone=values.flag("steps_alone", False),
         **{name: values.whole(name) for name in NUMBERS if name != "epsilon"},
     )

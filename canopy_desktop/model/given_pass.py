@@ -99,13 +99,20 @@ class GivenBinding:
             np.empty((a.layers, batch * new, width), np.float32) for width in (a.query_width, a.stream_width)
         )
         columns = PassColumns(queries, residuals, np.empty((batch * new, a.hidden), np.float32))
-        for row in range(batch):
-            self._run_row(row, ids[row : row + 1], int(totals[row]), columns, options)
+        for row, past in enumerate((totals - new).tolist()):
+            size = 1 if past and a.steps_alone else new
+            for first in range(0, new, size):
+                place = slice(row * new + first, row * new + first + size)
+                part = ids[row : row + 1, first : first + size]
+                self._run_row(row, part, past + first + size, columns, place, options)
         return columns
 
-    def _run_row(self, row: int, ids: IntArray, total: int, columns: PassColumns, options: ort.RunOptions) -> None:
+    def _run_row(
+        self, row: int, ids: IntArray, total: int, columns: PassColumns, rows: slice, options: ort.RunOptions
+    ) -> None:
+        """Pass (1, new) ids of a row; their columns are `rows`."""
         a, new = self._a, ids.shape[1]
-        past, rows = total - new, slice(row * new, (row + 1) * new)
+        past = total - new
         self._make_room(total)
         for name, kind in self._asked.items():
             if (value := supplied(name, ids, total)) is not None:

@@ -334,6 +334,22 @@ def test_a_branch_that_needs_a_past_leaves_a_merged_decoder_as_it_is(tmp_path: P
     assert np.abs(all_logits(session) - fixtures.tiny_model("qwen2").logits).max() <= LOGIT
 
 
+def test_a_decoder_that_takes_one_token_over_a_past_gets_them_one_by_one(tmp_path: Path) -> None:
+    model = whole_graph("qwen2-merged")
+    branch = next(part.g for part in model.graph.node[0].attribute if part.name == "then_branch")
+    for node in branch.node:
+        node.input[:] = ["one" if name == "input_ids" else name for name in node.input]
+    branch.initializer.append(numpy_helper.from_array(np.array([1, 1]), "one.shape"))
+    branch.node.insert(0, helper.make_node("Reshape", ["input_ids", "one.shape"], ["one"]))
+    source = write_unknown("qwen2-merged", tmp_path / "source")
+    (source / "model.onnx").write_bytes(model.SerializeToString())
+    bundle, reference = imported(source, tmp_path / "models"), fixtures.tiny_model("qwen2")
+    assert bundle.card.architecture.steps_alone
+    session = ModelSession.open(bundle, ProviderChoice.CPU)
+    prefill(session, reference.ids, 7)
+    assert np.abs(all_logits(session) - reference.logits).max() <= LOGIT
+
+
 def test_the_last_layer_of_the_lens_is_the_models_own_answer(session: ModelSession) -> None:
     logits = prefill(session, range(30, 50))
     columns, last = session.sequence.columns, session.sequence.slots[-1:]
