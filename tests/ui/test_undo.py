@@ -288,6 +288,19 @@ def test_back_to_the_likeliest_token_is_told() -> None:
     assert deed_words(Change(Deed.SETTINGS, WARM, GREEDY)) == "greedy"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("waves.canopy", "opening waves.canopy"),
+        ("R&D.canopy", "opening R&&D.canopy"),
+        ("", "opening what was not saved"),
+        ("a" * 60 + ".canopy", f"opening {'a' * 20}…{'a' * 13}.canopy"),
+    ],
+)
+def test_what_was_opened_is_told_by_its_name(name: str, told: str) -> None:
+    assert deed_words(Change(Deed.OPEN, what=name)) == told
+
+
 @pytest.mark.parametrize("deed", Deed)
 def test_every_deed_has_a_name(deed: Deed) -> None:
     assert len(deed_words(Change(deed))) > 2

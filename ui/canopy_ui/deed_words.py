@@ -7,6 +7,8 @@ from PySide6.QtCore import QCoreApplication
 from canopy_desktop.exploration.trail import Change, Deed
 from canopy_ui.widgets.stage_words import settings_change
 
+LONGEST_NAME = 40  # letters
+
 
 def undo_words(change: Change | None) -> str:
     """What undoing takes back; without a deed, what the command is called."""
@@ -42,8 +44,16 @@ def deed_words(change: Change) -> str:
         Deed.BEGIN: _tr("new text"),
         Deed.RESET: _tr("reset"),
         Deed.NEW: _tr("new exploration"),
-        Deed.OPEN: _tr("opening {name}").format(name=change.what or _tr("what was not saved")),
+        Deed.OPEN: _tr("opening {name}").format(name=_named(change.what)),
     }[change.deed]
+
+
+def _named(file: str) -> str:
+    """A file's name in a menu: not too long, and without a letter that would be underlined."""
+    if not file:
+        return _tr("what was not saved")
+    short = file if len(file) <= LONGEST_NAME else f"{file[: LONGEST_NAME // 2]}…{file[-(LONGEST_NAME // 2) :]}"
+    return short.replace("&", "&&")
 
 
 def _tr(text: str) -> str:
