@@ -18,6 +18,7 @@ from canopy_desktop.model.onnx_weights import Rounding
 from canopy_desktop.model.onnx_witness import Reading, difference, outputs_of, reading_of
 
 # What shares of attention may be apart, computed here and in a graph that rounds so.
+LEAST = 1e-6  # share whose logarithm says something
 SHARES = {Rounding.NONE: 1e-4, Rounding.FINE: 5e-3, Rounding.COARSE: 1e-4}
 
 
@@ -59,12 +60,27 @@ class Probe:
         None where there is no such number: the graph looks in another way, or what was found are not its queries.
         """
         size, apart = self._a.head_size, SHARES[rounding]
-        said = {query.scale for query in self.queries if query.scale}
+        said = {query.scale for query in self.queries if query.scale} | self._fitted()
         scales = (size**-0.5, 1.0, size**-0.25, 1 / size, *sorted(said))
         return next((scale for scale in scales if self.queries and self._distance(scale) <= apart), None)
 
     def _is_row(self, name: str) -> bool:
         return self.made[name].shape[:-1] == (1, self._tokens)
+
+    def _fitted(self) -> set[float]:
+        """The scale by which the logarithms of a layer's shares are differences of its products, if there is one."""
+        a, (query, *_) = self._a, [*self.queries, Query("")]
+        if not query.weights or self.made[query.queries].shape != (1, a.heads, self._tokens, a.head_size):
+            return set()
+        keys = np.repeat(self.outputs[1], a.heads // a.kv_heads, axis=1).astype(np.float64)
+        products = self.made[query.queries].astype(np.float64) @ keys.swapaxes(-1, -2)
+        shares = self.made[query.weights].astype(np.float64)
+        if shares.shape != products.shape:
+            return set()
+        seen = (shares > LEAST) & (shares[..., :1] > LEAST)
+        apart, logarithms = (np.where(seen, one - one[..., :1], 0.0) for one in (products, np.log(shares.clip(LEAST))))
+        scale = float((apart * logarithms).sum() / (np.square(apart).sum() or 1.0))
+        return {scale} if scale > 0 else set()
 
     def _distance(self, scale: float) -> float:
         """The largest difference of a share of attention."""

@@ -384,6 +384,17 @@ def test_queries_that_made_room_are_made_again_with_the_same_bits(model: tuple[s
     assert np.array_equal(sequence.columns.queries(slots, 1), before)
 
 
+def test_any_scale_of_products_is_found(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(graph_of("opt"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(1.7, np.float32), "factor"))
+    for place, node in enumerate([node for node in model.graph.node if node.op_type == "Softmax"]):
+        model.graph.node.append(helper.make_node("Mul", [node.input[0], "factor"], [f"scaled.{place}"]))
+        node.input[0] = f"scaled.{place}"
+    a = imported(write_given("opt", tmp_path / "source", model), tmp_path / "models").card.architecture
+    assert a.queries
+    assert a.attention_scale == pytest.approx(1.7, rel=1e-4)
+
+
 def test_a_window_that_config_json_tells_of_leaves_queries_out(tmp_path: Path) -> None:
     source = write_given("gpt_neox", tmp_path / "source")
     change(source, "config.json", sliding_window=64)
