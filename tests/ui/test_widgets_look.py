@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from canopy_desktop.settings import THEMES
 from canopy_ui.theme import SURPRISAL_BITS, load_fonts, mixed, theme_named
 from canopy_ui.widgets.elided_label import PartsLabel
-from canopy_ui.widgets.numbers import byte_size, milliseconds, percent, rate
+from canopy_ui.widgets.numbers import byte_size, milliseconds, percent, rate, token_count
 
 READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3
 
@@ -113,6 +113,10 @@ def test_the_fonts_that_are_shipped_are_known_to_qt(qapp: object) -> None:
 )
 def test_a_probability_is_never_rounded_to_none_or_all(probability: float | None, shown: str) -> None:
     assert percent(probability) == shown
+
+
+def test_one_token_is_no_plural() -> None:
+    assert [token_count(count) for count in (0, 1, 2, 8_192)] == ["0 tokens", "1 token", "2 tokens", "8,192 tokens"]
 
 
 def test_figures_have_units_and_no_idle_digits() -> None:

@@ -15,7 +15,7 @@ from canopy_ui.widgets.chip_label import marked
 from canopy_ui.widgets.copyable_table import CopyableTable
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.message_page import MessagePage
-from canopy_ui.widgets.numbers import byte_size, grouped
+from canopy_ui.widgets.numbers import byte_size, grouped, token_count
 from canopy_ui.widgets.panel import Panel, Shrinkable
 from canopy_ui.widgets.race_card import RaceCard
 from canopy_ui.widgets.tall_scroll import TallScroll
@@ -123,13 +123,7 @@ class CachePanel(Panel):
         self._words.setVisible(bool(words))
         self._layers.set_rows(() if view is None else _rows(view))
         self._as_table.setEnabled(view is not None)
-        self._set_title(
-            ""
-            if view is None
-            else self.tr("{count} tokens · {size}").format(
-                count=grouped(view.size.positions), size=byte_size(view.size.used)
-            )
-        )
+        self._set_title("" if view is None else f"{token_count(view.size.positions)} · {byte_size(view.size.used)}")
         self._show_value()
         self._show_page()
 
@@ -197,9 +191,9 @@ class CachePanel(Panel):
             each=grouped(size.predicted_per_position),
         )
         measured = self.tr(
-            "{count} tokens: {predicted} bytes predicted, {used} measured. There is room for {room}: {allocated}."
+            "{tokens}: {predicted} bytes predicted, {used} measured. There is room for {room}: {allocated}."
         ).format(
-            count=grouped(size.positions),
+            tokens=token_count(size.positions),
             predicted=grouped(size.predicted),
             used=grouped(size.used),
             allocated=byte_size(size.allocated),

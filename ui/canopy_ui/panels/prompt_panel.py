@@ -24,7 +24,7 @@ from canopy_ui.widgets.examples_list import ExamplesList
 from canopy_ui.widgets.facts_form import FactsForm
 from canopy_ui.widgets.fold import Fold
 from canopy_ui.widgets.history_form import HistoryForm
-from canopy_ui.widgets.numbers import grouped, hexadecimal
+from canopy_ui.widgets.numbers import grouped, hexadecimal, token_count
 from canopy_ui.widgets.panel import Panel, Shrinkable
 from canopy_ui.widgets.prompt_edit import PromptEdit
 from canopy_ui.widgets.prompt_preview import PromptPreview
@@ -215,7 +215,7 @@ class PromptPanel(Panel):
             self._count.style().polish(self._count)
         self._count.setText(self._counted(prompt, context, tokens))
         self._enable_buttons()
-        self._set_title(self._tokens(count) if prompt is not None else "")
+        self._set_title(token_count(count) if prompt is not None else "")
 
     def _arrange(self) -> None:
         row = QHBoxLayout()
@@ -281,9 +281,6 @@ class PromptPanel(Panel):
         if len(prompt.lost) == 1:
             lost = self.tr("1 byte without a token")
         return f"{text}, {lost}" + (f" ({hexadecimal(end)})" if end else "")
-
-    def _tokens(self, count: int) -> str:
-        return self.tr("1 token") if count == 1 else self.tr("{count} tokens").format(count=grouped(count))
 
     def _enable_buttons(self) -> None:
         for button in (self._run, self._step):

@@ -14,7 +14,7 @@ from canopy_desktop.exploration.compared import Relation
 from canopy_desktop.model.tokenizer import Token
 from canopy_ui.widgets.chip_label import marked, marked_text
 from canopy_ui.widgets.model_words import weights_name
-from canopy_ui.widgets.numbers import UNKNOWN, grouped, percent
+from canopy_ui.widgets.numbers import UNKNOWN, grouped, percent, token_count
 
 _GLIMPSE = 12  # characters that are quoted where tokens cannot be compared
 _SETTINGS = {
@@ -47,12 +47,12 @@ def parting_words(view: CompareView) -> str:
     if text.relation is Relation.PARTED or (shared < len(a.tokens) and shared < len(b.tokens)):
         return _parted(_tr("The texts"), shared, a.tokens[shared], b.tokens[shared])
     if view.busy:
-        return _tr("Equal so far: {count} tokens.").format(count=grouped(shared))
+        return _tr("Equal so far: {tokens}.").format(tokens=token_count(shared))
     if text.relation is Relation.EQUAL:
-        return _tr("Equal to the end: both wrote the same {count} tokens.").format(count=grouped(shared))
+        return _tr("Equal to the end: both wrote the same {tokens}.").format(tokens=token_count(shared))
     first, other, longer = ("A", "B", b) if text.relation is Relation.A_BEGINS_B else ("B", "A", a)
-    return _tr("Equal for {count} tokens; there {first} ends, and {other} goes on with “{token}”.").format(
-        count=grouped(shared), first=first, other=other, token=marked(longer.tokens[shared])
+    return _tr("Equal for {tokens}; there {first} ends, and {other} goes on with “{token}”.").format(
+        tokens=token_count(shared), first=first, other=other, token=marked(longer.tokens[shared])
     )
 
 
@@ -68,8 +68,8 @@ def prompt_words(view: CompareView) -> str:
     if prompt.relation is Relation.PARTED:
         return _parted(_tr("The prompts"), prompt.tokens, a.prompt[prompt.tokens], b.prompt[prompt.tokens])
     name, longer = ("B", b) if prompt.relation is Relation.A_BEGINS_B else ("A", a)
-    return _tr("The prompts are equal for {count} tokens; that of {name} goes on with “{token}”.").format(
-        count=grouped(prompt.tokens), name=name, token=marked(longer.prompt[prompt.tokens])
+    return _tr("The prompts are equal for {tokens}; that of {name} goes on with “{token}”.").format(
+        tokens=token_count(prompt.tokens), name=name, token=marked(longer.prompt[prompt.tokens])
     )
 
 
@@ -176,8 +176,8 @@ def _chosen_rows(view: CompareView, a: SideView, b: SideView) -> list[tuple[str,
 def _parted(what: str, shared: int, a: Token, b: Token) -> str:
     if not shared:
         return _tr("{what} differ from the first token on: “{a}” / “{b}”.").format(what=what, a=marked(a), b=marked(b))
-    return _tr("{what} are equal for {count} tokens, then “{a}” / “{b}”.").format(
-        what=what, count=grouped(shared), a=marked(a), b=marked(b)
+    return _tr("{what} are equal for {tokens}, then “{a}” / “{b}”.").format(
+        what=what, tokens=token_count(shared), a=marked(a), b=marked(b)
     )
 
 
@@ -220,7 +220,7 @@ def _side_progress(name: str, side: SideView) -> str:
         return _tr("{name} reads its prompt, {done} of {total} tokens").format(
             name=name, done=grouped(side.read), total=grouped(len(side.prompt))
         )
-    return _tr("{name}: {count} tokens").format(name=name, count=grouped(len(side.tokens)))
+    return _tr("{name}: {tokens}").format(name=name, tokens=token_count(len(side.tokens)))
 
 
 def _value(name: str, value: Any) -> str:

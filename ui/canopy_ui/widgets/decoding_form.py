@@ -13,6 +13,7 @@ from canopy_desktop.decoding.settings import MAX_SEED, DecodingSettings
 from canopy_desktop.errors import SettingsError
 from canopy_ui.messages import Wording
 from canopy_ui.theme import Theme
+from canopy_ui.widgets.numbers import token_count
 from canopy_ui.widgets.segmented import Segmented
 
 _LARGEST = 1_000_000
@@ -95,9 +96,9 @@ class DecodingForm(QWidget):
         """The settings in one line."""
         settings = self._settings
         if settings.greedy:
-            return self.tr("greedy, at most {count} tokens").format(count=settings.max_tokens)
-        return self.tr("sampling at {temperature:g}, at most {count} tokens").format(
-            temperature=round(settings.temperature, 2), count=settings.max_tokens
+            return self.tr("greedy, at most {tokens}").format(tokens=token_count(settings.max_tokens))
+        return self.tr("sampling at {temperature:g}, at most {tokens}").format(
+            temperature=round(settings.temperature, 2), tokens=token_count(settings.max_tokens)
         )
 
     def _place(self, name: str, control: QWidget, row: int, column: int, *, sampling: bool) -> None:

@@ -12,7 +12,7 @@ from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked, marked_text
 from canopy_ui.widgets.figure import Figure
 from canopy_ui.widgets.flow_layout import FlowLayout
-from canopy_ui.widgets.numbers import bits, grouped, percent
+from canopy_ui.widgets.numbers import bits, grouped, percent, token_count
 
 SHOWN = 4  # rejected tokens that are named
 
@@ -131,8 +131,8 @@ class FactsCard(QFrame):
                 return [self.tr("The run ended here: the output filter found what it stops at")]
             case StopReason.MAX_TOKENS if check is not None:
                 return [
-                    self.tr("The run ended here: {count} tokens, as many as asked for").format(
-                        count=grouped(check.max_tokens)
+                    self.tr("The run ended here: {tokens}, as many as asked for").format(
+                        tokens=token_count(check.max_tokens)
                     )
                 ]
             case StopReason.CONTEXT_FULL if check is not None:

@@ -16,7 +16,7 @@ from canopy_ui.light import DARK, Light
 from canopy_ui.widgets.chip_label import marked, marked_text
 from canopy_ui.widgets.inside_layout import Station, stations_of
 from canopy_ui.widgets.inside_words import activation_name, norm_name, short_number
-from canopy_ui.widgets.numbers import grouped, percent
+from canopy_ui.widgets.numbers import grouped, percent, token_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +188,8 @@ def _keys(view: InsideView, station: Station) -> Sheet:
         case Station.SCALE:
             sentence = _scale_sentence(view)
         case Station.MASK:
-            sentence = _tr("The mask makes −∞ of what must not be looked at: {count} tokens that come later.").format(
-                count=grouped(view.later)
+            sentence = _tr("The mask makes −∞ of what must not be looked at: {tokens} further on.").format(
+                tokens=token_count(view.later)
             )
             if step.how.window is not None:
                 sentence += " " + _tr("This layer sees {window} tokens at most, so {count} lie too far back.").format(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QCoreApplication
+
 UNKNOWN = "–"
 
 
 def grouped(number: int) -> str:
     """8192 as "8,192"."""
     return f"{number:,}"
+
+
+def token_count(count: int) -> str:
+    """So many of them."""
+    text = "1 token" if count == 1 else "{count} tokens"
+    return QCoreApplication.translate("Numbers", text).format(count=grouped(count))
 
 
 def percent(probability: float | None) -> str:

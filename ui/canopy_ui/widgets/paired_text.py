@@ -25,7 +25,7 @@ from canopy_desktop.exploration.compare_view import PairedToken
 from canopy_desktop.model.tokenizer import Token
 from canopy_ui.theme import Theme, mixed
 from canopy_ui.widgets.chip_label import LabelKind, label_of
-from canopy_ui.widgets.numbers import grouped
+from canopy_ui.widgets.numbers import token_count
 
 _TEXT, _CHIP, _BETWEEN, _LINE_GAP, _HEADING = 20.0, 33.0, 3.0, 15.0, 24.0
 _GUTTER, _MARGIN, _GAP, _PADDING = 24.0, 12.0, 3.0, 4.0
@@ -273,7 +273,7 @@ class PairedText(QAbstractScrollArea):
                 break
 
     def _gap_text(self, gap: int) -> str:
-        return self.tr("… {count} tokens …").format(count=grouped(gap))
+        return f"… {token_count(gap)} …"
 
     def _width_of(self, pair: PairedToken) -> float:
         padding = 2 * self._theme.px(_PADDING)

@@ -10,7 +10,7 @@ from canopy_desktop.decoding.frequencies import MAX_DRAWS
 from canopy_desktop.exploration.searching import Searched, SearchKind, SearchPhase
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.flow_layout import FlowLayout
-from canopy_ui.widgets.numbers import grouped
+from canopy_ui.widgets.numbers import grouped, token_count
 from canopy_ui.widgets.segmented import Segmented
 
 LONGEST = 200  # tokens of a search
@@ -137,7 +137,7 @@ class SearchForm(QWidget):
                 return self.tr("{done} of at most {total} tokens drawn").format(done=done, total=total)
             case SearchPhase.FINISHED | SearchPhase.STOPPED:
                 ended = self.tr("Done") if searched.phase is SearchPhase.FINISHED else self.tr("Stopped")
-                found = self.tr("{count} tokens looked at").format(count=grouped(len(searched.found)))
+                found = self.tr("{tokens} looked at").format(tokens=token_count(len(searched.found)))
                 return f"{ended}: {found}"
 
     def _count(self, least: int, most: int, value: int, suffix: str, tip: str) -> QSpinBox:

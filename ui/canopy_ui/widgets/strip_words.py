@@ -23,7 +23,7 @@ from canopy_desktop.exploration.stages import (
 )
 from canopy_desktop.model.tokenizer import Token
 from canopy_ui.widgets.chip_label import marked
-from canopy_ui.widgets.numbers import grouped, percent
+from canopy_ui.widgets.numbers import grouped, percent, token_count
 
 LONGEST = 24  # letters of a token
 MANY = 100_000  # tokens of a vocabulary, whose number alone fills a stage's place
@@ -48,7 +48,7 @@ def figure_of(facts: StageFacts) -> str:
     """The one figure that matters most."""
     match facts:
         case Tokenised(count=count):
-            return _tokens(count)
+            return token_count(count)
         case Embedded(hidden=hidden):
             return _tr("numbers") if hidden is None else _tr("{count} numbers").format(count=grouped(hidden))
         case Passed(layers=layers, heads=heads):
@@ -57,7 +57,7 @@ def figure_of(facts: StageFacts) -> str:
             return (_tr("{count} scores") if vocabulary < MANY else "{count}").format(count=grouped(vocabulary))
         case Penalised():
             touched = facts.moved + facts.boosted + facts.banned + facts.ends_barred
-            return _tokens(touched) if touched else _tr("none")
+            return token_count(touched) if touched else _tr("none")
         case Heated(temperature=temperature):
             return _tr("÷ {value:g}").format(value=temperature) if temperature else _tr("greedy")
         case Trimmed(cuts=cuts, kept=kept):
@@ -77,7 +77,7 @@ def line_of(facts: StageFacts) -> str:
             return _embedded(facts)
         case Passed(layers=layers, heads=heads, seen=seen):
             return _tr("{layers} blocks, one after another; in each, {heads} heads look back at {tokens}").format(
-                layers=layers, heads=heads, tokens=_tokens(seen)
+                layers=layers, heads=heads, tokens=token_count(seen)
             )
         case Scored(vocabulary=vocabulary, highest=highest, logit=logit):
             return _tr("{count} scores, one for each token of the model; the highest is {logit:.2f}: “{token}”").format(
@@ -112,7 +112,7 @@ def _embedded(facts: Embedded) -> str:
             id=token_id, token=text, count=grouped(facts.hidden)
         )
     return _tr("Each of {tokens} becomes {count} numbers; the last is token {id}, “{token}”").format(
-        tokens=_tokens(facts.count), id=token_id, token=text, count=grouped(facts.hidden)
+        tokens=token_count(facts.count), id=token_id, token=text, count=grouped(facts.hidden)
     )
 
 
@@ -122,13 +122,13 @@ def _tokenised(facts: Tokenised) -> str:
             token=short(facts.first[-1]), id=grouped(facts.first[-1].id)
         )
     named = " | ".join(short(token) for token in facts.first) + (" | …" if facts.count > len(facts.first) else "")
-    return _tr("The prompt is {tokens}: {named}").format(tokens=_tokens(facts.count), named=named)
+    return _tr("The prompt is {tokens}: {named}").format(tokens=token_count(facts.count), named=named)
 
 
 def _penalised(facts: Penalised) -> str:
     parts = []
     if facts.penalties and facts.moved:
-        part = _tr("penalties move the scores of {tokens}").format(tokens=_tokens(facts.moved))
+        part = _tr("penalties move the scores of {tokens}").format(tokens=token_count(facts.moved))
         if facts.most is not None:
             token, amount = facts.most
             part += _tr(", of the likeliest “{token}” the most: {amount}").format(
@@ -143,7 +143,7 @@ def _penalised(facts: Penalised) -> str:
         (facts.ends_barred, _tr("{tokens} for the end barred: too short a text")),
     ):
         if count:
-            parts.append(text.format(tokens=_tokens(count)))
+            parts.append(text.format(tokens=token_count(count)))
     if not parts:
         return _tr("No penalty is set: the scores stay as they are")
     return _sentence("; ".join(parts))
@@ -168,7 +168,7 @@ def _heated(facts: Heated) -> str:
 def _trimmed(facts: Trimmed) -> str:
     if not facts.cuts:
         return _tr("Nothing is cut off: all {count} tokens stay").format(count=grouped(facts.vocabulary))
-    cuts = [_tr("{name} keeps {kept}").format(name=_cut_name(cut), kept=_tokens(cut.kept)) for cut in facts.cuts]
+    cuts = [_tr("{name} keeps {kept}").format(name=_cut_name(cut), kept=token_count(cut.kept)) for cut in facts.cuts]
     return _sentence(_tr("{cuts} of {count}").format(cuts=_tr(", then ").join(cuts), count=grouped(facts.vocabulary)))
 
 
@@ -185,7 +185,7 @@ def _cut_name(cut: Cut) -> str:
 def _drawn(facts: Drawn) -> str:
     token, again = short(facts.token), ""
     if facts.rejected:
-        again = _tr("; the output filter sent back {tokens} before").format(tokens=_tokens(facts.rejected))
+        again = _tr("; the output filter sent back {tokens} before").format(tokens=token_count(facts.rejected))
     if facts.chosen_by is ChosenBy.PERSON:
         return _tr("You chose “{token}”: nothing was drawn").format(token=token)
     if facts.uniform is None:
@@ -220,10 +220,6 @@ def _continued(check: ContinuationCheck) -> str:
         case StopReason.CONTEXT_FULL | StopReason.CANCELLED:
             text = _tr("The context is full, {used} of {window} positions: stop")
     return text.format(**of)
-
-
-def _tokens(count: int) -> str:
-    return _tr("1 token") if count == 1 else _tr("{count} tokens").format(count=grouped(count))
 
 
 def _sentence(text: str) -> str:

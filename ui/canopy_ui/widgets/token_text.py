@@ -17,7 +17,7 @@ from canopy_ui.theme import DROPPED_OPACITY, Theme
 from canopy_ui.widgets.chip_area import ChipArea
 from canopy_ui.widgets.chip_label import label_of, marked
 from canopy_ui.widgets.look_words import share_text, short_text
-from canopy_ui.widgets.numbers import grouped, hexadecimal, milliseconds, percent
+from canopy_ui.widgets.numbers import grouped, hexadecimal, milliseconds, percent, token_count
 
 
 class TokenText(ChipArea):
@@ -165,8 +165,8 @@ class TokenText(ChipArea):
         if selected is None or selected >= len(chips):
             self.setAccessibleDescription("")
             return
-        count = self.tr("{count} tokens").format(count=grouped(len(chips)))
-        self.setAccessibleDescription("; ".join((self.description_of(selected).replace("\n", "; "), count)))
+        said = self.description_of(selected).replace("\n", "; "), token_count(len(chips))
+        self.setAccessibleDescription("; ".join(said))
 
     def _role_name(self, chip: Chip) -> str:
         return {
