@@ -12,16 +12,18 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from canopy_desktop.decoding.output_filter import FilterAction
+from canopy_desktop.decoding.output_filter import FilterAction, FilterList, OutputFilter
 from canopy_desktop.decoding.presets import PRESETS
 from canopy_desktop.decoding.settings import MAX_SEED, DecodingSettings
 from canopy_desktop.exploration.records import PROMPT_NODE
 from canopy_ui.filter_choice import FilterChoice
+from canopy_ui.links.sampling_link import SamplingLink
 from canopy_ui.panels.sampling_panel import SamplingPanel
 from canopy_ui.theme import theme_named
 from canopy_ui.widgets.length_form import stop_lines, stops_of
 from canopy_ui.widgets.slider_field import TICKS
-from tests.support.scripted import byte_tokenizer
+from tests.support.driving import Driver
+from tests.support.scripted import ScriptedSession, byte_tokenizer
 from tests.ui.support import distribution
 
 FULL = DecodingSettings(
@@ -198,7 +200,7 @@ def test_a_filter_comes_from_a_file_with_what_a_hit_does(panel: SamplingPanel, q
     with qtbot.waitSignal(panel.filter_chosen) as chosen:
         panel.set_filter(FilterChoice(str(words), FilterAction.MASK))
     assert chosen.args[0].output_filter.action is FilterAction.MASK
-    assert panel._filter._told.text() == "words.txt: 1 words or phrases, 1 patterns"
+    assert panel._filter._told.text() == "words.txt – words and phrases: 1, patterns: 1"
     with qtbot.waitSignal(panel.filter_chosen) as chosen:
         panel._filter._action.chosen.emit(2)
     assert chosen.args[0].output_filter.action is FilterAction.REDRAW
@@ -217,6 +219,20 @@ def test_a_filter_that_cannot_be_read_is_told_and_the_one_before_stays(panel: Sa
     assert panel._filter.choice().output_filter is not None
     panel.set_filter(FilterChoice(str(tmp_path / "gone.txt")))
     assert "gone.txt" in panel._notice.text()
+
+
+def test_a_filter_that_came_with_a_file_is_shown(panel: SamplingPanel, qtbot: QtBot) -> None:
+    driver = Driver(qtbot, ScriptedSession())
+    SamplingLink(panel, driver.controller)
+    words = OutputFilter(FilterList.parse("rude\n/[0-9]/", "class.txt"), FilterAction.MASK)
+    with qtbot.assertNotEmitted(panel.filter_chosen):
+        driver.controller.wishes.filter_by(FilterChoice.of(words))
+    assert panel._filter.choice().output_filter is words
+    assert panel._filter._told.text() == "class.txt – words and phrases: 1, patterns: 1"
+    driver.controller.wishes.filter_by(FilterChoice.of(None))
+    assert panel._filter.choice() == FilterChoice()
+    assert panel._filter._told.text().startswith("No filter")
+    driver.controller.shutdown()
 
 
 def test_the_step_leads_on_from_here_and_back_to_what_it_used(panel: SamplingPanel, qtbot: QtBot) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -45,6 +44,7 @@ from canopy_ui.compare_desk import CompareDesk
 from canopy_ui.draft import Draft
 from canopy_ui.errands import Errand
 from canopy_ui.facts_desk import FactsChoice, FactsDesk
+from canopy_ui.filter_choice import FilterChoice
 from canopy_ui.inside_desk import InsideDesk
 from canopy_ui.keeping import Keeping
 from canopy_ui.lighting import Lighting
@@ -382,7 +382,8 @@ class Controller(QObject):
         self.draft.fill_in(begun.request)
         self.wishes.begin_with(begun.window)
         self.wishes.decide_by(kept.settings)
-        self.wishes.filter_by(replace(self.wishes.filter, output_filter=kept.output_filter))
+        if kept.output_filter != self.wishes.output_filter:
+            self.wishes.filter_by(FilterChoice.of(kept.output_filter))
         self._starts.take_up()
         self._run.must_resume = False
         self._enter(RunPhase.LOADING if self.state.phase is RunPhase.LOADING else RunPhase.PAUSED)

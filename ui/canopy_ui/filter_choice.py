@@ -14,3 +14,8 @@ class FilterChoice:
     file: str = ""
     action: FilterAction = FilterAction.STOP
     output_filter: OutputFilter | None = None
+
+    @classmethod
+    def of(cls, output_filter: OutputFilter | None) -> FilterChoice:
+        """A filter that no file on this machine has to have."""
+        return cls() if output_filter is None else cls(action=output_filter.action, output_filter=output_filter)

@@ -29,6 +29,7 @@ class SamplingLink(QObject):
         panel.filter_chosen.connect(controller.wishes.set_filter)
         panel.from_here_requested.connect(controller.branch)
         panel.set_filter(controller.wishes.filter)
+        controller.wishes.filter_changed.connect(self._show_filter)
         controller.wishes.decoding_changed.connect(panel.set_settings)
         controller.undoing.brought_back.connect(self._on_brought_back)
         controller.view_changed.connect(self._on_view_changed)
@@ -43,7 +44,11 @@ class SamplingLink(QObject):
         if standing.new_seeds is not None:
             self._panel.set_new_seeds(standing.new_seeds)
         if standing.filtered is not None:
-            self._panel.set_filter(self._controller.wishes.filter)
+            self._show_filter()
+
+    @Slot()
+    def _show_filter(self) -> None:
+        self._panel.set_filter(self._controller.wishes.filter)
 
     @Slot(object)
     def _on_model_opened(self, session: ModelSession) -> None:

@@ -66,9 +66,11 @@ class FilterForm(QWidget):
         return self._choice
 
     def take(self, choice: FilterChoice) -> None:
-        """Take up what was remembered; a file that is gone is told, and the filter is off."""
-        self._choice, self._list = FilterChoice(action=choice.action), None
-        if choice.file:
+        """Show a filter, or take up the file that was remembered; one that is gone is told, and the filter is off."""
+        known = choice.output_filter
+        self._choice = FilterChoice(action=choice.action) if known is None else choice
+        self._list = None if known is None else known.entries
+        if known is None and choice.file:
             self.read(Path(choice.file))
         self._show()
 
@@ -96,7 +98,7 @@ class FilterForm(QWidget):
             return
         patterns = sum(entry.pattern is not None for entry in self._list.entries)
         self._told.setText(
-            self.tr("{name}: {words} words or phrases, {patterns} patterns").format(
+            self.tr("{name} – words and phrases: {words}, patterns: {patterns}").format(
                 name=self._list.name, words=len(self._list.entries) - patterns, patterns=patterns
             )
         )
