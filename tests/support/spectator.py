@@ -1,7 +1,8 @@
 """The program, run as it is, with somebody who looks on: says where things are and what they show, and touches nothing.
 
 A question is a line of JSON, `{"named": …, "ask": …, "with": […]}`: a control's accessible name, or # and a dock's
-object name, and "place" or one of its methods. The answer is one too, null where nothing of that name can be seen.
+object name, and "place" or one of its methods. The answer is one too: `{"answer": …}`, null where nothing of that name
+can be seen, or `{"error": …}`, for who asks waits for a line.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QObject, QPoint, QRect, QRectF, Qt, Signal, Slot
-from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QDockWidget, QWidget
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QDockWidget, QLabel, QWidget
 
 from canopy_ui.app import main
 
@@ -32,12 +33,17 @@ class Spectator(QObject):
 
     @Slot(object)
     def _on_asked(self, question: Mapping[str, Any]) -> None:
-        print(json.dumps(self._answer(question)), flush=True)
+        try:
+            said = {"answer": self._answer(question)}
+        except Exception as error:
+            said = {"error": f"{question}: {error!r}"}
+        print(json.dumps(said), flush=True)
 
     def _answer(self, question: Mapping[str, Any]) -> object:
         for widget in QApplication.allWidgets():
             name = f"#{widget.objectName()}" if isinstance(widget, QDockWidget) else widget.accessibleName()
-            if name == question["named"] and not _ground(widget).visibleRegion().isEmpty():
+            meant = hasattr(widget, question["ask"]) or (question["ask"] == "place" and not isinstance(widget, QLabel))
+            if name == question["named"] and meant and not _ground(widget).visibleRegion().isEmpty():
                 if question["ask"] == "place":
                     return _on_screen(widget, widget.rect())
                 found = getattr(widget, question["ask"])(*question["with"])

@@ -94,7 +94,9 @@ class Program:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         assert answer, self.process.communicate()[1]
-        return json.loads(answer)
+        said = json.loads(answer)
+        assert "error" not in said, said["error"]
+        return said["answer"]
 
     def click(self, named: str) -> None:
         eventually(lambda: self.ask(named) is not None, f"“{named}” to be seen")
