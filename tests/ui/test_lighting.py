@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from PySide6.QtCore import QModelIndex, QPointF, QRectF, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QTreeView, QWidget
 
@@ -294,6 +294,16 @@ def place_of(table: QAbstractItemView, row: int) -> QModelIndex:
     return index
 
 
+def framed(whole: WholeWindow, table: QAbstractItemView, index: QModelIndex) -> bool:
+    """Whether the light's lines are above and below a cell, within the ground of a chosen one."""
+    theme, image = whole.window._theme, picture(table)
+    place, thin = table.visualRect(index), theme.px(1.5)
+    chosen = table.selectionModel().isSelected(index)
+    ink, inset = (theme.on_accent, thin) if chosen else (theme.text, 0)
+    ends = (place.top() + inset, place.bottom() - inset)
+    return all(image.pixelColor(place.center().x(), y) == QColor(ink) for y in ends)
+
+
 @pytest.mark.parametrize("rows", TABLES, ids=lambda rows: rows.table)
 def test_a_row_of_every_table_lights_its_token_and_is_lit_with_it(whole: WholeWindow, rows: Rows) -> None:
     lighting, told = whole.controller.lighting, []
@@ -304,21 +314,21 @@ def test_a_row_of_every_table_lights_its_token_and_is_lit_with_it(whole: WholeWi
         light = model.light_of(index)
         known = getattr(light, rows.lit)
         assert known is not None
-        before = picture(table)
+        assert not framed(whole, table, index)
         lighting.lit.connect(told.append)
         hover(table, QRectF(table.visualRect(index)).center())
         (lit,) = told
         assert getattr(lit, rows.lit) == known
         assert rows.lit == "token_id" or lit.position is not None
-        assert picture(table) != before
+        assert framed(whole, table, index)
         leave(table)
         lighting.lit.disconnect(told.append)
         assert told == [lit, DARK]
-        assert picture(table) == before
+        assert not framed(whole, table, index)
         lighting.light_row(lit)  # as another panel does
-        assert picture(table) != before
+        assert framed(whole, table, index)
         lighting.light(None)
-        assert picture(table) == before
+        assert not framed(whole, table, index)
 
 
 def test_the_keyboard_in_a_table_lights_tokens_in_the_text(whole: WholeWindow) -> None:
@@ -345,9 +355,10 @@ def test_candidates_of_a_comparison_and_of_a_forbidden_look_are_lit_too(whole: W
         (table,) = [one for one in panel.findChildren(CopyableTable) if one.accessibleName() == name]
         light = table.model().light_of(table.model().index(row, 0))
         assert light.token_id is not None
-        before = picture(table)
+        index = table.model().index(row, 0)
+        assert not framed(whole, table, index)
         whole.controller.lighting.light_row(light)
-        assert picture(table) != before
+        assert framed(whole, table, index)
         whole.controller.lighting.light_token(None)
     panel._as_table.click()
     whole.show("attend")
