@@ -33,6 +33,7 @@ from canopy_ui.theme import Theme
 from canopy_ui.widgets.attention_matrix import AttentionMatrix
 from canopy_ui.widgets.before_after import BeforeAfter
 from canopy_ui.widgets.copyable_table import CopyableTable
+from canopy_ui.widgets.counted_from_zero import set_count, show_choice
 from canopy_ui.widgets.elided_label import ElidedLabel
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.forbid_menu import ForbidMenu
@@ -196,17 +197,13 @@ class AttentionPanel(Panel):
         """Say what can be chosen, counted from 0; `windows`: how many tokens each layer sees at most, None for all."""
         self._windows = dict(enumerate(windows))
         for spin, count in ((self._layer, layers), (self._head, heads)):
-            spin.setRange(0, max(0, count - 1))
-            spin.setToolTip(self.tr("0 to {last}").format(last=max(0, count - 1)))
+            set_count(spin, count)
         self._show()
 
     def set_selected(self, layer: int, head: int, hide_first: bool, looking: Looking = Looking.HEAD) -> None:
         """Show this choice, without asking for it."""
         for spin, value in ((self._layer, layer), (self._head, head)):
-            spin.blockSignals(True)
-            spin.setMaximum(max(spin.maximum(), value))  # before there is a model, what was remembered holds
-            spin.setValue(value)
-            spin.blockSignals(False)
+            show_choice(spin, value)
         self._menu.choose(looking, hide_first)
         self._show()
 

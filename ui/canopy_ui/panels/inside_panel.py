@@ -18,6 +18,7 @@ from canopy_desktop.kitchen_words import load_kitchen_words
 from canopy_desktop.paths import resources
 from canopy_ui.theme import Theme
 from canopy_ui.widgets.chip_label import marked
+from canopy_ui.widgets.counted_from_zero import set_count, show_choice
 from canopy_ui.widgets.flow_layout import FlowLayout
 from canopy_ui.widgets.inside_card import InsideCard
 from canopy_ui.widgets.inside_flow import InsideFlow
@@ -137,16 +138,12 @@ class InsidePanel(Panel):
     def set_model(self, layers: int, heads: int) -> None:
         """Say what can be chosen, counted from 0."""
         for spin, count in ((self._layer, layers), (self._head, heads)):
-            spin.setRange(0, max(0, count - 1))
-            spin.setToolTip(self.tr("0 to {last}").format(last=max(0, count - 1)))
+            set_count(spin, count)
 
     def set_selected(self, layer: int, head: int) -> None:
         """Show this choice, without asking for it."""
         for spin, value in ((self._layer, layer), (self._head, head)):
-            spin.blockSignals(True)
-            spin.setMaximum(max(spin.maximum(), value))  # before there is a model, what was remembered holds
-            spin.setValue(value)
-            spin.blockSignals(False)
+            show_choice(spin, value)
 
     def set_kitchen_words(self, wanted: bool) -> None:
         """Show the words of the kitchen, or hide them."""
