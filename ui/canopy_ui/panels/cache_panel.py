@@ -52,7 +52,8 @@ class CachePanel(Panel):
         self._token_table = CopyableTable(theme)
         self._token_table.setModel(self._tokens)
         self._token_table.setAccessibleName(self.tr("The cache, token by token"))
-        self._token_table.about_to_be_read.connect(self._on_tokens_about_to_be_read)
+        for table in (self._table, self._token_table):
+            table.about_to_be_read.connect(self._fill_tables)
         self._tables = QWidget()
         tables = QHBoxLayout(self._tables)
         tables.setContentsMargins(0, 0, 0, 0)
@@ -121,7 +122,6 @@ class CachePanel(Panel):
         self._map.set_view(view, words)
         self._words.setText(words)
         self._words.setVisible(bool(words))
-        self._layers.set_rows(() if view is None else _rows(view))
         self._as_table.setEnabled(view is not None)
         self._set_title("" if view is None else f"{token_count(view.size.positions)} · {byte_size(view.size.used)}")
         self._show_value()
@@ -133,11 +133,13 @@ class CachePanel(Panel):
             self._pages.setCurrentWidget(self._page)
         else:
             self._pages.setCurrentWidget(self._tables if self._as_table.isChecked() else self._map)
-        self._tokens.set_view(self._view if self._as_table.isChecked() else None)
+        if self._as_table.isChecked():
+            self._fill_tables()
 
     @Slot()
-    def _on_tokens_about_to_be_read(self) -> None:
+    def _fill_tables(self) -> None:
         self._tokens.set_view(self._view)
+        self._layers.set_rows(() if self._view is None else _rows(self._view))
 
     @Slot(object)
     def _on_cell_hovered(self, cell: tuple[int, int] | None) -> None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics, QHideEvent, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from canopy_desktop.exploration.attention_view import GoneColumns
 from canopy_desktop.exploration.lens_view import LensCell, LensView, Likely
@@ -25,6 +34,7 @@ from canopy_ui.widgets.panel import Panel
 
 _BESIDE = 640  # from this width on the list stands beside the grid
 _LIST_WIDTH, _LIST_HEIGHT = 270, 176
+_WIDEST = "888,888", ">99.9 %"  # rank and probability
 _UNBOUNDED = (1 << 24) - 1  # Qt's own
 
 
@@ -90,6 +100,7 @@ class LensPanel(Panel):
         for widget in (self._grid, self._list, self._legend):
             widget.set_theme(theme)
         self._words.setFont(theme.font(15))
+        self._fit_figures()
         self._layout.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(4))
         self._layout.setSpacing(theme.px(3))
         self._box.setSpacing(theme.px(12))
@@ -106,6 +117,16 @@ class LensPanel(Panel):
         if model_id != self._needed_model:
             self._needed_model = model_id
             self._page.set_text(self._lacking())
+
+    def _fit_figures(self) -> None:
+        """As wide as the longest: measured for every token that comes, columns would cost a tenth of all painting."""
+        header, metrics = self._list.horizontalHeader(), QFontMetrics(self._list.font())
+        titles = QFontMetrics(header.font())
+        for column, longest in enumerate(_WIDEST, start=1):
+            title = str(self._likely.headerData(column, Qt.Orientation.Horizontal))
+            width = max(metrics.horizontalAdvance(longest), titles.horizontalAdvance(title))
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(column, width + self._theme.px(16))
 
     def set_lens(self, view: LensView | None, *, begun: bool) -> None:
         """Show this; `begun`: a prompt was accepted."""

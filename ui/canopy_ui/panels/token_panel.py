@@ -182,7 +182,8 @@ class TokenPanel(Panel):
 
     def _show_colouring(self) -> None:
         view = self._view
-        self._colouring.setCurrentIndex(self._colouring.findData(view.colouring))
+        if self._colouring.currentData() != view.colouring:
+            self._colouring.setCurrentIndex(self._colouring.findData(view.colouring))
         if view.colouring is Colouring.SURPRISAL:
             self._legend.set_attention("")
         elif view.row is None:

@@ -70,6 +70,7 @@ class MetricsPlots(QWidget):
         self._times.point_hovered.connect(self.step_hovered)
         self._requests = LinePlot(theme, self.tr("Tokens per second against concurrent requests"))
         self._step_rows = StepsTable(self)
+        self._levels: list[tuple[str, float]] = []  # what the steps have in common: name and milliseconds
         self._request_rows = FiguresTable(
             (self.tr("requests"), self.tr("together, tokens/s"), self.tr("each request, tokens/s")), self
         )
@@ -87,6 +88,7 @@ class MetricsPlots(QWidget):
         self._tables = tuple(
             self._new_table(theme, rows) for rows in (self._step_rows, self._request_rows, self._size_rows)
         )
+        self._tables[0].about_to_be_read.connect(self._fill_steps)
         self._page = MessagePage("")
         self._pages = QStackedWidget()
         for page in (self._page, self._times, self._requests, *self._tables):
@@ -261,14 +263,23 @@ class MetricsPlots(QWidget):
             lines=(PlotLine("", FIRST_TIMED + np.arange(step_ms.size, dtype=np.float64), step_ms.astype(np.float64)),),
             levels=tuple(PlotLevel(f"{name} {value:.1f}", value, stroke) for name, value, stroke in levels),
         )
-        nodes = () if metrics is None else metrics.step_nodes
-        self._step_rows.set_steps([(name, value) for name, value, _ in levels], step_ms, nodes)
+        self._levels = [(name, value) for name, value, _ in levels]
+        if self._as_table.isChecked():
+            self._fill_steps()
         words = self._limit_words(limit)
         if metrics is not None and metrics.slide_ms:
             after_slide = self.tr("A step right after a slide is short: its pass was part of the slide.")
             words = f"{words} {after_slide}".strip()
         self._times.set_plot(plot, words)
         return words
+
+    @Slot()
+    def _fill_steps(self) -> None:
+        metrics = self._metrics
+        if metrics is None:
+            self._step_rows.set_steps(self._levels, np.empty(0, np.float32), ())
+        else:
+            self._step_rows.set_steps(self._levels, metrics.step_ms, metrics.step_nodes)
 
     def _limit_ms(self) -> float | None:
         if self._bandwidth is None or not self._machine.weight_bytes or self._machine.on_card:
