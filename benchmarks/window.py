@@ -10,9 +10,14 @@ against the same run without a window: both in turn, for the machine's speed cha
 from a press of Pause to the pause. `canopy-desktop bench --ui` measures the gaps alone.
 """
 
+# ruff: noqa: E402  (the program's entry stops the search for garbage before it imports the rest, too)
 from __future__ import annotations
 
-import canopy_desktop  # noqa: F401  (first: it keeps numpy to one thread)
+import gc
+
+import canopy_desktop  # noqa: F401  (before numpy: it keeps that to one thread)
+
+gc.disable()
 
 # isort: split
 

@@ -198,15 +198,19 @@ class Journal:
 
 
 def find(folder: Path) -> list[FoundJournal]:
-    """The journals that no running program writes, the newest first."""
+    """The journals that no running program writes, the newest first; one that nothing came into goes."""
     found = []
     for path in _listed(folder):
         closed = path.suffix == CLOSED
         if closed or not _is_running(path.name):
             try:
-                found.append(FoundJournal(path, closed, path.stat().st_mtime))
+                stands = path.stat()
             except OSError:
                 continue  # another program took it meanwhile
+            if stands.st_size:
+                found.append(FoundJournal(path, closed, stands.st_mtime))
+            else:
+                discard(path)
     return sorted(found, key=lambda journal: journal.written, reverse=True)
 
 

@@ -186,6 +186,14 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path, opened: Op
     assert journal.find(tmp_path / "file") == []
 
 
+def test_a_journal_that_nothing_came_into_is_not_offered(tmp_path: Path) -> None:
+    killed, full = tmp_path / "999999-1-1.open", tmp_path / "999999-1-2.open"
+    killed.touch()
+    full.write_bytes(b"{}\n")
+    assert [found.path for found in journal.find(tmp_path)] == [full]
+    assert not killed.exists()
+
+
 def test_a_damaged_journal_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "1-1-1.closed"
     for lines in ([], [{"canopy": 1}], [{"step": 5}]):

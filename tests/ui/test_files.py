@@ -274,7 +274,7 @@ def test_what_a_crash_left_is_offered_and_can_be_opened(show: Callable[..., Show
 
 def test_an_offer_that_is_discarded_is_gone_for_good(show: Callable[..., Shown], folder: Path) -> None:
     folder.mkdir()
-    (folder / "999999999-1000-1.open").write_bytes(b"")
+    (folder / "999999999-1000-1.open").write_bytes(b"{}\n")
     shown = show()
     shown.start()
     bar = shown.window.findChild(OfferBar)

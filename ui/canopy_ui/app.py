@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return snapshot(arguments[1:])
         wanted = window_parser().parse_args(arguments)
         file = None if wanted.file is None else exploration_file(wanted.file)
+        gc.disable()  # a tenth of a second of searches while everything is imported; the window has searches of its own
         from canopy_ui.program import run_window
 
         return run_window(wanted.model, wanted.provider, file)
