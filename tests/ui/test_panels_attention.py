@@ -115,7 +115,7 @@ def test_arrow_keys_select_the_query(panel: AttentionPanel, qtbot: QtBot, key: Q
 def test_a_token_newer_than_the_reading_is_said_to_be_unread_and_the_reading_shows(panel: AttentionPanel) -> None:
     view = replace(attention(14, selected=None), missing=MissingToken(text="\ufffd", position=14, dropped=False))
     panel.set_attention(view, pending=True)
-    assert panel._value.whole_text() == "“[14]” is the newest: the model has not read it yet"
+    assert panel._value.whole_text() == "“[14]” has not been read yet: it is new"
     panel._matrix.cell_hovered.emit((13, 12))
     panel.grab()
     assert panel._value.whole_text().startswith("was → student: ")

@@ -53,7 +53,7 @@ def missing_sentence(token: MissingToken, *, kept: bool = False) -> str:
         )
     if kept:
         return _tr("The file does not keep where “{token}” looks").format(token=name)
-    return _tr("“{token}” is the newest: the model has not read it yet").format(token=name)
+    return _tr("“{token}” has not been read yet: it is new").format(token=name)
 
 
 def head_sentence(row: RowView, layer: int, head: int, here: int | None = None) -> str:
